@@ -1,0 +1,1 @@
+//! What this agent offers.

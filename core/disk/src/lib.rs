@@ -1,0 +1,1 @@
+//! Log, hard state and snapshot files as pure functions.

@@ -1,0 +1,1 @@
+//! Who is here (room for the gossip pools).

@@ -1,0 +1,1 @@
+//! One node: the parts wired together.

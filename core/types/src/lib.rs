@@ -1,0 +1,29 @@
+//! The words everyone uses: time, indexes, identities, records, randomness, timers, limits.
+//!
+//! Invariant: nothing here knows bytes on a wire or on a disk, and nothing here decides.
+#![no_std]
+#![warn(clippy::alloc_instead_of_core)]
+
+extern crate alloc;
+
+mod health;
+mod ident;
+mod index;
+pub mod limits;
+mod planted;
+mod records;
+mod rng;
+mod time;
+mod timers;
+
+pub use health::CheckStatus;
+pub use ident::{NodeId, ServerId, SessionId};
+pub use index::{CatalogIndex, EntryId, LogIndex, Term};
+pub use planted::{Fault, Planted};
+pub use records::{
+    Check, KvPair, Node, Service, ServiceAddress, ServiceKind, Session, SessionBehavior, TextMap,
+    Weights,
+};
+pub use rng::{Rng, Seed};
+pub use time::{Duration, Instant, WallTime};
+pub use timers::TimerTable;

@@ -1,0 +1,145 @@
+//! Planted faults: real bugs, switched on in test builds, that the simulator must find.
+//!
+//! Without the `planted` feature [`Planted`] is empty and [`Planted::is`] is the constant `false`,
+//! so the compiler removes every planted branch from the shipped binary.
+
+/// One real bug that some system shipped (`spec/engine.md` §1.2 gives the sources).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fault {
+    // raft
+    /// A vote is answered before it is durable.
+    VoteNotPersisted,
+    /// An append is acknowledged before its sync.
+    AckBeforeSync,
+    /// A vote is granted without comparing logs.
+    VoteWithoutLogCheck,
+    /// Logs are compared by index before term.
+    LogComparedByLength,
+    /// Entries of an older term are committed by counting copies (Raft's Figure 8).
+    CommitOldTerm,
+    /// An append is accepted without checking the previous entry's term.
+    NoPreviousTermCheck,
+    /// Every append cuts the log behind it, also without a conflict.
+    TruncateAlways,
+    /// A quorum is one voter short.
+    QuorumOffByOne,
+    /// Votes are counted by answers, not by distinct voters.
+    VotesCountedTwice,
+    /// Starting a pre-vote forgets the persisted vote.
+    PreVoteClearsVote,
+    /// A follower commits up to the leader's commit index beyond what it was just sent.
+    CommitBeyondMatched,
+    /// A leader without a quorum never steps down.
+    LeaderNeverStepsDown,
+    /// The leader counts its own copy before it is synced.
+    OwnMatchBeforeSync,
+    /// A membership change is accepted before an entry of the own term is committed.
+    MembershipBeforeOwnCommit,
+    /// A membership takes effect when it is applied, not when it is appended.
+    MembershipOnApply,
+    /// ReadIndex is answered before the leader has committed in its term.
+    ReadBeforeOwnCommit,
+    /// Consistent reads skip the quorum round.
+    ReadWithoutQuorum,
+    /// The lease is measured from the receipt of acknowledgements, without a drift margin.
+    LeaseFromReceipt,
+    /// Lease reads go on while leadership is being transferred.
+    LeaseDuringTransfer,
+    /// An interrupted transfer leaves its flag set.
+    TransferFlagStuck,
+    /// A snapshot chunk of another snapshot is accepted.
+    ChunkIgnoresSnapshotId,
+    /// An installed snapshot leaves the conflicting log behind it.
+    SnapshotKeepsLog,
+    /// A restarted server may vote at once although it just promised a lease.
+    VoteAtOnceAfterRestart,
+    // disk
+    /// A torn record at the end of the log is taken for an entry.
+    TornTailAccepted,
+    /// The truncation mark is not written before the log is overwritten.
+    TruncationNotLogged,
+    /// A snapshot is announced before its directory entry is synced.
+    SnapshotBeforeDirSync,
+    /// A failed sync is taken for a successful one.
+    FailedSyncIgnored,
+    /// Old log segments are unlinked before the snapshot that replaces them is durable.
+    CompactBeforeSnapshot,
+    // catalog
+    /// Deleting a key does not raise its prefix's index.
+    DeleteKeepsPrefixIndex,
+    /// Compare-and-set ignores the index.
+    CasIgnoresIndex,
+    /// A failed transaction leaves its first operations applied.
+    TxnPartial,
+    /// Deregistering a node forgets the checks of its services.
+    CascadeForgetsChecks,
+    /// A restored snapshot lacks the sessions.
+    SnapshotWithoutSessions,
+    /// Apply depends on the node it runs on.
+    ApplyDependsOnNode,
+    // sessions
+    /// Acquire succeeds although another session holds the key.
+    AcquireIgnoresHolder,
+    /// A session's end does not release its locks.
+    DestroyKeepsLocks,
+    /// The lock-delay is not enforced.
+    NoLockDelay,
+    /// Session timers are not rearmed on a new leader, so they never expire.
+    SessionTimersNotRearmed,
+    // reads and watches
+    /// A watch registered after the write it waits for sleeps through it.
+    LostWakeup,
+    /// A follower answers default reads from its own catalog.
+    FollowerServesDefault,
+    /// A deposed leader answers from its old view without looking at the lease.
+    LeaseIgnored,
+    /// A blocking query answers with the newest index but an older body.
+    IndexNewerThanBody,
+    /// A write is acknowledged when it is appended, not when it is committed.
+    AckBeforeCommit,
+    /// A write that may still commit is reported as certainly failed.
+    UnknownReportedAsFailed,
+}
+
+/// Which fault, if any, this build of a part carries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Planted {
+    #[cfg(feature = "planted")]
+    fault: Option<Fault>,
+}
+
+impl Planted {
+    /// Whether this build can carry faults at all. The shipped binary asserts that it cannot.
+    pub const POSSIBLE: bool = cfg!(feature = "planted");
+
+    /// No fault.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self {
+            #[cfg(feature = "planted")]
+            fault: None,
+        }
+    }
+
+    /// This fault. Only builds with the `planted` feature have it.
+    #[cfg(feature = "planted")]
+    #[must_use]
+    pub const fn with(fault: Fault) -> Self {
+        Self { fault: Some(fault) }
+    }
+
+    /// Whether `fault` is planted here.
+    #[must_use]
+    #[inline]
+    pub fn is(self, fault: Fault) -> bool {
+        #[cfg(feature = "planted")]
+        {
+            self.fault == Some(fault)
+        }
+        #[cfg(not(feature = "planted"))]
+        {
+            let _ = fault;
+            false
+        }
+    }
+}

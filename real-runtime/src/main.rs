@@ -1,0 +1,2 @@
+//! The proconsul agent.
+fn main() {}

@@ -1,0 +1,1 @@
+//! A world of nodes from one seed.
