@@ -1,1 +1,16 @@
-//! The HTTP API as a function.
+//! The HTTP API as a function: a request and a view go in, a decision comes out. No sockets.
+//!
+//! Invariant: this crate does not know whether it runs in the simulator, in the event loop of an
+//! agent or on one of its worker threads.
+#![no_std]
+#![warn(clippy::alloc_instead_of_core)]
+
+extern crate alloc;
+
+mod message;
+mod plan;
+mod view;
+
+pub use message::{Method, Request, Response};
+pub use plan::{Consistency, LocalOp, OperatorOp, Plan, Reply, Wait};
+pub use view::{AgentFacts, Leadership, Server, View};

@@ -1,0 +1,178 @@
+//! What can be written. Commands are what the Raft log carries; nothing else changes the catalog.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use proconsul_types::{
+    CheckStatus, Duration, NodeId, ServiceAddress, ServiceKind, SessionBehavior, SessionId,
+    TextMap, Weights,
+};
+use serde::{Deserialize, Serialize};
+
+/// A write. Whatever depends on time or chance (ids, expiry) was decided before it was proposed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// One KV write.
+    Kv(KvOp),
+    /// All or nothing (`/v1/txn`).
+    Txn(Vec<TxnOp>),
+    /// Register a node with any number of services and checks.
+    Register(Box<Register>),
+    /// Remove a node, a service or a check.
+    Deregister(Deregister),
+    /// Create a session with this id.
+    SessionCreate(Box<SessionCreate>),
+    /// End a session: by its owner, by the leader's clock, or because its TTL ran out.
+    SessionDestroy(SessionId),
+    /// The lock-delays of these keys have passed (the leader's clock says so). Until this command
+    /// comes, acquiring them is refused.
+    LockDelayOver(Vec<Arc<str>>),
+    /// Replace everything by a snapshot (`/v1/snapshot`), encoded as the catalog encodes itself.
+    Restore(Bytes),
+}
+
+/// A KV write.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KvOp {
+    /// What to do.
+    pub verb: KvVerb,
+    /// Which key, or which prefix for `DeleteTree`.
+    pub key: Arc<str>,
+    /// The new value, for the verbs that write one.
+    pub value: Bytes,
+    /// The new flags, for the verbs that write one.
+    pub flags: u64,
+}
+
+/// What a KV write does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KvVerb {
+    /// Write.
+    Set,
+    /// Write if the key's modify index is this; 0 means: if there is no such key.
+    Cas(u64),
+    /// Delete.
+    Delete,
+    /// Delete if the key's modify index is this.
+    DeleteCas(u64),
+    /// Delete everything with this prefix.
+    DeleteTree,
+    /// Write and take the lock.
+    Acquire(SessionId),
+    /// Write and give the lock back.
+    Release(SessionId),
+}
+
+/// One operation of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TxnOp {
+    /// A KV write; its pair is in the result unless it deletes.
+    Write(KvOp),
+    /// The pair under this key; the transaction fails if there is none.
+    Get(Arc<str>),
+    /// All pairs with this prefix.
+    GetTree(Arc<str>),
+    /// Fails unless the key's modify index is this.
+    CheckIndex(Arc<str>, u64),
+    /// Fails unless the key is held by this session.
+    CheckSession(Arc<str>, SessionId),
+    /// Fails if the key exists.
+    CheckNotExists(Arc<str>),
+}
+
+/// `/v1/catalog/register`, and what agents send about themselves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Register {
+    /// The node it is about.
+    pub node: NodeRegistration,
+    /// Do not change an existing node's own fields.
+    pub skip_node_update: bool,
+    /// Instances to register on it.
+    pub services: Vec<ServiceRegistration>,
+    /// Checks to register on it.
+    pub checks: Vec<CheckRegistration>,
+}
+
+/// A node as registered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeRegistration {
+    /// Identity, if given. A name whose live node has another id is refused.
+    pub id: Option<NodeId>,
+    /// Name.
+    pub name: Arc<str>,
+    /// Address.
+    pub address: Arc<str>,
+    /// The catalog's datacenter.
+    pub datacenter: Arc<str>,
+    /// Addresses by tag.
+    pub tagged_addresses: TextMap,
+    /// Metadata.
+    pub meta: TextMap,
+}
+
+/// An instance as registered. Fields as in [`proconsul_types::Service`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields are those of proconsul_types::Service")]
+pub struct ServiceRegistration {
+    pub id: Arc<str>,
+    pub name: Arc<str>,
+    pub kind: ServiceKind,
+    pub tags: Box<[Arc<str>]>,
+    pub address: Arc<str>,
+    pub tagged_addresses: BTreeMap<Arc<str>, ServiceAddress>,
+    pub port: i32,
+    pub meta: TextMap,
+    pub weights: Weights,
+    pub enable_tag_override: bool,
+    pub proxy: Option<Arc<str>>,
+    pub connect_native: bool,
+}
+
+/// A check as registered. Fields as in [`proconsul_types::Check`]; the service's name and tags are
+/// filled in by the catalog.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields are those of proconsul_types::Check")]
+pub struct CheckRegistration {
+    pub id: Arc<str>,
+    pub name: Arc<str>,
+    pub status: CheckStatus,
+    pub notes: Arc<str>,
+    pub output: Arc<str>,
+    pub service_id: Arc<str>,
+    pub kind: Arc<str>,
+    pub definition: Option<Arc<str>>,
+}
+
+/// `/v1/catalog/deregister`: the narrowest thing named is removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deregister {
+    /// The node.
+    pub node: Arc<str>,
+    /// This service of it and its checks, if named.
+    pub service_id: Option<Arc<str>>,
+    /// This check of it, if named (and no service is).
+    pub check_id: Option<Arc<str>>,
+}
+
+/// `/v1/session/create`, with the id already drawn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionCreate {
+    /// Identity; never used before.
+    pub id: SessionId,
+    /// Text for people.
+    pub name: Arc<str>,
+    /// The node it lives with.
+    pub node: Arc<str>,
+    /// How long its keys stay unlockable after it ends.
+    pub lock_delay: Duration,
+    /// What becomes of its keys.
+    pub behavior: SessionBehavior,
+    /// TTL as the client wrote it; empty for none.
+    pub ttl: Arc<str>,
+    /// Node checks.
+    pub node_checks: Box<[Arc<str>]>,
+    /// Service checks.
+    pub service_checks: Box<[Arc<str>]>,
+}

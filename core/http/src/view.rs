@@ -1,0 +1,99 @@
+//! What every thread may read: one consistent picture, published by one pointer (design D8).
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use proconsul_catalog::Catalog;
+use proconsul_checks::LocalView;
+use proconsul_types::{Instant, NodeId, Planted, Term, TextMap, WallTime};
+
+/// A consistent picture of one agent at one moment. Cloning is a few reference counts.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The catalog after everything applied so far.
+    pub catalog: Catalog,
+    /// Who leads, and whether default reads may be answered here.
+    pub leadership: Arc<Leadership>,
+    /// Default reads may be answered here until this moment of the local clock; `START` if never.
+    pub lease_until: Instant,
+    /// When this server last heard from the leader (its own clock); `NEVER` while it leads.
+    pub last_contact: Option<Instant>,
+    /// This agent's own services and checks.
+    pub local: Arc<LocalView>,
+    /// What does not change while the agent runs, or only on reload.
+    pub agent: Arc<AgentFacts>,
+    /// The wall clock when the view was published: for dates in answers only.
+    pub wall: WallTime,
+}
+
+/// The group as this server sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leadership {
+    /// The newest term seen.
+    pub term: Term,
+    /// Who leads, if known.
+    pub leader: Option<NodeId>,
+    /// Whether that is this server.
+    pub is_leader: bool,
+    /// All servers of the group.
+    pub servers: Vec<Server>,
+    /// Index of the membership entry in force.
+    pub membership_index: u64,
+}
+
+/// A server of the group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Identity.
+    pub id: NodeId,
+    /// Node name, if known; else the id's text.
+    pub name: Arc<str>,
+    /// RPC address, if known.
+    pub address: Option<SocketAddr>,
+    /// Whether it votes.
+    pub voter: bool,
+}
+
+/// What an agent knows of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AgentFacts {
+    /// Identity.
+    pub id: Option<NodeId>,
+    /// Node name.
+    pub name: Arc<str>,
+    /// Datacenter.
+    pub datacenter: Arc<str>,
+    /// Advertised address.
+    pub address: Arc<str>,
+    /// Addresses by tag.
+    pub tagged_addresses: TextMap,
+    /// Node metadata.
+    pub meta: TextMap,
+    /// Whether this agent is a server.
+    pub server: bool,
+    /// Whether this is a `-dev` agent: its JSON is pretty-printed.
+    pub dev: bool,
+    /// Whether the group was bootstrapped by this server alone.
+    pub bootstrap: bool,
+    /// `Version` of `/v1/agent/self`: the Consul version whose API this is.
+    pub version: Arc<str>,
+    /// The whole configuration as JSON, for `DebugConfig`; computed by the host.
+    pub debug_config: Arc<str>,
+    /// Ports and addresses for `/v1/agent/self`: LAN gossip port, RPC port, …
+    pub serf_lan_port: u16,
+    /// WAN gossip port.
+    pub serf_wan_port: u16,
+    /// Server RPC port.
+    pub server_port: u16,
+    /// `limits.kv_max_value_size`.
+    pub kv_value_bytes_max: usize,
+    /// `limits.txn_max_req_len` (defaults to the former).
+    pub txn_bytes_max: usize,
+    /// `http_config.response_headers`.
+    pub response_headers: Vec<(String, String)>,
+    /// Whether the UI is served.
+    pub ui: bool,
+    /// The bug these functions carry, if any (test builds only).
+    pub planted: Planted,
+}

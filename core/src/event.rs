@@ -1,0 +1,32 @@
+//! Everything worth telling: the one source of logs, metrics and the trace.
+
+use alloc::string::String;
+use proconsul_types::{CatalogIndex, NodeId};
+
+/// Something happened inside the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Raft's own events.
+    Raft(proconsul_raft::Event),
+    /// A command was applied.
+    Applied(CatalogIndex),
+    /// A snapshot is complete and durable.
+    SnapshotTaken(CatalogIndex, u64),
+    /// Recovery cut a torn tail.
+    TailCut {
+        /// Which file.
+        file: String,
+        /// Bytes that stay.
+        offset: u64,
+    },
+    /// A session ended because its TTL ran out.
+    SessionExpired(proconsul_types::SessionId),
+    /// A request was forwarded.
+    Forwarded(NodeId),
+    /// A check changed its status.
+    CheckChanged(String, proconsul_types::CheckStatus),
+    /// Anti-entropy could not write; it will try again.
+    SyncFailed(String),
+    /// For operators, in words.
+    Notice(String),
+}

@@ -1,0 +1,77 @@
+//! Everything that can happen to a node.
+
+use crate::PeerMessage;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::net::SocketAddr;
+use proconsul_checks::{CheckDefinition, CheckOutcome, CheckRun, ServiceDefinition};
+use proconsul_disk::{IoError, IoToken};
+use proconsul_http::Request;
+use proconsul_types::{NodeId, WallTime};
+
+/// The host's name for an open request; it comes back in exactly one answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// How a DNS question came: decides how long the answer may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DnsTransport {
+    /// Datagram: cut to 512 bytes or what EDNS allows.
+    Udp,
+    /// Stream: up to 64 KiB.
+    Tcp,
+}
+
+/// Everything that can happen to a node. Inputs may come late, twice, in any order.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The deadline of `next_wakeup` has passed (or may have).
+    Wake,
+    /// A message from another agent. The adapter decoded it, the simulator moved it (design D7b).
+    Peer {
+        /// Who sent it, as the connection's greeting said.
+        from: NodeId,
+        /// What.
+        message: PeerMessage,
+    },
+    /// The connection to an agent broke; answers still owed by it will not come.
+    PeerLost(NodeId),
+    /// A greeting told where an agent can be reached now.
+    PeerAt(NodeId, SocketAddr),
+    /// An HTTP request that `http::read` did not answer.
+    Http(RequestId, Request),
+    /// Its client went away: no answer is wanted.
+    HttpGone(RequestId),
+    /// A DNS question that `dns::read` did not answer.
+    Dns(RequestId, DnsTransport, Bytes),
+    /// A file operation completed.
+    Io(IoToken, Result<(), IoError>),
+    /// A probe ended.
+    CheckDone(CheckRun, CheckOutcome),
+    /// An operator asked.
+    Admin(Admin),
+    /// The wall clock, once a second and at start.
+    WallClock(WallTime),
+}
+
+/// What an operator can ask of a running agent besides the API.
+#[derive(Clone, Debug)]
+pub enum Admin {
+    /// Stop in good order: flush, answer what can be answered, exit.
+    Stop,
+    /// Definitions and addresses after a re-read of configuration.
+    Reload {
+        /// Services from files.
+        services: Vec<ServiceDefinition>,
+        /// Checks from files.
+        checks: Vec<CheckDefinition>,
+        /// Answer this request with 200 when done, if an API call asked.
+        answer: Option<RequestId>,
+    },
+    /// A re-read failed; answer this request with the reason.
+    ReloadFailed(Option<RequestId>, alloc::string::String),
+    /// Where servers can be reached now. Gossip will say this later; until then `peers.json` and
+    /// greetings do.
+    Addresses(BTreeMap<NodeId, SocketAddr>),
+}
