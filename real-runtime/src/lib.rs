@@ -1,0 +1,1 @@
+//! The adapter: sockets, files, timers around one node.

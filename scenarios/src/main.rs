@@ -1,0 +1,2 @@
+//! `cargo sim`: the debugger of simulated worlds.
+fn main() {}
