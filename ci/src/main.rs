@@ -1,2 +1,73 @@
-//! Checks.
-fn main() {}
+//! `cargo ci`: the command line of the project's own checks.
+#![expect(clippy::print_stdout, reason = "a command line tool prints")]
+
+use clap::{Parser, Subcommand};
+use proconsul_ci::steps::{self, Step};
+use std::process::ExitCode;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+#[derive(Parser)]
+#[command(name = "cargo ci", about = "Every check the project makes of itself")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Everything that must hold before a change lands. Never writes to the sources.
+    Verify,
+    /// Formatting, tidy, arrows and dependency rules only: a few seconds.
+    Quick,
+    /// Formats the sources.
+    Fix,
+    /// The planted faults at full size: 5 trials of up to 2,000 seeds each.
+    Mutants,
+    /// A swarm of fresh seeds; prints the first one.
+    Swarm {
+        /// How many seeds.
+        #[arg(long, default_value_t = 2_000)]
+        seeds: u64,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let steps = match arguments.command {
+        Command::Verify => steps::verify(fresh_seed()),
+        Command::Quick => steps::quick(),
+        Command::Fix => steps::fix(),
+        Command::Mutants => vec![steps::mutants(2_000, 5)],
+        Command::Swarm { seeds } => vec![steps::swarm(seeds, fresh_seed())],
+    };
+    run(&steps)
+}
+
+fn run(steps: &[Step]) -> ExitCode {
+    let (mut passed, mut failed) = (0_u32, 0_u32);
+    for step in steps {
+        println!("== {}", step.name);
+        let begun = Instant::now();
+        let findings = (step.check)();
+        let seconds = begun.elapsed().as_secs_f32();
+        if findings.is_empty() {
+            passed += 1;
+            println!("== {} held in {seconds:.1} s", step.name);
+        } else {
+            failed += 1;
+            for finding in &findings {
+                println!("   {finding}");
+            }
+            println!("== {} FAILED in {seconds:.1} s", step.name);
+        }
+    }
+    println!("{passed} passed, {failed} failed");
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Seeds that no run has tried: the swarm of every run explores something new. The first one is
+/// printed by the swarm itself, so a failure can be repeated.
+fn fresh_seed() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_secs().wrapping_mul(1_000_003)
+}

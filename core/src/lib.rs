@@ -1,7 +1,7 @@
 //! One node: the parts wired together behind one way in and one way out.
 //!
-//! A host calls [`Node::step`] with what happened and performs the [`Effect`]s in order; it wakes the
-//! node at [`Node::next_wakeup`]. That is all a host knows.
+//! A host calls [`Node::step`] with what happened and performs the [`Effect`]s in order; it wakes
+//! the node at [`Node::next_wakeup`]. That is all a host knows.
 #![no_std]
 #![warn(clippy::alloc_instead_of_core)]
 

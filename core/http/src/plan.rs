@@ -70,7 +70,7 @@ pub enum Reply {
     True,
     /// `true` or `false` from `Outcome::Answer`; `Done` is `true`.
     Answer,
-    /// `{"ID": …}` of a new session.
+    /// `{"ID": ..}` of a new session.
     SessionId,
     /// Results and errors of a transaction; `true` for pretty JSON.
     Txn,
@@ -78,7 +78,7 @@ pub enum Reply {
     Empty,
 }
 
-/// Changes to what this agent offers (`/v1/agent/service/…`, `/v1/agent/check/…`).
+/// Changes to what this agent offers (`/v1/agent/service/..`, `/v1/agent/check/..`).
 #[derive(Clone, Debug, PartialEq)]
 pub enum LocalOp {
     /// Register a service with its checks.

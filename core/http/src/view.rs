@@ -80,7 +80,7 @@ pub struct AgentFacts {
     pub version: Arc<str>,
     /// The whole configuration as JSON, for `DebugConfig`; computed by the host.
     pub debug_config: Arc<str>,
-    /// Ports and addresses for `/v1/agent/self`: LAN gossip port, RPC port, …
+    /// Ports and addresses for `/v1/agent/self`: LAN gossip port, RPC port, ..
     pub serf_lan_port: u16,
     /// WAN gossip port.
     pub serf_wan_port: u16,

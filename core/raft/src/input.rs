@@ -9,7 +9,7 @@ use proconsul_types::{LogIndex, ServerId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
 
-/// Single-server membership changes (dissertation §4.1).
+/// Single-server membership changes (dissertation section 4.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MembershipChange {
     /// Add a server, or make it a voter or non-voter.
@@ -39,7 +39,8 @@ pub enum Input {
     Change(Ticket, MembershipChange),
     /// Confirm leadership for a linearizable read. Answered by `ReadReady` or `Refused`.
     Read(Ticket),
-    /// Hand leadership to `target`, or to the most advanced voter. Answered by `Transferred` or `Refused`.
+    /// Hand leadership to this server, or to the most advanced voter. Answered by `Transferred`
+    /// or `Refused`.
     Transfer(Ticket, Option<ServerId>),
     /// A `Persist` of this number, and all before it, are durable.
     Persisted(u64),
@@ -54,8 +55,8 @@ pub enum Input {
         /// The bytes; `None` if the snapshot is gone (a newer one exists).
         chunk: Option<SnapshotChunk>,
     },
-    /// An [`crate::Effect::StoreChunk`] was taken; `durable` is set on the last one once the snapshot
-    /// is installed and synced.
+    /// An [`crate::Effect::StoreChunk`] was taken; `installed` is set on the last one once the
+    /// snapshot is in force and synced.
     ChunkStored {
         /// Which snapshot.
         snapshot: SnapshotMeta,

@@ -42,7 +42,7 @@ pub struct SnapshotChunk {
 /// Everything one server can say to another. The sender's term is in every message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Message {
-    /// "Would you vote for me in `term`?" (pre-vote, §9.6), or "vote for me".
+    /// "Would you vote for me in `term`?" (pre-vote, section 9.6), or "vote for me".
     RequestVote {
         /// The term stood for.
         term: Term,
@@ -112,7 +112,7 @@ pub enum Message {
         /// Whether it is installed and durable.
         installed: bool,
     },
-    /// "Stand for election now" (transfer, §3.10).
+    /// "Stand for election now" (transfer, section 3.10).
     TimeoutNow {
         /// The leader's term.
         term: Term,

@@ -38,7 +38,7 @@ macro_rules! uuid_newtype {
             /// Parses the 36-character form only, in either case.
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 if text.len() != 36 {
-                    // An error of the right kind; the library accepts more forms than clients may use.
+                    // The library accepts more forms than clients may use.
                     return Uuid::try_parse("").map(|_| Self(0));
                 }
                 Uuid::try_parse(text).map(|uuid| Self(uuid.as_u128()))

@@ -3,7 +3,7 @@
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
-/// A leader epoch (Raft §5.1). Terms only grow; term 0 is before the first election.
+/// A leader epoch (Raft section 5.1). Terms only grow; term 0 is before the first election.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -31,7 +31,7 @@ impl LogIndex {
 
 /// The identity of a log entry: two entries with equal ids are equal (Raft's Log Matching).
 ///
-/// Ordered by term, then index: "at least as up to date" of Raft §5.4.1 is `>=`.
+/// Ordered by term, then index: "at least as up to date" of Raft section 5.4.1 is `>=`.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]

@@ -3,7 +3,7 @@
 //! Without the `planted` feature [`Planted`] is empty and [`Planted::is`] is the constant `false`,
 //! so the compiler removes every planted branch from the shipped binary.
 
-/// One real bug that some system shipped (`spec/engine.md` §1.2 gives the sources).
+/// One real bug that some system shipped (`spec/engine.md` section 1.2 gives the sources).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fault {
     // raft

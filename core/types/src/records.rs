@@ -22,7 +22,7 @@ pub struct Node {
     pub address: Arc<str>,
     /// Where it is; always the datacenter of this catalog.
     pub datacenter: Arc<str>,
-    /// Addresses by tag (`lan`, `wan`, …).
+    /// Addresses by tag (`lan`, `wan`, ..).
     pub tagged_addresses: TextMap,
     /// Operator's metadata.
     pub meta: TextMap,
@@ -130,7 +130,7 @@ pub struct Check {
     pub service_name: Arc<str>,
     /// That service's tags.
     pub service_tags: Box<[Arc<str>]>,
-    /// `ttl`, `http`, `tcp`, …; empty when registered straight into the catalog.
+    /// `ttl`, `http`, `tcp`, ..; empty when registered straight into the catalog.
     pub kind: Arc<str>,
     /// The `Definition` object as canonical JSON, kept verbatim; `None` when it was empty.
     pub definition: Option<Arc<str>>,

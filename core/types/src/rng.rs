@@ -83,7 +83,7 @@ impl Rng {
         usize::try_from(self.below(u64::try_from(len).unwrap_or(u64::MAX))).unwrap_or(0)
     }
 
-    /// Puts `items` in random order (Fisher–Yates).
+    /// Puts `items` in random order (Fisher-Yates).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.index(last + 1));
