@@ -1,0 +1,707 @@
+//! The log of one server: batches in, file operations out, completions in, progress out.
+
+use crate::format::{self, Checkpoint, Kind, Link, MARK_BYTES};
+use crate::recover::Recovered;
+use crate::snapshot::Writer;
+use crate::{Batch, FileOp, HardState, IoError, IoToken, Lane, Progress, SnapshotProgress, names};
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use proconsul_types::{EntryId, Fault, LogIndex, Planted, Rng, Term};
+
+/// How the log is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Bytes of a segment. A batch that is larger has one of its own.
+    pub segment_bytes: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { segment_bytes: 64 * 1024 * 1024 }
+    }
+}
+
+/// A segment that holds batches.
+#[derive(Clone, Debug)]
+pub(crate) struct Segment {
+    pub(crate) number: u64,
+    pub(crate) id: u64,
+    pub(crate) file: Arc<str>,
+    /// The last entry before it.
+    pub(crate) base: EntryId,
+    /// Bytes written.
+    pub(crate) end: u64,
+    /// Bytes reserved.
+    pub(crate) size: u64,
+}
+
+/// The segment that will be written next, filled with zeros ahead of time.
+#[derive(Clone, Debug)]
+pub(crate) struct Spare {
+    pub(crate) number: u64,
+    pub(crate) id: u64,
+    pub(crate) file: Arc<str>,
+    pub(crate) size: u64,
+    ready: bool,
+}
+
+impl Spare {
+    pub(crate) fn found(number: u64, id: u64, file: Arc<str>, size: u64) -> Self {
+        Self { number, id, file, size, ready: false }
+    }
+}
+
+/// What a token completes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    /// One of the syncs that make recovered state durable.
+    Open,
+    /// The batches up to this number.
+    Batch(u64),
+    SpareBytes(u64),
+    SpareName(u64),
+    SnapshotPart {
+        id: EntryId,
+        synced: u64,
+    },
+    SnapshotBytes(EntryId),
+    SnapshotName(EntryId),
+}
+
+/// Batches that came while the disk was busy, or that nobody waits for.
+#[derive(Clone, Debug, Default)]
+struct Pending {
+    /// Records of batch `sequence`, in order.
+    bytes: Vec<u8>,
+    /// Number of the newest batch in it.
+    number: Option<u64>,
+    urgent: bool,
+}
+
+/// The log of one server.
+#[derive(Clone, Debug)]
+pub struct Store {
+    config: Config,
+    planted: Planted,
+    rng: Rng,
+    next_token: u64,
+    waits: BTreeMap<IoToken, Wait>,
+    failed: Option<IoError>,
+
+    // opening
+    opened: bool,
+    open_waits: usize,
+    junk: Vec<Arc<str>>,
+    garbage_bytes: u64,
+    fresh: bool,
+
+    // writing
+    segments: VecDeque<Segment>,
+    spare: Option<Spare>,
+    spare_error: Option<IoError>,
+    next_number: u64,
+    sequence: u64,
+    in_flight: bool,
+    pending: Pending,
+
+    // what the log says, pending batches included
+    last: EntryId,
+    /// Where terms begin: (first index, term), in order; the first is at or before the log's start.
+    runs: VecDeque<(LogIndex, Term)>,
+    hard_state: HardState,
+    committed: LogIndex,
+    /// What a checkpoint of the next segment says: the state after the newest batch handed out.
+    written: Written,
+
+    // snapshots
+    writer: Option<Writer>,
+    snapshot: Option<EntryId>,
+    snapshot_files: Vec<EntryId>,
+    compact_upto: LogIndex,
+}
+
+/// State after the newest batch that was handed to the disk.
+#[derive(Clone, Copy, Debug, Default)]
+struct Written {
+    last: EntryId,
+    hard_state: HardState,
+    committed: LogIndex,
+}
+
+impl Store {
+    /// The log that goes on where `recovered` ends.
+    #[must_use]
+    pub fn new(config: Config, recovered: &Recovered, rng: Rng, planted: Planted) -> Self {
+        let state = &recovered.state;
+        let last = recovered.last();
+        let mut store = Self {
+            config,
+            planted,
+            rng,
+            next_token: 0,
+            waits: BTreeMap::new(),
+            failed: None,
+            opened: false,
+            open_waits: 0,
+            junk: state.junk.clone(),
+            garbage_bytes: state.garbage_bytes,
+            fresh: !recovered.restarted,
+            segments: state.segments.iter().cloned().collect(),
+            spare: state.spare.clone(),
+            spare_error: None,
+            next_number: state.next_number,
+            sequence: state.next_sequence,
+            in_flight: false,
+            pending: Pending::default(),
+            last,
+            runs: VecDeque::new(),
+            hard_state: recovered.hard_state,
+            committed: recovered.committed,
+            written: Written {
+                last: state.last,
+                hard_state: recovered.hard_state,
+                committed: recovered.committed,
+            },
+            writer: None,
+            snapshot: recovered.snapshot.as_ref().map(|snapshot| snapshot.id),
+            snapshot_files: state.snapshot_files.clone(),
+            compact_upto: LogIndex(0),
+        };
+        let start = recovered.start();
+        store.runs.push_back((start.index, start.term));
+        for entry in &recovered.entries {
+            store.note_term(entry.id);
+        }
+        if state.restart {
+            // The snapshot contradicts or outruns the log: the next batch says so.
+            store.put_restart(start);
+        }
+        store
+    }
+
+    /// Begins: removes leftovers, makes durable what recovery returned, prepares segments.
+    ///
+    /// The first call of any method that can emit does this too; calling it at start lets the disk
+    /// work early.
+    pub fn open(&mut self, out: &mut Vec<FileOp>) {
+        if self.opened {
+            return;
+        }
+        self.opened = true;
+        for file in core::mem::take(&mut self.junk) {
+            out.push(FileOp::Unlink { lane: Lane::Log, file });
+        }
+        if let Some(active) = self.segments.back() {
+            let (file, offset) = (active.file.clone(), active.end);
+            let garbage = usize::try_from(self.garbage_bytes).unwrap_or(0);
+            if garbage > 0 {
+                let bytes = Bytes::from(alloc::vec![0; garbage]);
+                out.push(FileOp::Write { lane: Lane::Log, file: file.clone(), offset, bytes });
+            }
+            // Bytes that a killed process wrote but never synced were read back from the page
+            // cache: they are not durable until now.
+            let token = self.token(Wait::Open);
+            out.push(FileOp::Sync { lane: Lane::Log, file, token });
+            self.open_waits += 1;
+        }
+        if !self.fresh {
+            let token = self.token(Wait::Open);
+            out.push(FileOp::SyncDir { lane: Lane::Log, dir: names::DIRECTORY.into(), token });
+            self.open_waits += 1;
+        }
+        match self.spare.as_ref() {
+            Some(spare) => {
+                let (number, file) = (spare.number, spare.file.clone());
+                self.sync_spare(number, file, self.spare_lane(), out);
+            }
+            None => self.prepare_spare(out),
+        }
+    }
+
+    /// Whether what recovery returned is durable. Until then nothing that rests on it may be
+    /// promised to anyone; [`Progress::opened`] says when that changes.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        (self.opened && self.open_waits == 0) || (!self.opened && self.fresh)
+    }
+
+    /// Takes a batch. It becomes durable with others in one write and one sync; at most one such
+    /// pair is under way.
+    ///
+    /// # Panics
+    /// If batch numbers do not grow or the entries would leave a hole.
+    pub fn append(&mut self, batch: Batch, out: &mut Vec<FileOp>) {
+        self.open(out);
+        if let Some(number) = self.pending.number {
+            assert!(batch.number > number, "batch numbers grow");
+        }
+        if let Some(from) = batch.truncate_from {
+            self.truncate(from);
+        }
+        for entry in &batch.entries {
+            if entry.id.index != self.last.index.next() {
+                let snapshot = self.snapshot.unwrap_or_default();
+                assert!(
+                    entry.id.index == snapshot.index.next() && snapshot.index > self.last.index,
+                    "the log has no holes: entry {} after {}, snapshot {snapshot}",
+                    entry.id,
+                    self.last,
+                );
+                self.put_restart(snapshot);
+            }
+            self.put(Kind::Entry, entry.kind, entry.id, &entry.payload);
+            self.note_term(entry.id);
+        }
+        if let Some(hard_state) = batch.hard_state {
+            let payload = format::body(&hard_state);
+            self.put(Kind::HardState, 0, EntryId::default(), &payload);
+            self.hard_state = hard_state;
+        }
+        if batch.committed > self.committed {
+            self.committed = batch.committed;
+            let id = EntryId { index: batch.committed, ..EntryId::default() };
+            self.put(Kind::Commit, 0, id, &[]);
+        }
+        self.pending.number = Some(batch.number);
+        self.pending.urgent |= batch.urgent;
+        self.pump(out);
+    }
+
+    /// Writes what nobody waits for too: before a stop in good order.
+    pub fn flush(&mut self, out: &mut Vec<FileOp>) {
+        self.open(out);
+        self.pending.urgent |= self.pending.number.is_some();
+        self.pump(out);
+    }
+
+    /// Whether everything handed in is durable and no snapshot is under way.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        !self.in_flight && self.pending.number.is_none() && self.writer.is_none()
+    }
+
+    /// Takes a completion. Completions that are unknown or come twice change nothing.
+    ///
+    /// # Errors
+    /// The log could not be made durable. That is final: what the operating system did with the
+    /// bytes is unknown, and a later success would prove nothing. The node must stop.
+    pub fn on_io(
+        &mut self,
+        token: IoToken,
+        result: Result<(), IoError>,
+        out: &mut Vec<FileOp>,
+    ) -> Result<Progress, IoError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let mut progress = Progress::default();
+        let Some(wait) = self.waits.remove(&token) else {
+            return Ok(progress);
+        };
+        let result = if self.planted.is(Fault::FailedSyncIgnored) { Ok(()) } else { result };
+        if let Err(error) = result {
+            self.on_failure(wait, error, &mut progress, out)?;
+            return Ok(progress);
+        }
+        match wait {
+            Wait::Open => {
+                self.open_waits -= 1;
+                progress.opened = self.open_waits == 0;
+            }
+            Wait::Batch(number) => {
+                self.in_flight = false;
+                progress.durable = Some(number);
+                self.unlink_covered(out);
+                if self.spare.is_none() && self.spare_error.is_none() {
+                    self.prepare_spare(out);
+                }
+            }
+            Wait::SpareBytes(_) => {}
+            Wait::SpareName(number) => {
+                if let Some(spare) = self.spare.as_mut().filter(|spare| spare.number == number) {
+                    spare.ready = true;
+                    self.spare_error = None;
+                }
+            }
+            Wait::SnapshotPart { id, synced } => {
+                if let Some(writer) = self.writer.as_mut().filter(|writer| writer.id == id) {
+                    let was_full = !writer.has_room();
+                    writer.synced = synced;
+                    if was_full && writer.has_room() && !writer.finished {
+                        progress.snapshot = Some(SnapshotProgress::Room);
+                    }
+                }
+            }
+            Wait::SnapshotBytes(id) => self.name_snapshot(id, &mut progress, out),
+            Wait::SnapshotName(id) => self.snapshot_durable(id, &mut progress, out),
+        }
+        self.pump(out);
+        Ok(progress)
+    }
+
+    fn on_failure(
+        &mut self,
+        wait: Wait,
+        error: IoError,
+        progress: &mut Progress,
+        out: &mut Vec<FileOp>,
+    ) -> Result<(), IoError> {
+        match wait {
+            Wait::Open | Wait::Batch(_) | Wait::SnapshotName(_) => {
+                self.failed = Some(error.clone());
+                Err(error)
+            }
+            Wait::SpareBytes(number) | Wait::SpareName(number) => {
+                let Some(spare) = self.spare.take_if(|spare| spare.number == number) else {
+                    return Ok(());
+                };
+                let lane = self.spare_lane();
+                out.push(FileOp::Unlink { lane, file: spare.file });
+                self.spare_error = Some(error.clone());
+                if self.pending.urgent && !self.in_flight && self.needs_segment() {
+                    // Nowhere to write what someone waits for.
+                    self.failed = Some(error.clone());
+                    return Err(error);
+                }
+                Ok(())
+            }
+            Wait::SnapshotPart { id, .. } | Wait::SnapshotBytes(id) => {
+                if self.writer.as_ref().is_some_and(|writer| writer.id == id) {
+                    self.snapshot_abort(out);
+                    progress.snapshot = Some(SnapshotProgress::Failed(error));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    // -- records ---------------------------------------------------------------------------------
+
+    fn put(&mut self, kind: Kind, payload_kind: u8, id: EntryId, payload: &[u8]) {
+        // CRCs depend on the segment, which is known when the batch is written; see `seal`.
+        format::put(&mut self.pending.bytes, kind, payload_kind, id, payload);
+    }
+
+    fn truncate(&mut self, from: LogIndex) {
+        if from > self.last.index {
+            return;
+        }
+        let start = self.runs.front().map_or(LogIndex(0), |run| run.0);
+        assert!(from > start, "entries that a snapshot covers are never dropped");
+        if !self.planted.is(Fault::TruncationNotLogged) {
+            let id = EntryId { index: from, ..EntryId::default() };
+            self.put(Kind::Truncate, 0, id, &[]);
+        }
+        while self.runs.len() > 1 && self.runs.back().is_some_and(|run| run.0 >= from) {
+            self.runs.pop_back();
+        }
+        let term = self.runs.back().map_or(Term(0), |run| run.1);
+        self.last = EntryId::new(term, from.previous());
+        self.committed = self.committed.min(self.last.index);
+    }
+
+    fn put_restart(&mut self, start: EntryId) {
+        self.put(Kind::Restart, 0, start, &[]);
+        self.runs.clear();
+        self.runs.push_back((start.index, start.term));
+        self.last = start;
+        self.committed = self.committed.max(start.index);
+    }
+
+    fn note_term(&mut self, id: EntryId) {
+        self.last = id;
+        if self.runs.back().is_none_or(|run| run.1 != id.term) {
+            self.runs.push_back((id.index, id.term));
+        }
+    }
+
+    /// The term of the entry at `index`, if the log has it (or begins right after it).
+    fn term_at(&self, index: LogIndex) -> Option<Term> {
+        if index > self.last.index {
+            return None;
+        }
+        self.runs.iter().rev().find(|run| run.0 <= index).map(|run| run.1)
+    }
+
+    // -- segments --------------------------------------------------------------------------------
+
+    fn needs_segment(&self) -> bool {
+        let bytes = u64_of(MARK_BYTES + self.pending.bytes.len());
+        self.segments.back().is_none_or(|active| active.end + bytes > active.size)
+    }
+
+    /// Hands the pending batches to the disk if it is free and someone waits for them.
+    fn pump(&mut self, out: &mut Vec<FileOp>) {
+        if self.in_flight || self.open_waits > 0 || self.failed.is_some() {
+            return;
+        }
+        let big = u64_of(self.pending.bytes.len()) > self.config.segment_bytes / 4;
+        let Some(number) = self.pending.number.filter(|_| self.pending.urgent || big) else {
+            return;
+        };
+        let mut bytes = Vec::new();
+        if self.needs_segment() {
+            match self.spare.take_if(|spare| spare.ready) {
+                Some(spare) => bytes = self.begin_segment(spare),
+                None => {
+                    if self.spare.is_none() {
+                        self.prepare_spare(out);
+                    }
+                    return;
+                }
+            }
+        }
+        let active = self.segments.back_mut().expect("a segment was just begun if none was there");
+        let content = core::mem::take(&mut self.pending.bytes);
+        bytes.reserve(MARK_BYTES + content.len());
+        bytes.extend_from_slice(&format::mark(active.id, self.sequence, content.len()));
+        let from = bytes.len();
+        bytes.extend_from_slice(&content);
+        format::seal(&mut bytes[from..], format::batch_seed(active.id, self.sequence));
+        let (file, offset, lane) = (active.file.clone(), active.end, Lane::Log);
+        active.end += u64_of(bytes.len());
+        active.size = active.size.max(active.end);
+        self.sequence += 1;
+        self.pending = Pending::default();
+        self.written =
+            Written { last: self.last, hard_state: self.hard_state, committed: self.committed };
+        self.in_flight = true;
+        out.push(FileOp::Write { lane, file: file.clone(), offset, bytes: Bytes::from(bytes) });
+        let token = self.token(Wait::Batch(number));
+        out.push(FileOp::Sync { lane, file, token });
+        if self.spare.is_none() && self.spare_error.is_none() {
+            self.prepare_spare(out);
+        }
+    }
+
+    /// Makes `spare` the segment that is written; returns the bytes it begins with.
+    fn begin_segment(&mut self, spare: Spare) -> Vec<u8> {
+        let previous = self.segments.back().map(|segment| Link {
+            number: segment.number,
+            id: segment.id,
+            end: segment.end,
+        });
+        let Written { last, hard_state, committed } = self.written;
+        let head = format::segment_head(&Checkpoint {
+            number: spare.number,
+            id: spare.id,
+            sequence: self.sequence,
+            previous,
+            last,
+            committed,
+            hard_state,
+        });
+        self.segments.push_back(Segment {
+            number: spare.number,
+            id: spare.id,
+            file: spare.file,
+            base: last,
+            end: 0,
+            size: spare.size,
+        });
+        head
+    }
+
+    fn spare_lane(&self) -> Lane {
+        // The first segment is waited for; the others are zeroed beside the log's own traffic.
+        if self.segments.is_empty() { Lane::Log } else { Lane::Snapshot }
+    }
+
+    fn prepare_spare(&mut self, out: &mut Vec<FileOp>) {
+        let number = self.next_number;
+        self.next_number += 1;
+        let id = self.rng.next_u64();
+        let file = names::segment(number, id);
+        let size = self.config.segment_bytes;
+        let lane = self.spare_lane();
+        out.push(FileOp::Create { lane, file: file.clone(), size });
+        self.spare = Some(Spare { number, id, file: file.clone(), size, ready: false });
+        self.sync_spare(number, file, lane, out);
+    }
+
+    fn sync_spare(&mut self, number: u64, file: Arc<str>, lane: Lane, out: &mut Vec<FileOp>) {
+        let token = self.token(Wait::SpareBytes(number));
+        out.push(FileOp::Sync { lane, file, token });
+        if self.fresh && self.segments.is_empty() {
+            // The directory itself is new.
+            let token = self.token(Wait::SpareBytes(number));
+            out.push(FileOp::SyncDir { lane, dir: Arc::from(""), token });
+        }
+        let token = self.token(Wait::SpareName(number));
+        out.push(FileOp::SyncDir { lane, dir: names::DIRECTORY.into(), token });
+    }
+
+    // -- compaction ------------------------------------------------------------------------------
+
+    /// Drops the log up to `upto`: whole segments are unlinked once everything in them is covered
+    /// by the durable snapshot and the checkpoint of the segment after them is durable.
+    ///
+    /// # Panics
+    /// If no durable snapshot covers `upto`.
+    pub fn compact(&mut self, upto: LogIndex, out: &mut Vec<FileOp>) {
+        self.open(out);
+        if !self.planted.is(Fault::CompactBeforeSnapshot) {
+            let covered = self.snapshot.unwrap_or_default().index;
+            assert!(upto <= covered, "only what a durable snapshot covers leaves the log");
+        }
+        self.compact_upto = self.compact_upto.max(upto);
+        self.unlink_covered(out);
+    }
+
+    fn unlink_covered(&mut self, out: &mut Vec<FileOp>) {
+        // While a batch is under way its segment's checkpoint may not be durable yet.
+        let durable =
+            self.segments.len() - usize::from(self.in_flight && !self.segments.is_empty());
+        let mut dropped = 0;
+        while dropped + 1 < durable && self.segments[1].base.index <= self.compact_upto {
+            let Some(segment) = self.segments.pop_front() else { break };
+            out.push(FileOp::Unlink { lane: Lane::Log, file: segment.file });
+            dropped += 1;
+            self.spare_error = None;
+        }
+        if dropped == 0 {
+            return;
+        }
+        let start = self.segments.front().map_or(LogIndex(0), |segment| segment.base.index);
+        while self.runs.len() > 1 && self.runs[1].0 <= start {
+            self.runs.pop_front();
+        }
+    }
+
+    // -- snapshots -------------------------------------------------------------------------------
+
+    /// Begins a snapshot file for the state after entry `id`; `meta` is opaque. One that is under
+    /// way is given up.
+    pub fn snapshot_begin(&mut self, id: EntryId, meta: Bytes, out: &mut Vec<FileOp>) {
+        self.open(out);
+        self.snapshot_abort(out);
+        self.writer = Some(Writer::begin(id, meta, out));
+        if self.planted.is(Fault::CompactBeforeSnapshot) {
+            self.compact(id.index, out);
+        }
+    }
+
+    /// Writes the next piece of its payload. False: wait for [`SnapshotProgress::Room`] before the
+    /// next, or memory fills with pieces the disk has not taken.
+    ///
+    /// # Panics
+    /// If no snapshot is under way, or it is finished.
+    pub fn snapshot_write(&mut self, bytes: Bytes, out: &mut Vec<FileOp>) -> bool {
+        let writer = self.writer.as_mut().expect("a snapshot was begun");
+        assert!(!writer.finished, "nothing follows a snapshot's footer");
+        let due = writer.write(bytes, out);
+        let (id, room) = (writer.id, writer.has_room());
+        if due {
+            let synced = writer.payload_bytes;
+            let token = self.token(Wait::SnapshotPart { id, synced });
+            if let Some(writer) = self.writer.as_mut() {
+                writer.sync(token, out);
+            }
+        }
+        room
+    }
+
+    /// Writes its footer. [`SnapshotProgress::Done`] follows once it is durable under its name.
+    ///
+    /// # Panics
+    /// If no snapshot is under way, or it is finished.
+    pub fn snapshot_finish(&mut self, out: &mut Vec<FileOp>) {
+        let writer = self.writer.as_mut().expect("a snapshot was begun");
+        assert!(!writer.finished, "a snapshot is finished once");
+        writer.finish(out);
+        let id = writer.id;
+        let token = self.token(Wait::SnapshotBytes(id));
+        if let Some(writer) = self.writer.as_mut() {
+            writer.sync(token, out);
+        }
+    }
+
+    /// Gives up the snapshot under way, if any. One whose footer is durable already completes.
+    pub fn snapshot_abort(&mut self, out: &mut Vec<FileOp>) {
+        if let Some(writer) = self.writer.take() {
+            self.waits.retain(|_, wait| match wait {
+                Wait::SnapshotPart { id, .. } | Wait::SnapshotBytes(id) => *id != writer.id,
+                Wait::Open
+                | Wait::Batch(_)
+                | Wait::SpareBytes(_)
+                | Wait::SpareName(_)
+                | Wait::SnapshotName(_) => true,
+            });
+            out.push(FileOp::Unlink { lane: Lane::Snapshot, file: writer.file });
+        }
+    }
+
+    /// The snapshot under way and the bytes of payload it has so far.
+    #[must_use]
+    pub fn snapshot_under_way(&self) -> Option<(EntryId, u64)> {
+        self.writer.as_ref().map(|writer| (writer.id, writer.payload_bytes))
+    }
+
+    /// The newest durable snapshot.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<EntryId> {
+        self.snapshot
+    }
+
+    fn name_snapshot(&mut self, id: EntryId, progress: &mut Progress, out: &mut Vec<FileOp>) {
+        let Some(writer) = self.writer.take_if(|writer| writer.id == id) else {
+            return;
+        };
+        let lane = Lane::Snapshot;
+        out.push(FileOp::Rename { lane, from: writer.file, to: names::snapshot(id) });
+        if self.planted.is(Fault::SnapshotBeforeDirSync) {
+            self.snapshot_durable(id, progress, out);
+            return;
+        }
+        let token = self.token(Wait::SnapshotName(id));
+        out.push(FileOp::SyncDir { lane, dir: names::DIRECTORY.into(), token });
+    }
+
+    fn snapshot_durable(&mut self, id: EntryId, progress: &mut Progress, out: &mut Vec<FileOp>) {
+        progress.snapshot = Some(SnapshotProgress::Done(id));
+        if self.snapshot.is_some_and(|newest| newest.index > id.index) {
+            let file = names::snapshot(id);
+            out.push(FileOp::Unlink { lane: Lane::Snapshot, file });
+            return;
+        }
+        self.snapshot = Some(id);
+        for old in core::mem::take(&mut self.snapshot_files) {
+            if old != id {
+                out.push(FileOp::Unlink { lane: Lane::Snapshot, file: names::snapshot(old) });
+            }
+        }
+        self.snapshot_files.push(id);
+        // Raft paper §7: keep what follows the snapshot if the log agrees with it there, else
+        // nothing.
+        if self.term_at(id.index) != Some(id.term) {
+            self.put_restart(id);
+        }
+    }
+
+    // -- the rest --------------------------------------------------------------------------------
+
+    /// Bytes of the log on disk since it was last compacted.
+    #[must_use]
+    pub fn log_bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.end).sum()
+    }
+
+    /// The last entry handed in.
+    #[must_use]
+    pub fn last(&self) -> EntryId {
+        self.last
+    }
+
+    fn token(&mut self, wait: Wait) -> IoToken {
+        self.next_token += 1;
+        let token = IoToken(self.next_token);
+        self.waits.insert(token, wait);
+        token
+    }
+}
+
+pub(crate) fn u64_of(bytes: usize) -> u64 {
+    u64::try_from(bytes).expect("usize has at most 64 bits")
+}
