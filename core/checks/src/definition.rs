@@ -97,3 +97,17 @@ pub enum CheckKind {
     #[default]
     Fixed,
 }
+
+impl CheckDefinition {
+    /// `Type` of the API: `ttl`, `http`, `tcp`, `alias`, `maintenance`.
+    #[must_use]
+    pub fn type_word(&self) -> &'static str {
+        match self.kind {
+            CheckKind::Ttl(_) => "ttl",
+            CheckKind::Http { .. } => "http",
+            CheckKind::Tcp { .. } => "tcp",
+            CheckKind::Alias { .. } => "alias",
+            CheckKind::Fixed => "maintenance",
+        }
+    }
+}

@@ -6,10 +6,23 @@
 
 extern crate alloc;
 
+mod config;
 mod definition;
+mod effect;
+mod local;
+mod output;
+pub mod parse;
+mod persist;
 mod probe;
+mod seen;
+mod sync;
 mod view;
 
+pub use config::LocalConfig;
 pub use definition::{CheckDefinition, CheckKind, ServiceDefinition};
+pub use effect::{LocalEffect, LocalError, Ticket};
+pub use local::{Local, LocalWakeup, NODE_MAINTENANCE, SERVICE_MAINTENANCE_PREFIX};
+pub use output::cut_output;
 pub use probe::{CheckOutcome, CheckRun, ProbeSpec};
+pub use sync::SyncId;
 pub use view::{LocalCheck, LocalService, LocalView};

@@ -99,6 +99,11 @@ pub enum Fault {
     AckBeforeCommit,
     /// A write that may still commit is reported as certainly failed.
     UnknownReportedAsFailed,
+    // anti-entropy
+    /// A deregistration counts as told when it is sent, so one that fails leaves an orphan.
+    SyncForgetsDeregister,
+    /// A full comparison trusts its own marks, so a catalog that lost its state stays empty.
+    SyncTrustsMarks,
 }
 
 /// Which fault, if any, this build of a part carries.

@@ -1,0 +1,110 @@
+//! What was registered before the last stop, read back.
+
+use super::{Local, Source};
+use crate::persist::{self, read_check, read_service, read_state};
+use crate::{CheckKind, LocalEffect};
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::ops::Bound;
+use proconsul_types::{Instant, WallTime};
+
+impl Local {
+    /// Takes over registrations from the data directory. Whatever cannot be used is named, skipped
+    /// and left where it is: an operator may still mend it.
+    pub(super) fn load(
+        &mut self,
+        files: &BTreeMap<Arc<str>, Bytes>,
+        now: Instant,
+        out: &mut Vec<LocalEffect>,
+    ) {
+        let mut found = Vec::new();
+        for (path, bytes) in below(files, "services/") {
+            let result = read_service(bytes).and_then(|kept| {
+                named_after(path, &persist::service_path(&kept.definition.id))?;
+                self.put_service(kept.definition, false, Source::Api, now, out)
+                    .map_err(|error| error.text)
+            });
+            note(path, result, &mut found, out);
+        }
+        for (path, bytes) in below(files, "checks/") {
+            if path.starts_with("checks/state/") {
+                continue;
+            }
+            let result = read_check(bytes).and_then(|kept| {
+                named_after(path, &persist::check_path(&kept.definition.id))?;
+                self.put_check(kept.definition, Source::Api, now, out).map_err(|error| error.text)
+            });
+            note(path, result, &mut found, out);
+        }
+        for (path, bytes) in below(files, "checks/state/") {
+            let result = read_state(bytes).and_then(|state| {
+                named_after(path, &persist::state_path(&state.id))?;
+                self.saved.insert(state.id.clone(), state);
+                Ok(())
+            });
+            note(path, result, &mut found, out);
+        }
+        // What was just read need not be written again.
+        self.keeper.nothing_to_write();
+        for path in found {
+            self.keeper.found(path);
+        }
+        self.refresh_aliases(now, out);
+    }
+
+    /// The wall clock is known: statuses that have not expired hold again, the others are removed.
+    pub(super) fn restore_states(
+        &mut self,
+        wall: WallTime,
+        now: Instant,
+        out: &mut Vec<LocalEffect>,
+    ) {
+        for (id, state) in core::mem::take(&mut self.saved) {
+            let is_ttl = self
+                .view
+                .checks
+                .get(&id)
+                .is_some_and(|check| matches!(check.definition.kind, CheckKind::Ttl(_)));
+            if is_ttl && state.expires.saturating_mul(1000) > wall.0 {
+                self.set_status(&id, state.status, state.output, now, out);
+            } else {
+                self.keeper.put_if_kept(persist::state_path(&id));
+            }
+        }
+        self.keeper.forget_current();
+    }
+}
+
+/// The files below a directory. A name that ends in `.tmp` is a write that was never finished.
+fn below<'a>(
+    files: &'a BTreeMap<Arc<str>, Bytes>,
+    dir: &'a str,
+) -> impl Iterator<Item = (&'a Arc<str>, &'a Bytes)> {
+    files
+        .range::<str, _>((Bound::Included(dir), Bound::Unbounded))
+        .take_while(move |(path, _)| path.starts_with(dir))
+        .filter(|(path, _)| !path.ends_with(".tmp"))
+}
+
+/// A copy of a registration under another name would come back after it was removed.
+fn named_after(path: &str, expected: &str) -> Result<(), String> {
+    if path == expected { Ok(()) } else { Err(format!("its content belongs into {expected}")) }
+}
+
+fn note(
+    path: &Arc<str>,
+    result: Result<(), String>,
+    found: &mut Vec<Arc<str>>,
+    out: &mut Vec<LocalEffect>,
+) {
+    match result {
+        Ok(()) => found.push(path.clone()),
+        Err(reason) => {
+            out.push(LocalEffect::Notice(format!("{path} is skipped and left as it is: {reason}")));
+        }
+    }
+}
