@@ -6,17 +6,33 @@
 
 extern crate alloc;
 
+mod catalog;
+mod checks;
+pub mod codec;
 mod command;
+mod digest;
+mod invariants;
+mod kv;
+mod nodes;
 mod outcome;
+pub mod radix;
+mod register;
+mod services;
+mod sessions;
+mod snapshot;
+mod table;
+mod ttl;
+mod txn;
+mod waiters;
 mod watch;
 
+pub use catalog::Catalog;
+pub use codec::{DecodeError, RestoreError};
 pub use command::{
     CheckRegistration, Command, Deregister, KvOp, KvVerb, NodeRegistration, Register,
     ServiceRegistration, SessionCreate, TxnOp,
 };
 pub use outcome::{Applied, Fact, Outcome, Rejected, TxnError, TxnResult};
+pub use snapshot::{Restore, SnapshotReader};
+pub use waiters::Waiters;
 pub use watch::{Topic, Topics};
-
-/// Placeholder until the tree is in: replaced by the catalog's author.
-#[derive(Clone, Debug, Default)]
-pub struct Catalog {}

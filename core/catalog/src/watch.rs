@@ -1,5 +1,6 @@
 //! What a reader can wait for, and what a writer wakes.
 
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -10,7 +11,8 @@ use alloc::vec::Vec;
 pub enum Topic {
     /// One key (also while absent).
     Key(Arc<str>),
-    /// All keys with a prefix. Woken by `Key` changes below it.
+    /// All keys with a prefix. A reader of it is woken by every change below; written, it says that
+    /// everything below may have changed, which also wakes readers of prefixes above.
     Prefix(Arc<str>),
     /// The table of nodes.
     Nodes,
@@ -31,17 +33,32 @@ pub enum Topic {
 }
 
 /// The topics one command touched, without repetition.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Topics {
     topics: Vec<Topic>,
+    /// The same as a set, once there are too many to look at one after the other.
+    seen: BTreeSet<Topic>,
 }
+
+/// Up to here a scan beats a set.
+const SCANNED_MAX: usize = 16;
 
 impl Topics {
     /// Adds a topic.
     pub fn add(&mut self, topic: Topic) {
-        if !self.topics.contains(&topic) {
-            self.topics.push(topic);
+        if self.topics.len() < SCANNED_MAX {
+            if self.topics.contains(&topic) {
+                return;
+            }
+        } else {
+            if self.seen.is_empty() {
+                self.seen.extend(self.topics.iter().cloned());
+            }
+            if !self.seen.insert(topic.clone()) {
+                return;
+            }
         }
+        self.topics.push(topic);
     }
 
     /// The topics in the order they were added.
@@ -55,3 +72,11 @@ impl Topics {
         self.topics.is_empty()
     }
 }
+
+impl PartialEq for Topics {
+    fn eq(&self, other: &Self) -> bool {
+        self.topics == other.topics
+    }
+}
+
+impl Eq for Topics {}
