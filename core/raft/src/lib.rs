@@ -7,12 +7,35 @@
 
 extern crate alloc;
 
+mod boot;
 mod config;
+mod durable;
 mod effect;
+mod election;
+mod follower;
 mod input;
+mod install;
+mod invariants;
+mod leader;
+mod lease;
+mod log;
+mod machine;
+mod membership;
 mod message;
+mod progress;
+mod proposal;
+mod read;
+mod replication;
+mod role;
+mod snapshot;
+mod status;
+mod timers;
+mod transfer;
 
 pub use config::{Boot, Config, HardState, Member, Membership, SnapshotMeta};
 pub use effect::{Effect, Event, Persist, Refusal};
 pub use input::{Input, MembershipChange, Ticket};
+pub use machine::Raft;
 pub use message::{Entry, Message, Payload, SnapshotChunk};
+pub use status::{FollowerStatus, ReplicationMode, Role, Status};
+pub use timers::Timer;
