@@ -53,6 +53,8 @@ pub enum ExitReason {
     Disk(String),
     /// Left the group for good.
     Left,
+    /// The log cannot be applied by this version. The text says which entry and what to do.
+    Log(String),
 }
 
 /// Why a node wants to be woken.
@@ -70,4 +72,6 @@ pub enum Wakeup {
     Check,
     /// Anti-entropy.
     Sync,
+    /// The next piece of a snapshot: the loop goes on in between.
+    Snapshot,
 }

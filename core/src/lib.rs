@@ -7,17 +7,38 @@
 
 extern crate alloc;
 
+mod addresses;
+mod agent;
+mod apply;
+mod blocking;
+mod boot;
+mod calls;
 mod config;
+mod durable;
 mod effect;
 mod event;
 mod input;
+mod invariants;
+mod node;
+mod open;
 mod peer;
+mod proposals;
+mod publish;
+mod reads;
+mod run;
+mod sessions;
+mod snapshots;
+mod status;
+mod timers;
 
 pub use config::{Boot, BootError, Config, PeerEntry};
 pub use effect::{Effect, ExitReason, Wakeup};
 pub use event::Event;
 pub use input::{Admin, DnsTransport, Input, RequestId};
+pub use node::Node;
 pub use peer::{Call, CallAnswer, CallId, PeerMessage};
+pub use snapshots::STATE_TYPE;
+pub use status::Status;
 
 // What hosts need of the parts, so that they depend on this crate alone.
 pub use proconsul_catalog as catalog;

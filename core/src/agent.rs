@@ -1,0 +1,375 @@
+//! What this agent offers, and that the catalog says so: own services and checks, anti-entropy,
+//! and this server's own entry.
+
+use crate::node::Node;
+use crate::open::{Job, Origin, Stage};
+use crate::timers::Timer;
+use crate::{Config, Effect, Event, RequestId, Wakeup};
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use proconsul_catalog::{
+    CheckRegistration, Command, NodeRegistration, Outcome, Register, ServiceRegistration,
+};
+use proconsul_checks::{
+    CheckDefinition, CheckOutcome, CheckRun, Local, LocalConfig, LocalEffect, LocalError,
+    LocalWakeup, ServiceDefinition, SyncId, Ticket,
+};
+use proconsul_disk::{IoError, IoToken};
+use proconsul_http::LocalOp;
+use proconsul_types::{CheckStatus, Instant, NodeId, Rng, TextMap, WallTime, Weights};
+
+/// The part that knows what this agent offers, and its writes on their way to the catalog.
+#[derive(Clone, Debug)]
+pub(crate) struct Agent {
+    local: Local,
+    effects: Vec<LocalEffect>,
+    /// Names for writes of this agent.
+    next: u64,
+    /// Writes on their way.
+    writes: BTreeMap<u64, Write>,
+    /// Requests that are answered when a change is durable.
+    settling: BTreeMap<Ticket, Origin>,
+    /// Anti-entropy has something to say.
+    sync_due: bool,
+    /// The leader changed since anti-entropy last looked.
+    leader: Option<NodeId>,
+}
+
+/// What a write of this agent is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Write {
+    /// Anti-entropy.
+    Sync(SyncId),
+    /// This server's own entry.
+    Registration,
+}
+
+/// First completion token of this part's files.
+const FIRST_TOKEN: u64 = 1 << 62;
+/// The service that servers offer.
+const SERVERS: &str = "consul";
+/// The check that says whether a member is alive, and its words.
+const SERF_HEALTH: &str = "serfHealth";
+const SERF_HEALTH_NAME: &str = "Serf Health Status";
+const ALIVE: &str = "Agent alive and reachable";
+
+impl Agent {
+    /// Offers what the disk and the configuration say.
+    pub(crate) fn new(config: &Config, rng: Rng, files: &BTreeMap<Arc<str>, Bytes>) -> Self {
+        let mut local_config = LocalConfig::new(node_registration(config));
+        local_config.server = config.facts.server;
+        local_config.durable = config.durable;
+        local_config.sync_interval = config.anti_entropy_interval;
+        local_config.check_update_interval = config.check_update_interval;
+        local_config.first_token = FIRST_TOKEN;
+        local_config.planted = config.planted;
+        let mut effects = Vec::new();
+        let mut local = Local::new(local_config, rng, files, Instant::START, &mut effects);
+        let configured = local.configure(
+            config.services.clone(),
+            config.checks.clone(),
+            Instant::START,
+            &mut effects,
+        );
+        if let Err(error) = configured {
+            effects.push(LocalEffect::Notice(error.text));
+        }
+        Self {
+            local,
+            effects,
+            next: 0,
+            writes: BTreeMap::new(),
+            settling: BTreeMap::new(),
+            sync_due: false,
+            leader: None,
+        }
+    }
+
+    /// When it wants to be woken, and why.
+    pub(crate) fn next_wakeup(&self) -> Option<(Instant, Wakeup)> {
+        let (at, why) = self.local.next_wakeup()?;
+        // Without a leader there is nobody to tell; the next leader wakes anti-entropy.
+        let wakeup = match why {
+            LocalWakeup::Check => Wakeup::Check,
+            LocalWakeup::Sync => Wakeup::Sync,
+        };
+        Some((at, wakeup))
+    }
+
+    /// What others may see.
+    pub(crate) fn view(&self) -> Arc<proconsul_checks::LocalView> {
+        self.local.view()
+    }
+
+    /// Whether a completion is one of this part's.
+    pub(crate) fn owns(token: IoToken) -> bool {
+        token.0 >= FIRST_TOKEN
+    }
+
+    /// Panics with the rule in words if it contradicts itself.
+    pub(crate) fn check_invariants(&self) {
+        self.local.check_invariants();
+    }
+}
+
+/// This node as it must stand in the catalog.
+fn node_registration(config: &Config) -> NodeRegistration {
+    NodeRegistration {
+        id: Some(config.id),
+        name: Arc::clone(&config.facts.name),
+        address: Arc::clone(&config.facts.address),
+        datacenter: Arc::clone(&config.facts.datacenter),
+        tagged_addresses: config.facts.tagged_addresses.clone(),
+        meta: config.facts.meta.clone(),
+    }
+}
+
+// ---- inputs -------------------------------------------------------------------------------------
+
+impl Node {
+    pub(crate) fn agent_wake(&mut self, out: &mut Vec<Effect>) {
+        if self.agent.local.next_wakeup().is_some_and(|(at, _)| at <= self.now) {
+            self.agent.local.on_wake(self.now, &mut self.agent.effects);
+            self.agent_settle(out);
+        }
+    }
+
+    pub(crate) fn agent_wall_clock(&mut self, wall: WallTime) {
+        self.agent.local.on_wall_clock(wall, self.now, &mut self.agent.effects);
+    }
+
+    pub(crate) fn check_done(&mut self, run: CheckRun, outcome: &CheckOutcome) {
+        self.agent.local.on_check_done(run, outcome, self.now, &mut self.agent.effects);
+    }
+
+    /// A file operation of the local lane completed.
+    pub(crate) fn agent_io(&mut self, token: IoToken, result: Result<(), IoError>) {
+        self.agent.local.on_io(token, result, &mut self.agent.effects);
+    }
+
+    /// A request that changes what this agent offers.
+    pub(crate) fn local_op(&mut self, origin: Origin, op: LocalOp, out: &mut Vec<Effect>) {
+        let now = self.now;
+        let Agent { local, effects, .. } = &mut self.agent;
+        let done: Result<Option<Ticket>, LocalError> = match op {
+            LocalOp::RegisterService(definition, replace) => {
+                local.register_service(*definition, replace, now, effects)
+            }
+            LocalOp::DeregisterService(id) => local.deregister_service(&id, now, effects),
+            LocalOp::RegisterCheck(definition) => local.register_check(*definition, now, effects),
+            LocalOp::DeregisterCheck(id) => local.deregister_check(&id, now, effects),
+            LocalOp::UpdateTtl(id, status, note) => {
+                local.update_ttl(&id, status, &note, now, effects)
+            }
+            LocalOp::ServiceMaintenance(id, enable, reason) => {
+                local.service_maintenance(&id, enable, &reason, now, effects)
+            }
+            LocalOp::NodeMaintenance(enable, reason) => {
+                local.node_maintenance(enable, &reason, now, effects)
+            }
+            LocalOp::Reload => {
+                if let Some(open) = self.opens.get_mut(&origin) {
+                    open.stage = Stage::Writing;
+                }
+                let request = match origin {
+                    Origin::Client(id) => Some(id),
+                    Origin::Peer(..) | Origin::Agent(_) => None,
+                };
+                out.push(Effect::Reload(request));
+                return;
+            }
+            LocalOp::Leave => {
+                // The answer leaves first; the node stops when this step has sent it.
+                self.answer_empty(origin);
+                self.leaving = true;
+                return;
+            }
+        };
+        match done {
+            Ok(None) => self.answer_empty(origin),
+            Ok(Some(ticket)) => {
+                if let Some(open) = self.opens.get_mut(&origin) {
+                    open.stage = Stage::Writing;
+                }
+                self.agent.settling.insert(ticket, origin);
+            }
+            Err(error) => self.refuse(origin, &error),
+        }
+    }
+
+    fn refuse(&mut self, origin: Origin, error: &LocalError) {
+        let response =
+            proconsul_http::error::plain(self.publisher.peek(), error.status, &error.text);
+        self.answer(origin, response);
+    }
+
+    /// Configuration files were read again.
+    pub(crate) fn reload(
+        &mut self,
+        services: Vec<ServiceDefinition>,
+        checks: Vec<CheckDefinition>,
+        answer: Option<RequestId>,
+    ) {
+        let Agent { local, effects, .. } = &mut self.agent;
+        let done = local.configure(services, checks, self.now, effects);
+        if let Some(id) = answer {
+            match done {
+                Ok(()) => self.answer_empty(Origin::Client(id)),
+                Err(error) => self.refuse(Origin::Client(id), &error),
+            }
+        }
+    }
+
+    /// Who leads now; a new leader is told everything.
+    pub(crate) fn leader_for_agent(&mut self, leader: Option<NodeId>) {
+        if leader.is_some() && leader != self.agent.leader {
+            self.agent.leader = leader;
+            self.agent.local.sync_soon(self.now, true);
+            self.check_registration();
+        }
+    }
+}
+
+// ---- effects ------------------------------------------------------------------------------------
+
+impl Node {
+    /// Performs what the agent's part asked for.
+    pub(crate) fn agent_settle(&mut self, out: &mut Vec<Effect>) {
+        while !self.agent.effects.is_empty() {
+            let mut effects = core::mem::take(&mut self.agent.effects);
+            for effect in effects.drain(..) {
+                self.agent_effect(effect, out);
+            }
+            if self.agent.effects.is_empty() {
+                self.agent.effects = effects;
+            }
+            if core::mem::take(&mut self.agent.sync_due) {
+                self.tell_catalog();
+            }
+        }
+    }
+
+    fn agent_effect(&mut self, effect: LocalEffect, out: &mut Vec<Effect>) {
+        match effect {
+            LocalEffect::RunCheck(run, probe) => out.push(Effect::RunCheck(run, probe)),
+            LocalEffect::StopCheck(run) => out.push(Effect::StopCheck(run)),
+            LocalEffect::File(op) => out.push(Effect::Io(op)),
+            LocalEffect::Settled(ticket, result) => {
+                let Some(origin) = self.agent.settling.remove(&ticket) else {
+                    return;
+                };
+                match result {
+                    Ok(()) => self.answer_empty(origin),
+                    Err(reason) => self.fail(origin, &reason),
+                }
+            }
+            LocalEffect::Changed => self.publisher.local_changed(self.agent.local.view()),
+            LocalEffect::CheckChanged(id, status) => {
+                out.push(Effect::Event(Event::CheckChanged(String::from(&*id), status)));
+            }
+            LocalEffect::SyncDue => self.agent.sync_due = true,
+            LocalEffect::Notice(text) => out.push(Effect::Event(Event::Notice(text))),
+        }
+    }
+
+    /// Writes what the catalog does not know of this agent yet.
+    fn tell_catalog(&mut self) {
+        let Agent { local, effects, .. } = &mut self.agent;
+        let plan = local.sync_plan(self.now, &self.catalog, effects);
+        for (id, command) in plan {
+            self.agent_write(Write::Sync(id), command);
+        }
+    }
+
+    fn agent_write(&mut self, write: Write, command: Command) {
+        self.agent.next += 1;
+        let id = self.agent.next;
+        self.agent.writes.insert(id, write);
+        self.accept(Origin::Agent(id), Job::Apply(command), 0);
+    }
+
+    /// A write of this agent was applied, or was not.
+    pub(crate) fn agent_written(&mut self, id: u64, result: Result<Outcome, String>) {
+        let result = match result {
+            Ok(Outcome::Rejected(rejected)) => Err(rejected.text),
+            Ok(_) => Ok(()),
+            Err(text) => Err(text),
+        };
+        match self.agent.writes.remove(&id) {
+            Some(Write::Sync(sync)) => {
+                let Agent { local, effects, .. } = &mut self.agent;
+                local.on_synced(sync, result, self.now, effects);
+            }
+            Some(Write::Registration) | None => {}
+        }
+    }
+}
+
+// ---- this server's own entry --------------------------------------------------------------------
+
+impl Node {
+    /// Compares this server's entry with what it should be, and writes it if it differs. Until
+    /// gossip tells the leader who is alive, each server speaks for itself.
+    pub(crate) fn check_registration(&mut self) {
+        self.timers.set(Timer::Registration, self.now.after(self.config.anti_entropy_interval));
+        let under_way = self.agent.writes.values().any(|write| *write == Write::Registration);
+        if !self.config.facts.server || under_way || self.is_registered() {
+            return;
+        }
+        let command = Command::Register(Box::new(Register {
+            node: node_registration(&self.config),
+            skip_node_update: false,
+            services: Vec::from([self.servers_service()]),
+            checks: Vec::from([serf_health()]),
+        }));
+        self.agent_write(Write::Registration, command);
+    }
+
+    fn is_registered(&self) -> bool {
+        let name = &*self.config.facts.name;
+        let own = self.servers_service();
+        let node = self.catalog.node(name).is_some_and(|node| {
+            node.id == Some(self.config.id) && node.address == self.config.facts.address
+        });
+        let service = self.catalog.node_services(name).any(|service| {
+            service.id == own.id && service.port == own.port && service.meta == own.meta
+        });
+        let check = self.catalog.check(name, SERF_HEALTH);
+        node && service && check.is_some_and(|check| check.status == CheckStatus::Passing)
+    }
+
+    fn servers_service(&self) -> ServiceRegistration {
+        let words = [
+            ("non_voter", "false"),
+            ("raft_version", "3"),
+            ("serf_protocol_current", "2"),
+            ("serf_protocol_max", "5"),
+            ("serf_protocol_min", "1"),
+            ("version", &*self.config.facts.version),
+        ];
+        let meta: TextMap =
+            words.into_iter().map(|(name, value)| (Arc::from(name), Arc::from(value))).collect();
+        ServiceRegistration {
+            id: SERVERS.into(),
+            name: SERVERS.into(),
+            port: i32::from(self.config.facts.server_port),
+            meta,
+            weights: Weights { passing: 1, warning: 1 },
+            ..ServiceRegistration::default()
+        }
+    }
+}
+
+fn serf_health() -> CheckRegistration {
+    CheckRegistration {
+        id: SERF_HEALTH.into(),
+        name: SERF_HEALTH_NAME.into(),
+        status: CheckStatus::Passing,
+        output: ALIVE.into(),
+        ..CheckRegistration::default()
+    }
+}

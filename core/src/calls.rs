@@ -1,0 +1,403 @@
+//! Requests between their question and their answer: looked at, held, forwarded, answered.
+//!
+//! What must never happen: a write whose outcome is unknown is done twice, or reported as not done.
+
+use crate::node::Node;
+use crate::open::{Job, Open, Origin, Seen, Stage};
+use crate::timers::Timer;
+use crate::{Call, CallAnswer, CallId, Effect, Event, PeerMessage};
+use alloc::borrow::Cow;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use proconsul_catalog::Outcome;
+use proconsul_http::error::{NO_LEADER, RPC_EOF, RPC_PREFIX};
+use proconsul_http::{self as http, Reply, Request, Response, error};
+use proconsul_types::{Duration, Fault, Instant, NodeId};
+
+/// Calls that are open in either direction.
+#[derive(Clone, Debug)]
+pub(crate) struct Calls {
+    /// Names for calls of this life: they grow from a random start.
+    next: u64,
+    /// Calls to others, and who waits for them here.
+    outgoing: BTreeMap<CallId, Origin>,
+    /// Calls of others that were seen, so that none is done twice.
+    seen: BTreeMap<NodeId, Seen>,
+    /// Requests that wait for a leader.
+    held: BTreeSet<Origin>,
+}
+
+/// A call that was forwarded this often already is not forwarded again.
+const HOPS_MAX: u8 = 1;
+/// Between two looks at a request whose called server did not lead.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// How long a silent server may keep a call before its outcome counts as unknown.
+const SILENCE_MAX: Duration = Duration::from_secs(32);
+
+impl Calls {
+    /// No calls; their names begin at `start`.
+    pub(crate) fn new(start: u64) -> Self {
+        Self {
+            next: start,
+            outgoing: BTreeMap::new(),
+            seen: BTreeMap::new(),
+            held: BTreeSet::new(),
+        }
+    }
+
+    /// Calls to others that have no answer yet.
+    pub(crate) fn outgoing_count(&self) -> usize {
+        self.outgoing.len()
+    }
+
+    /// Requests that wait for a leader.
+    pub(crate) fn held_count(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Who waits for an answer to each call.
+    pub(crate) fn outgoing(&self) -> impl Iterator<Item = (&CallId, &Origin)> {
+        self.outgoing.iter()
+    }
+
+    /// Who waits for a leader.
+    pub(crate) fn held(&self) -> impl Iterator<Item = &Origin> {
+        self.held.iter()
+    }
+}
+
+// ---- from the outside ---------------------------------------------------------------------------
+
+impl Node {
+    /// A new request. One that is open already is ignored.
+    pub(crate) fn accept(&mut self, origin: Origin, job: Job, hops: u8) {
+        if !self.opens.contains_key(&origin) {
+            self.opens.insert(origin, Open::new(job, hops));
+            self.make_ready(origin);
+        }
+    }
+
+    /// Another agent calls.
+    pub(crate) fn called(&mut self, from: NodeId, id: CallId, hops: u8, call: Call) {
+        if !self.calls.seen.entry(from).or_default().note(id) {
+            return;
+        }
+        let job = match call {
+            Call::Http(request) => Job::Http(request),
+            Call::Apply(command) => Job::Apply(command),
+        };
+        self.accept(Origin::Peer(from, id), job, hops);
+    }
+
+    /// Another agent answers.
+    pub(crate) fn replied(&mut self, from: NodeId, id: CallId, answer: CallAnswer) {
+        let Some(origin) = self.calls.outgoing.get(&id).copied() else {
+            return;
+        };
+        let asked = self.opens.get(&origin).map(|open| &open.stage);
+        if asked != Some(&Stage::Forwarded(id, from)) {
+            return;
+        }
+        self.calls.outgoing.remove(&id);
+        self.timers.clear(&Timer::Call(origin));
+        match answer {
+            CallAnswer::Http(response) => self.answer(origin, error::forwarded(response)),
+            CallAnswer::Applied(outcome) => self.answer_applied(origin, outcome),
+            CallAnswer::NotLeader(_) => self.hold(origin, Some(LOOK_AGAIN)),
+            CallAnswer::Failed(text) => self.fail(origin, &format!("{RPC_PREFIX}{text}")),
+        }
+    }
+
+    /// The connection to `peer` broke. Nobody there wants an answer any more, and what it owes
+    /// will not come.
+    pub(crate) fn peer_lost(&mut self, peer: NodeId, out: &mut Vec<Effect>) {
+        self.raft_input(proconsul_raft::Input::PeerLost(peer));
+        let theirs: Vec<Origin> = self
+            .opens
+            .range(Origin::Peer(peer, CallId(0))..=Origin::Peer(peer, CallId(u64::MAX)))
+            .map(|(origin, _)| *origin)
+            .collect();
+        for origin in theirs {
+            self.forget(origin, out);
+        }
+        for origin in self.forwarded_to(|to| to == peer) {
+            self.call_lost(origin);
+        }
+    }
+
+    /// Nobody wants an answer to this any more.
+    pub(crate) fn forget(&mut self, origin: Origin, out: &mut Vec<Effect>) {
+        if let Some(open) = self.close(origin)
+            && let Stage::Forwarded(id, to) = open.stage
+        {
+            self.send_peer(to, PeerMessage::Abandon(id), out);
+        }
+    }
+
+    /// The deadline of a held or forwarded request.
+    pub(crate) fn call_due(&mut self, origin: Origin, out: &mut Vec<Effect>) {
+        let Some(open) = self.opens.get_mut(&origin) else {
+            return;
+        };
+        match open.stage {
+            Stage::Held if open.hold_until.is_none_or(|until| until <= self.now) => {
+                self.fail(origin, NO_LEADER);
+            }
+            Stage::Held => {
+                self.calls.held.remove(&origin);
+                open.stage = Stage::Ready;
+                self.make_ready(origin);
+            }
+            Stage::Forwarded(id, to) => {
+                self.send_peer(to, PeerMessage::Abandon(id), out);
+                self.calls.outgoing.remove(&id);
+                self.fail(origin, RPC_EOF);
+            }
+            Stage::Ready
+            | Stage::Parked
+            | Stage::Confirming(_)
+            | Stage::Applying(_)
+            | Stage::Writing
+            | Stage::Saving => {}
+        }
+    }
+}
+
+// ---- towards the leader -------------------------------------------------------------------------
+
+impl Node {
+    /// This request needs the leader, and this server cannot act as it now.
+    pub(crate) fn need_leader(&mut self, origin: Origin, out: &mut Vec<Effect>) {
+        let leader = self.publisher.leader();
+        let hops = self.opens.get(&origin).map_or(0, |open| open.hops);
+        if leader == Some(self.config.id) {
+            // The lease is over or not yet there: it comes back with the next round, or leadership goes.
+            self.hold(origin, None);
+        } else if hops >= HOPS_MAX && matches!(origin, Origin::Peer(..)) {
+            self.not_leader(origin);
+        } else if let Some(leader) = leader
+            && self.addresses.get(leader).is_some()
+        {
+            self.forward(origin, leader, out);
+        } else {
+            self.hold(origin, None);
+        }
+    }
+
+    fn forward(&mut self, origin: Origin, leader: NodeId, out: &mut Vec<Effect>) {
+        let id = CallId(self.calls.next);
+        self.calls.next = self.calls.next.wrapping_add(1);
+        let Some(open) = self.opens.get_mut(&origin) else {
+            return;
+        };
+        let (call, patience) = match &open.job {
+            Job::Http(request) => {
+                let waits = request.method == proconsul_http::Method::Get
+                    && request.query.contains("index=");
+                let patience = if waits { self.config.blocking_wait_max * 2 } else { SILENCE_MAX };
+                (Call::Http(shortened(request, open.wait_until, self.now)), patience)
+            }
+            Job::Apply(command) => (Call::Apply(command.clone()), SILENCE_MAX),
+        };
+        open.stage = Stage::Forwarded(id, leader);
+        let hops = open.hops.saturating_add(1);
+        self.calls.outgoing.insert(id, origin);
+        self.timers.set(Timer::Call(origin), self.now.after(patience));
+        out.push(Effect::Event(Event::Forwarded(leader)));
+        self.send_peer(leader, PeerMessage::Call { id, hops, call }, out);
+    }
+
+    /// Keeps a request until there is a leader, and looks again after `pause` at the latest.
+    pub(crate) fn hold(&mut self, origin: Origin, pause: Option<Duration>) {
+        let Some(open) = self.opens.get_mut(&origin) else {
+            return;
+        };
+        open.stage = Stage::Held;
+        open.confirmed = false;
+        let until =
+            *open.hold_until.get_or_insert_with(|| self.now.after(self.config.rpc_hold_timeout));
+        let look = pause.map_or(until, |pause| self.now.after(pause).min(until));
+        self.timers.set(Timer::Call(origin), look.max(self.now));
+        self.calls.held.insert(origin);
+    }
+
+    /// A leader appeared, or its lease, or its address: held requests get another look.
+    pub(crate) fn look_again_at_held(&mut self) {
+        while let Some(origin) = self.calls.held.pop_first() {
+            self.timers.clear(&Timer::Call(origin));
+            if let Some(open) = self.opens.get_mut(&origin) {
+                open.stage = Stage::Ready;
+                self.make_ready(origin);
+            }
+        }
+    }
+
+    /// Leadership moved: what was forwarded to another server than the leader may never come back.
+    pub(crate) fn forwarded_to_old_leader(&mut self, leader: Option<NodeId>) {
+        let Some(leader) = leader else {
+            return;
+        };
+        for origin in self.forwarded_to(|to| to != leader) {
+            let is_read = self.opens.get(&origin).is_some_and(|open| open.job.is_read());
+            if is_read {
+                self.call_lost(origin);
+            } else {
+                // The old leader may still answer; it does not get long.
+                let until = self.now.after(self.config.rpc_hold_timeout);
+                let due = self.timers.get(&Timer::Call(origin)).map_or(until, |at| at.min(until));
+                self.timers.set(Timer::Call(origin), due);
+            }
+        }
+    }
+
+    fn forwarded_to(&self, matches: impl Fn(NodeId) -> bool) -> Vec<Origin> {
+        let concerns = |origin: &Origin| match self.opens.get(origin).map(|open| &open.stage) {
+            Some(Stage::Forwarded(_, to)) => matches(*to),
+            Some(_) | None => false,
+        };
+        self.calls.outgoing.values().copied().filter(concerns).collect()
+    }
+
+    /// No answer will come to a forwarded request. A read is asked again; a write may have been
+    /// done, so it is not.
+    fn call_lost(&mut self, origin: Origin) {
+        let Some(open) = self.opens.get_mut(&origin) else {
+            return;
+        };
+        let Stage::Forwarded(id, _) = open.stage else {
+            return;
+        };
+        self.calls.outgoing.remove(&id);
+        self.timers.clear(&Timer::Call(origin));
+        if open.job.is_read() {
+            open.hold_until = None;
+            self.hold(origin, Some(LOOK_AGAIN));
+        } else if self.planted.is(Fault::UnknownReportedAsFailed) {
+            self.hold(origin, Some(LOOK_AGAIN));
+        } else {
+            self.fail(origin, RPC_EOF);
+        }
+    }
+}
+
+// ---- answers ------------------------------------------------------------------------------------
+
+impl Node {
+    /// Takes a request out of every place it may stand in.
+    pub(crate) fn close(&mut self, origin: Origin) -> Option<Open> {
+        let open = self.opens.remove(&origin)?;
+        match open.stage {
+            Stage::Ready | Stage::Confirming(_) | Stage::Applying(_) | Stage::Writing => {}
+            Stage::Held => {
+                self.calls.held.remove(&origin);
+                self.timers.clear(&Timer::Call(origin));
+            }
+            Stage::Parked => self.unpark(origin),
+            Stage::Forwarded(id, _) => {
+                self.calls.outgoing.remove(&id);
+                self.timers.clear(&Timer::Call(origin));
+            }
+            Stage::Saving => self.snapshots.abandon(origin),
+        }
+        if open.wait_until.is_some() {
+            self.timers.clear(&Timer::Blocking(origin));
+        }
+        Some(open)
+    }
+
+    /// Answers an HTTP request.
+    pub(crate) fn answer(&mut self, origin: Origin, response: Response) {
+        if self.close(origin).is_none() {
+            return;
+        }
+        match origin {
+            Origin::Client(id) => self.answers.push(Effect::Respond(id, response)),
+            Origin::Peer(peer, id) => self.reply(peer, id, CallAnswer::Http(response)),
+            Origin::Agent(_) => {}
+        }
+    }
+
+    /// Answers with the outcome of a command.
+    pub(crate) fn answer_applied(&mut self, origin: Origin, outcome: Outcome) {
+        if self.close(origin).is_none() {
+            return;
+        }
+        match origin {
+            Origin::Client(_) => {}
+            Origin::Peer(peer, id) => self.reply(peer, id, CallAnswer::Applied(outcome)),
+            Origin::Agent(id) => self.agent_written(id, Ok(outcome)),
+        }
+    }
+
+    /// Answers that it failed. The text says whether it may have been done all the same.
+    pub(crate) fn fail(&mut self, origin: Origin, text: &str) {
+        let Some(open) = self.close(origin) else {
+            return;
+        };
+        match (origin, open.job) {
+            (Origin::Client(id), Job::Http(request)) => {
+                let response = error::server(&self.publisher.view(), &request, text);
+                self.answers.push(Effect::Respond(id, response));
+            }
+            (Origin::Peer(peer, id), Job::Http(request)) => {
+                let response = error::server(&self.publisher.view(), &request, text);
+                self.reply(peer, id, CallAnswer::Http(response));
+            }
+            (Origin::Peer(peer, id), Job::Apply(_)) => {
+                self.reply(peer, id, CallAnswer::Failed(text.to_string()));
+            }
+            (Origin::Agent(id), _) => self.agent_written(id, Err(text.to_string())),
+            (Origin::Client(_), Job::Apply(_)) => {}
+        }
+    }
+
+    /// Answers 200 with nothing.
+    pub(crate) fn answer_empty(&mut self, origin: Origin) {
+        self.render(origin, Reply::Empty, &Outcome::Done);
+    }
+
+    /// Answers an HTTP request with the outcome of what it asked.
+    pub(crate) fn render(&mut self, origin: Origin, reply: Reply, outcome: &Outcome) {
+        let Some(Job::Http(request)) = self.opens.get(&origin).map(|open| &open.job) else {
+            return;
+        };
+        let response = http::render(reply, outcome, &self.publisher.view(), request);
+        self.answer(origin, response);
+    }
+
+    /// Tells a caller that this server does not lead. Nothing was done: the caller may try again.
+    pub(crate) fn not_leader(&mut self, origin: Origin) {
+        if let Origin::Peer(peer, id) = origin
+            && self.close(origin).is_some()
+        {
+            let leader = self.publisher.leader();
+            self.reply(peer, id, CallAnswer::NotLeader(leader));
+        }
+    }
+
+    fn reply(&mut self, to: NodeId, id: CallId, answer: CallAnswer) {
+        if let Some(address) = self.addresses.get(to) {
+            let message = PeerMessage::Reply { id, answer };
+            self.answers.push(Effect::SendPeer { to, address, message });
+        }
+    }
+}
+
+/// The request with its `wait` cut to what is left of it.
+fn shortened(request: &Request, wait_until: Option<Instant>, now: Instant) -> Request {
+    let mut request = request.clone();
+    if let Some(until) = wait_until {
+        let left = until.since(now).as_millis().max(1);
+        let mut query: Vec<Cow<'_, str>> = request
+            .query
+            .split('&')
+            .filter(|part| !part.is_empty() && !part.starts_with("wait="))
+            .map(Cow::Borrowed)
+            .collect();
+        query.push(Cow::Owned(format!("wait={left}ms")));
+        request.query = query.join("&");
+    }
+    request
+}

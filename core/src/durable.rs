@@ -1,0 +1,227 @@
+//! Between raft and the disk: batches become file operations, completions become promises kept.
+//!
+//! Raft speaks of entries and memberships, the disk of records with a kind byte; this file is the
+//! one place that knows both.
+
+use crate::agent::Agent;
+use crate::node::Node;
+use crate::{BootError, Config, Effect, Event, ExitReason};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use bytes::Bytes;
+use proconsul_disk::{
+    self as disk, FileOp, IoError, IoToken, Progress, Recovered, SnapshotProgress, Store,
+};
+use proconsul_raft::{Entry, HardState, Membership, Payload, Persist, SnapshotMeta};
+use proconsul_types::{LogIndex, Rng};
+use serde::{Deserialize, Serialize};
+
+/// Where what raft persists goes.
+#[derive(Clone, Debug)]
+pub(crate) struct Durable {
+    /// The log on disk; `None` without a data directory, when everything is durable at once.
+    store: Option<Store>,
+    ops: Vec<FileOp>,
+    started: bool,
+    failed: Option<String>,
+}
+
+/// What the disk remembers with a snapshot besides its last entry.
+#[derive(Serialize, Deserialize)]
+struct Meta {
+    membership: Membership,
+    membership_index: LogIndex,
+}
+
+const NOOP: u8 = 0;
+const COMMAND: u8 = 1;
+const MEMBERSHIP: u8 = 2;
+
+impl Durable {
+    /// Goes on where `recovered` ends; without a data directory there is nothing.
+    pub(crate) fn new(config: &Config, recovered: Option<&Recovered>, rng: Rng) -> Self {
+        let layout = disk::Config { segment_bytes: config.segment_bytes };
+        let store = recovered.map(|recovered| Store::new(layout, recovered, rng, config.planted));
+        let started = store.is_none();
+        Self { store, ops: Vec::new(), started, failed: None }
+    }
+
+    /// Whether what recovery returned is durable: until then nothing may be promised.
+    pub(crate) fn is_open(&self) -> bool {
+        self.store.as_ref().is_none_or(|store| self.started && store.is_open())
+    }
+
+    /// Whether the disk has not been told to begin yet.
+    pub(crate) fn must_start(&self) -> bool {
+        !self.started
+    }
+
+    /// Whether there is a disk at all.
+    pub(crate) fn has_disk(&self) -> bool {
+        self.store.is_some()
+    }
+
+    /// Bytes of the log on disk.
+    pub(crate) fn log_bytes(&self) -> u64 {
+        self.store.as_ref().map_or(0, Store::log_bytes)
+    }
+}
+
+// ---- the log ------------------------------------------------------------------------------------
+
+impl Node {
+    /// The first step: the disk begins.
+    pub(crate) fn start_disk(&mut self, out: &mut Vec<Effect>) {
+        self.durable.started = true;
+        self.with_store(out, |store, ops| store.open(ops));
+    }
+
+    /// Calls the store, if there is one, and passes on its file operations.
+    pub(crate) fn with_store<T>(
+        &mut self,
+        out: &mut Vec<Effect>,
+        work: impl FnOnce(&mut Store, &mut Vec<FileOp>) -> T,
+    ) -> Option<T> {
+        let store = self.durable.store.as_mut()?;
+        let result = work(store, &mut self.durable.ops);
+        out.extend(self.durable.ops.drain(..).map(Effect::Io));
+        Some(result)
+    }
+
+    /// Raft wants this kept.
+    pub(crate) fn persist(&mut self, persist: Persist, out: &mut Vec<Effect>) {
+        let number = persist.number;
+        if !self.durable.has_disk() {
+            self.raft_input(proconsul_raft::Input::Persisted(number));
+            return;
+        }
+        let batch = disk::Batch {
+            number,
+            truncate_from: persist.truncate_from,
+            entries: persist.entries.into_iter().map(record).collect(),
+            hard_state: persist
+                .hard_state
+                .map(|HardState { term, vote }| disk::HardState { term, vote }),
+            committed: persist.committed,
+            urgent: persist.urgent,
+        };
+        self.with_store(out, |store, ops| store.append(batch, ops));
+    }
+
+    /// A file operation completed.
+    pub(crate) fn io(
+        &mut self,
+        token: IoToken,
+        result: Result<(), IoError>,
+        out: &mut Vec<Effect>,
+    ) {
+        if Agent::owns(token) {
+            self.agent_io(token, result);
+            return;
+        }
+        match self.with_store(out, |store, ops| store.on_io(token, result, ops)) {
+            Some(Ok(progress)) => self.disk_progress(progress, out),
+            Some(Err(error)) => self.durable.failed = Some(error.to_string()),
+            None => {}
+        }
+    }
+
+    fn disk_progress(&mut self, progress: Progress, out: &mut Vec<Effect>) {
+        if progress.opened {
+            self.raft_input(proconsul_raft::Input::Wake);
+        }
+        if let Some(number) = progress.durable {
+            self.raft_input(proconsul_raft::Input::Persisted(number));
+        }
+        match progress.snapshot {
+            Some(SnapshotProgress::Room) => self.snapshot_room(),
+            Some(SnapshotProgress::Done(id)) => self.snapshot_durable(id, out),
+            Some(SnapshotProgress::Failed(error)) => {
+                out.push(Effect::Event(Event::Notice(format!(
+                    "a snapshot could not be written: {error}"
+                ))));
+                self.snapshot_failed();
+            }
+            None => {}
+        }
+    }
+
+    /// Raft does not need its entries up to here any more.
+    pub(crate) fn compact(&mut self, index: LogIndex, out: &mut Vec<Effect>) {
+        self.with_store(out, |store, ops| store.compact(index, ops));
+    }
+
+    /// Before a stop in good order: what nobody waits for is written too.
+    pub(crate) fn flush_disk(&mut self, out: &mut Vec<Effect>) {
+        self.with_store(out, Store::flush);
+    }
+
+    /// The disk cannot be trusted any more: going on could break promises.
+    pub(crate) fn stop_if_disk_failed(&mut self, out: &mut Vec<Effect>) {
+        if let Some(reason) = self.durable.failed.take() {
+            self.stop(ExitReason::Disk(reason), out);
+        }
+    }
+}
+
+// ---- records ------------------------------------------------------------------------------------
+
+fn record(entry: Entry) -> disk::Entry {
+    let (kind, payload) = match entry.payload {
+        Payload::Noop => (NOOP, Bytes::new()),
+        Payload::Command(bytes) => (COMMAND, bytes),
+        Payload::Membership(membership) => {
+            let bytes = proconsul_wire::encode(&membership)
+                .expect("a membership is small and has a binary form");
+            (MEMBERSHIP, bytes)
+        }
+    };
+    disk::Entry { id: entry.id, kind, payload }
+}
+
+/// An entry as raft knows it.
+pub(crate) fn entry(record: disk::Entry) -> Result<Entry, BootError> {
+    let payload = match record.kind {
+        NOOP => Payload::Noop,
+        COMMAND => Payload::Command(record.payload),
+        MEMBERSHIP => Payload::Membership(
+            proconsul_wire::decode(&record.payload).map_err(|error| unknown(&record, &error))?,
+        ),
+        kind => return Err(unknown(&record, &format_args!("kind {kind}"))),
+    };
+    Ok(Entry { id: record.id, payload })
+}
+
+fn unknown(record: &disk::Entry, why: &dyn core::fmt::Display) -> BootError {
+    BootError {
+        text: format!(
+            "log entry {} was written by a newer version ({why}); start this server with that \
+             version, or remove its data directory and let it join again",
+            record.id
+        ),
+    }
+}
+
+/// What the disk keeps with a snapshot.
+pub(crate) fn encode_meta(meta: &SnapshotMeta) -> Bytes {
+    let kept =
+        Meta { membership: meta.membership.clone(), membership_index: meta.membership_index };
+    proconsul_wire::encode(&kept).expect("a membership is small and has a binary form")
+}
+
+/// What the disk kept with a snapshot.
+pub(crate) fn decode_meta(snapshot: &disk::SnapshotFile) -> Result<SnapshotMeta, BootError> {
+    let kept: Meta = proconsul_wire::decode(&snapshot.meta).map_err(|error| BootError {
+        text: format!(
+            "the snapshot of entry {} was written by a newer version ({error}); start this server \
+             with that version",
+            snapshot.id
+        ),
+    })?;
+    Ok(SnapshotMeta {
+        last: snapshot.id,
+        membership: kept.membership,
+        membership_index: kept.membership_index,
+    })
+}

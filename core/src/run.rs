@@ -1,0 +1,131 @@
+//! One look at one request: what does it need, and who gives it that.
+
+use crate::node::Node;
+use crate::open::{Job, Origin, Stage};
+use crate::proposals::Asked;
+use crate::{Admin, DnsTransport, Effect, ExitReason, RequestId};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use proconsul_catalog::{Command, Restore};
+use proconsul_http::{OperatorOp, Plan, PlanContext, Reply};
+use proconsul_raft::MembershipChange;
+use proconsul_types::WallTime;
+
+impl Node {
+    /// Looks at a request that is ready. Its plan is made on the newest state.
+    pub(crate) fn run(&mut self, origin: Origin, out: &mut Vec<Effect>) {
+        self.publisher.show_lease(self.now);
+        self.publish_if_changed(out);
+        let Some(open) = self.opens.get(&origin) else {
+            return;
+        };
+        if open.stage != Stage::Ready {
+            return;
+        }
+        let request = match &open.job {
+            Job::Http(request) => request,
+            Job::Apply(command) => {
+                if self.publisher.is_leader() {
+                    let command = command.clone();
+                    self.propose(Asked::Apply(origin), command);
+                } else {
+                    self.need_leader(origin, out);
+                }
+                return;
+            }
+        };
+        let mut context =
+            PlanContext { rng: &mut self.rng, confirmed: open.confirmed, expired: open.expired };
+        let plan = proconsul_http::plan(self.publisher.peek(), self.now, request, &mut context);
+        self.follow(origin, plan, out);
+    }
+
+    fn follow(&mut self, origin: Origin, plan: Plan, out: &mut Vec<Effect>) {
+        match plan {
+            Plan::Answer(response) => self.answer(origin, response),
+            Plan::Enter => unreachable!("the event loop is never told to enter itself"),
+            Plan::Leader => self.need_leader(origin, out),
+            Plan::Confirm => self.confirm(origin),
+            Plan::Park(wait) => self.park(origin, wait),
+            Plan::Write(command, reply) => self.propose(Asked::Write(origin, reply), command),
+            Plan::Renew(id, response) => self.renew(origin, id, response),
+            Plan::Local(op) => self.local_op(origin, op, out),
+            Plan::SnapshotSave => self.save(origin),
+            Plan::SnapshotRestore(state) => self.restore(origin, state),
+            Plan::Operator(op) => self.operate(origin, op),
+        }
+    }
+
+    fn restore(&mut self, origin: Origin, state: bytes::Bytes) {
+        // Junk must not enter the log, although every server would refuse it there.
+        let mut trial = Restore::new(Arc::clone(&self.config.facts.datacenter), self.planted);
+        if trial.push(&state).and_then(|()| trial.finish()).is_ok() {
+            self.propose(Asked::Write(origin, Reply::Empty), Command::Restore(state));
+        } else {
+            self.fail(origin, "failed to decompress snapshot: unexpected EOF");
+        }
+    }
+
+    fn operate(&mut self, origin: Origin, op: OperatorOp) {
+        match op {
+            OperatorOp::RemovePeer(id) => {
+                self.propose_change(origin, MembershipChange::Remove(id));
+            }
+            OperatorOp::TransferLeader(target) => {
+                if let Some(open) = self.opens.get_mut(&origin) {
+                    open.stage = Stage::Writing;
+                }
+                let ticket = self.proposals.ticket(Asked::Transfer(origin), None);
+                self.raft_input(proconsul_raft::Input::Transfer(ticket, target));
+            }
+        }
+    }
+
+    /// A DNS question that needs this loop (they are answered on any thread otherwise).
+    pub(crate) fn dns(&mut self, id: RequestId, transport: DnsTransport, question: &[u8]) {
+        let tcp = transport == DnsTransport::Tcp;
+        let facts = self.dns_facts();
+        let answer = proconsul_dns::read(
+            &self.catalog,
+            &self.config.dns,
+            &facts,
+            &mut self.dns_rng,
+            tcp,
+            question,
+        );
+        if let Some(answer) = answer {
+            self.answers.push(Effect::Reply(id, answer.into()));
+        }
+    }
+
+    fn dns_facts(&self) -> proconsul_dns::Facts {
+        proconsul_dns::Facts {
+            datacenter: Arc::clone(&self.config.facts.datacenter),
+            unix_seconds: self.wall.0 / 1000,
+            ready: self.publisher.leader().is_some() || self.applied.index.0 > 0,
+            node: Arc::clone(&self.config.facts.name),
+            address: Arc::clone(&self.config.facts.address),
+        }
+    }
+
+    pub(crate) fn wall_clock(&mut self, wall: WallTime) {
+        self.wall = wall;
+        self.agent_wall_clock(wall);
+    }
+
+    pub(crate) fn admin(&mut self, admin: Admin, out: &mut Vec<Effect>) {
+        match admin {
+            Admin::Stop => {
+                self.flush_disk(out);
+                self.stop(ExitReason::Stopped, out);
+            }
+            Admin::Reload { services, checks, answer } => self.reload(services, checks, answer),
+            Admin::ReloadFailed(answer, reason) => {
+                if let Some(id) = answer {
+                    self.fail(Origin::Client(id), &reason);
+                }
+            }
+            Admin::Addresses(addresses) => self.new_addresses(addresses),
+        }
+    }
+}
