@@ -230,8 +230,12 @@ impl Node {
         let Some(Job::Http(request)) = self.opens.get(&first).map(|open| &open.job) else {
             return;
         };
-        let mut context =
-            proconsul_http::PlanContext { rng: &mut self.rng, confirmed: false, expired: all };
+        let mut context = proconsul_http::PlanContext {
+            rng: &mut self.rng,
+            cache: &mut self.bodies,
+            confirmed: false,
+            expired: all,
+        };
         let view = self.publisher.peek();
         match proconsul_http::plan(view, self.now, request, &mut context) {
             Plan::Answer(response) => self.answer_group(id, &response, all),

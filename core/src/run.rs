@@ -34,8 +34,12 @@ impl Node {
                 return;
             }
         };
-        let mut context =
-            PlanContext { rng: &mut self.rng, confirmed: open.confirmed, expired: open.expired };
+        let mut context = PlanContext {
+            rng: &mut self.rng,
+            cache: &mut self.bodies,
+            confirmed: open.confirmed,
+            expired: open.expired,
+        };
         let plan = proconsul_http::plan(self.publisher.peek(), self.now, request, &mut context);
         self.follow(origin, plan, out);
     }
