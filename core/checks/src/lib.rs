@@ -14,7 +14,6 @@ mod output;
 pub mod parse;
 mod persist;
 mod probe;
-mod seen;
 mod sync;
 mod view;
 

@@ -6,7 +6,6 @@
 
 use crate::config::RETRY_AFTER;
 use crate::local::{Local, Timer};
-use crate::seen::Seen as _;
 use crate::{CheckDefinition, LocalCheck, LocalEffect, LocalService, ServiceDefinition};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;

@@ -1,7 +1,6 @@
 //! Alias checks: the health of another service or node, taken over.
 
 use super::Local;
-use crate::seen::Seen as _;
 use crate::{CheckKind, LocalEffect};
 use alloc::format;
 use alloc::sync::Arc;

@@ -1,0 +1,194 @@
+//! Services: who is healthy, in what order, with what records.
+//!
+//! Instances are put in random order first and looked at one by one until the answer is full, so
+//! an answer costs what it shows, not what the service has.
+
+use crate::Asked;
+use crate::answer::{Answer, Code, Owner, Type};
+use crate::question::Kind;
+use crate::zone::{meta_text, negative, seconds, wants};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Write;
+use core::net::IpAddr;
+use proconsul_types::{CheckStatus, Node, Service};
+
+/// An instance that is answered with.
+struct Pick<'a> {
+    node: &'a Node,
+    service: &'a Service,
+    status: CheckStatus,
+}
+
+impl Pick<'_> {
+    fn address(&self) -> &str {
+        let own = &*self.service.address;
+        if own.is_empty() { &self.node.address } else { own }
+    }
+}
+
+impl Asked<'_> {
+    /// `[<tag>.]<service>.service` and `_<service>._<tag>.service`.
+    pub(crate) fn service(&mut self, parts: &[String], answer: &mut Answer<'_>) {
+        let (name, tag) = match parts {
+            [name, tag] if name.starts_with('_') && tag.starts_with('_') => {
+                let tag = &tag[1..];
+                (&name[1..], String::from(if tag == "tcp" { "" } else { tag }))
+            }
+            [tags @ .., name] => (name.as_str(), tags.join(".")),
+            [] => return negative(self, answer, Code::NoSuchName),
+        };
+        let catalog = self.catalog;
+        let mut instances: Vec<&Service> = catalog
+            .service_instances(name)
+            .filter(|instance| {
+                tag.is_empty() || instance.tags.iter().any(|own| own.eq_ignore_ascii_case(&tag))
+            })
+            .collect();
+        self.rng.shuffle(&mut instances);
+        let worst =
+            if self.config.only_passing { CheckStatus::Passing } else { CheckStatus::Warning };
+        let mut healthy = false;
+        let ttl = self.service_ttl(name);
+        let this = &*self;
+        let mut picks = instances.into_iter().filter_map(|service| {
+            let status = this.health(service);
+            let node = catalog.node(&service.node)?;
+            (status <= worst).then_some(Pick { node, service, status })
+        });
+        let mut picks = picks.by_ref().inspect(|_| healthy = true);
+        match this.question.kind {
+            Kind::Srv => this.service_records(&mut picks, ttl, answer),
+            Kind::A | Kind::Aaaa | Kind::Any | Kind::Txt | Kind::Other => {
+                this.address_records(&mut picks, ttl, answer);
+            }
+            Kind::Soa | Kind::Ns | Kind::Transfer => {}
+        }
+        if !healthy {
+            negative(self, answer, Code::NoSuchName);
+        } else if answer.answers() == 0 {
+            negative(self, answer, Code::NoError);
+        }
+    }
+
+    /// The worst of an instance's checks and its node's.
+    pub(crate) fn health(&self, service: &Service) -> CheckStatus {
+        let own = self.catalog.instance_checks(&service.node, &service.id);
+        let nodes = self.catalog.node_only_checks(&service.node);
+        own.chain(nodes).map(|check| check.status).max().unwrap_or(CheckStatus::Passing)
+    }
+
+    /// The TTL for a service: by its name, by the longest prefix, or for all.
+    fn service_ttl(&self, name: &str) -> u32 {
+        let rules = &self.config.service_ttl;
+        let exact = rules.get(name).copied();
+        let by_prefix = || {
+            rules
+                .iter()
+                .filter_map(|(rule, ttl)| Some((rule.strip_suffix('*')?, *ttl)))
+                .filter(|(prefix, _)| name.starts_with(prefix))
+                .max_by_key(|(prefix, _)| prefix.len())
+                .map(|(_, ttl)| ttl)
+        };
+        exact.or_else(by_prefix).map_or(0, seconds)
+    }
+
+    fn address_records<'a>(
+        &self,
+        picks: &mut impl Iterator<Item = Pick<'a>>,
+        ttl: u32,
+        answer: &mut Answer<'_>,
+    ) {
+        let kind = self.question.kind;
+        let limit = self.config.a_record_limit;
+        let mut seen: Vec<&str> = Vec::new();
+        for pick in picks {
+            let address = match (pick.service.address.is_empty(), pick.node, pick.service) {
+                (true, node, _) => &*node.address,
+                (false, _, service) => &*service.address,
+            };
+            if seen.contains(&address) {
+                continue;
+            }
+            seen.push(address);
+            let mark = answer.mark();
+            match address.parse::<IpAddr>() {
+                Ok(ip) if wants(kind, ip) => answer.address(Owner::Question, ttl, ip),
+                Ok(_) => continue,
+                Err(_) => {
+                    answer.pointer(Type::Cname, ttl, &[address]);
+                }
+            }
+            if !answer.keep(mark) || (limit > 0 && usize::from(answer.answers()) >= limit) {
+                break;
+            }
+        }
+    }
+
+    fn service_records<'a>(
+        &self,
+        picks: &mut impl Iterator<Item = Pick<'a>>,
+        ttl: u32,
+        answer: &mut Answer<'_>,
+    ) {
+        let datacenter = &*self.facts.datacenter;
+        let domain = self.config.domain.as_str();
+        let mut hex = String::new();
+        let mut seen: Vec<(&str, &str, i32)> = Vec::new();
+        for pick in picks {
+            let key = (&*pick.node.name, &*pick.service.address, pick.service.port);
+            if seen.contains(&key) {
+                continue;
+            }
+            seen.push(key);
+            let weights = pick.service.weights;
+            let weight = match pick.status {
+                CheckStatus::Passing => weights.passing,
+                CheckStatus::Warning | CheckStatus::Critical => weights.warning,
+            };
+            let weight = u16::try_from(weight).unwrap_or(0);
+            let port = u16::try_from(pick.service.port).unwrap_or(0);
+            let node_name = [&*pick.node.name, "node", datacenter, domain];
+            let mark = answer.mark();
+            let own = !pick.service.address.is_empty();
+            let place = match pick.address().parse::<IpAddr>() {
+                Err(_) => {
+                    if answer.service(ttl, weight, port, &[pick.address()]).is_none() {
+                        continue;
+                    }
+                    None
+                }
+                Ok(ip) => {
+                    let place = if own {
+                        write_hex(&mut hex, ip);
+                        answer.service(ttl, weight, port, &[&hex, "addr", datacenter, domain])
+                    } else {
+                        answer.service(ttl, weight, port, &node_name)
+                    };
+                    let Some(place) = place else { continue };
+                    answer.along_address(Owner::At(place), ttl, ip);
+                    (!own).then_some(place)
+                }
+            };
+            if self.config.enable_additional_node_meta_txt {
+                for (key, value) in &pick.node.meta {
+                    let owner = place.map_or(Owner::Name(&node_name), Owner::At);
+                    answer.along_text(owner, ttl, &meta_text(key, value));
+                }
+            }
+            if !answer.keep(mark) {
+                break;
+            }
+        }
+    }
+}
+
+/// An address as the label that stands for it.
+fn write_hex(out: &mut String, address: IpAddr) {
+    out.clear();
+    let written = match address {
+        IpAddr::V4(address) => write!(out, "{:08x}", address.to_bits()),
+        IpAddr::V6(address) => write!(out, "{:032x}", address.to_bits()),
+    };
+    written.expect("writing to a string does not fail");
+}
