@@ -1,1 +1,21 @@
-//! Text that people write.
+//! Text that people write: filter expressions, Go durations, names, configuration files.
+//!
+//! - [`filter`]: the `filter=` language of the HTTP API, with its error texts.
+//! - [`duration`]: durations as Go reads and prints them (`1m30s`).
+//! - [`name`]: what may be a DNS label.
+//! - [`document`]: HCL and JSON configuration text as one kind of value.
+//!
+//! Invariant: pure functions of their text; hostile text is an error, never a panic, and costs no
+//! more than a small multiple of its length.
+//!
+//! This crate itself is `no_std`, but `hcl-rs` below it links the standard library: it is the one
+//! maintained HCL parser, and a pure function of its input.
+#![no_std]
+#![warn(clippy::alloc_instead_of_core)]
+
+extern crate alloc;
+
+pub mod document;
+pub mod duration;
+pub mod filter;
+pub mod name;

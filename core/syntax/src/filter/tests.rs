@@ -1,0 +1,1 @@
+//! Cases against what Consul answers.
