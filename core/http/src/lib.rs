@@ -7,10 +7,22 @@
 
 extern crate alloc;
 
+mod cache;
+mod decide;
+mod endpoint;
+pub mod error;
+mod json;
 mod message;
+mod params;
 mod plan;
+mod render;
+mod respond;
+mod route;
 mod view;
 
+pub use cache::BodyCache;
+pub use decide::{PlanContext, plan, read};
 pub use message::{Method, Request, Response};
 pub use plan::{Consistency, LocalOp, OperatorOp, Plan, Reply, Wait};
+pub use render::{done, forward, local_refused, render, snapshot};
 pub use view::{AgentFacts, Leadership, Server, View};

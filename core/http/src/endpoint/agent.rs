@@ -1,0 +1,296 @@
+//! `/v1/agent`, what this agent says of itself. No leader is needed for any of it.
+
+use super::filter::{Filter, Kind};
+use crate::decide::{Call, Desk, Modes};
+use crate::json::Json;
+use crate::json::records::{self, Empty, kind_word};
+use crate::route::Endpoint;
+use crate::{Plan, Response, error, respond};
+use alloc::borrow::Cow;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use proconsul_checks::{CheckKind, LocalCheck, LocalService};
+use proconsul_types::{Check, ServiceKind};
+
+pub(super) fn decide(call: &Call<'_>, desk: &mut Desk<'_>) -> Result<Plan, Response> {
+    let body = match call.endpoint {
+        Endpoint::AgentSelf => self_body(call),
+        Endpoint::AgentMembers => members_body(call)?,
+        Endpoint::AgentServices => services_body(call)?,
+        Endpoint::AgentService => return service(call, desk),
+        _checks => checks_body(call)?,
+    };
+    Ok(Plan::Answer(respond::json(call.view, 200, body)))
+}
+
+fn self_body(call: &Call<'_>) -> Vec<u8> {
+    let facts = &call.view.agent;
+    let mut json = Json::new(call.is_pretty(), 4096);
+    json.begin_object();
+    json.key("Config");
+    json.begin_object();
+    json.field_string("Datacenter", &facts.datacenter);
+    json.field_string("NodeName", &facts.name);
+    json.field_string("NodeID", &id_text(call));
+    json.field_string("Revision", "");
+    json.field_boolean("Server", facts.server);
+    json.field_string("Version", &facts.version);
+    json.end_object();
+    let debug = if facts.debug_config.is_empty() { "{}" } else { &facts.debug_config };
+    json.field_raw("DebugConfig", debug);
+    json.key("Coord");
+    // Nothing was measured yet: the place every coordinate starts from.
+    json.raw(r#"{"Vec":[0,0,0,0,0,0,0,0],"Error":1.5,"Adjustment":0,"Height":0.00001}"#);
+    json.key("Member");
+    member(&mut json, call, false);
+    json.key("Stats");
+    stats(&mut json, call);
+    json.key("Meta");
+    records::text_map(&mut json, &facts.meta, Empty::Shown);
+    json.end_object();
+    json.finish()
+}
+
+fn id_text(call: &Call<'_>) -> String {
+    call.view.agent.id.map(|id| id.to_string()).unwrap_or_default()
+}
+
+/// This agent as gossip knows it.
+fn member(json: &mut Json, call: &Call<'_>, wan: bool) {
+    let facts = &call.view.agent;
+    json.begin_object();
+    if wan {
+        json.field_string("Name", &format!("{}.{}", facts.name, facts.datacenter));
+    } else {
+        json.field_string("Name", &facts.name);
+    }
+    json.field_string("Addr", &facts.address);
+    let port = if wan { facts.serf_wan_port } else { facts.serf_lan_port };
+    json.field_unsigned("Port", u64::from(port));
+    json.key("Tags");
+    json.begin_object();
+    json.field_string("acls", "0");
+    if facts.bootstrap {
+        json.field_string("bootstrap", "1");
+    }
+    json.field_string("build", &format!("{}:", facts.version));
+    json.field_string("dc", &facts.datacenter);
+    if facts.server {
+        json.field_string("ft_fs", "1");
+    }
+    json.field_string("id", &id_text(call));
+    if facts.server {
+        json.field_string("port", &facts.server_port.to_string());
+        json.field_string("raft_vsn", "3");
+    }
+    json.field_string("role", if facts.server { "consul" } else { "node" });
+    json.field_string("segment", "");
+    json.field_string("vsn", "2");
+    json.field_string("vsn_max", "3");
+    json.field_string("vsn_min", "2");
+    if facts.server && !wan {
+        json.field_string("wan_join_port", &facts.serf_wan_port.to_string());
+    }
+    json.end_object();
+    for (name, number) in [
+        ("Status", 1),
+        ("ProtocolMin", 1),
+        ("ProtocolMax", 5),
+        ("ProtocolCur", 2),
+        ("DelegateMin", 2),
+        ("DelegateMax", 5),
+        ("DelegateCur", 4),
+    ] {
+        json.field_unsigned(name, number);
+    }
+    json.end_object();
+}
+
+/// Counters as text, in the groups of `consul info`. Groups that only gossip could fill say what
+/// is so while an agent is a group of one.
+fn stats(json: &mut Json, call: &Call<'_>) {
+    let view = call.view;
+    let facts = &view.agent;
+    let leadership = &view.leadership;
+    let checks = &view.local.checks;
+    let count = |wanted: fn(&CheckKind) -> bool| {
+        checks.values().filter(|check| wanted(&check.definition.kind)).count().to_string()
+    };
+    let leader = leadership.servers.iter().find(|server| Some(server.id) == leadership.leader);
+    let leader = leader.and_then(|server| server.address).map(|address| address.to_string());
+    let text = |value: bool| if value { "true" } else { "false" };
+    json.begin_object();
+    json.key("agent");
+    json.begin_object();
+    json.field_string("check_monitors", "0");
+    json.field_string("check_ttls", &count(|kind| matches!(kind, CheckKind::Ttl(_))));
+    json.field_string("checks", &checks.len().to_string());
+    json.field_string("services", &view.local.services.len().to_string());
+    json.end_object();
+    json.key("build");
+    json.begin_object();
+    json.field_string("prerelease", "");
+    json.field_string("revision", "");
+    json.field_string("version", &facts.version);
+    json.end_object();
+    json.key("consul");
+    json.begin_object();
+    json.field_string("acl", "disabled");
+    json.field_string("bootstrap", text(facts.bootstrap));
+    json.field_string("known_datacenters", "1");
+    json.field_string("leader", text(leadership.is_leader));
+    json.field_string("leader_addr", &leader.unwrap_or_default());
+    json.field_string("server", text(facts.server));
+    json.end_object();
+    json.key("raft");
+    json.begin_object();
+    json.field_string("applied_index", &view.catalog.index().to_string());
+    let is_voter = |id| leadership.servers.iter().any(|server| server.id == id && server.voter);
+    let voters = leadership.servers.iter().filter(|server| server.voter).count();
+    let own = usize::from(facts.id.is_some_and(is_voter));
+    json.field_string("num_peers", &voters.saturating_sub(own).to_string());
+    json.field_string("protocol_version", "3");
+    json.field_string("state", if leadership.is_leader { "Leader" } else { "Follower" });
+    json.field_string("term", &leadership.term.to_string());
+    json.end_object();
+    for pool in ["serf_lan", "serf_wan"] {
+        json.key(pool);
+        json.begin_object();
+        json.field_string("encrypted", "false");
+        json.field_string("failed", "0");
+        json.field_string("left", "0");
+        json.field_string("members", "1");
+        json.end_object();
+    }
+    json.end_object();
+}
+
+fn members_body(call: &Call<'_>) -> Result<Vec<u8>, Response> {
+    if !matches!(call.params.text("segment"), "" | "_all") {
+        return Err(error::plain(call.view, 500, error::NO_SEGMENTS));
+    }
+    let wan = !call.params.text("wan").is_empty();
+    let mut json = Json::new(call.is_pretty(), 512);
+    if wan && !call.view.agent.server {
+        json.null();
+        return Ok(json.finish());
+    }
+    json.begin_array();
+    member(&mut json, call, wan);
+    json.end_array();
+    Ok(json.finish())
+}
+
+fn services_body(call: &Call<'_>) -> Result<Vec<u8>, Response> {
+    let filter = Filter::parse(call, Kind::LocalService)?;
+    let mut json = Json::new(call.is_pretty(), 512);
+    json.begin_object();
+    for (id, service) in &call.view.local.services {
+        if filter.local_service(service) {
+            json.text_key(id);
+            local_service(&mut json, service, None);
+        }
+    }
+    json.end_object();
+    Ok(json.finish())
+}
+
+/// A service as its agent shows it.
+pub(super) fn local_service(json: &mut Json, service: &LocalService, hash: Option<&str>) {
+    let service = &service.definition;
+    json.begin_object();
+    if service.kind != ServiceKind::Typical {
+        json.field_string("Kind", kind_word(service.kind));
+    }
+    json.field_string("ID", &service.id);
+    json.field_string("Service", &service.name);
+    json.key("Tags");
+    records::texts(json, &service.tags, Empty::Shown);
+    json.key("Meta");
+    records::text_map(json, &service.meta, Empty::Shown);
+    json.field_signed("Port", i64::from(service.port));
+    json.field_string("Address", &service.address);
+    if !service.tagged_addresses.is_empty() {
+        json.key("TaggedAddresses");
+        records::service_addresses(json, &service.tagged_addresses);
+    }
+    json.key("Weights");
+    records::weights(json, service.weights);
+    json.field_boolean("EnableTagOverride", service.enable_tag_override);
+    if let Some(hash) = hash {
+        json.field_string("ContentHash", hash);
+    }
+    if let Some(proxy) = &service.proxy {
+        json.field_raw("Proxy", proxy);
+    }
+    if service.connect_native {
+        json.key("Connect");
+        json.begin_object();
+        json.field_boolean("Native", true);
+        json.end_object();
+    }
+    json.end_object();
+}
+
+fn checks_body(call: &Call<'_>) -> Result<Vec<u8>, Response> {
+    let filter = Filter::parse(call, Kind::LocalCheck)?;
+    let mut json = Json::new(call.is_pretty(), 512);
+    json.begin_object();
+    for (id, check) in &call.view.local.checks {
+        let check = as_record(call, check);
+        if filter.check(&check) {
+            json.text_key(id);
+            records::check(&mut json, &check);
+        }
+    }
+    json.end_object();
+    Ok(json.finish())
+}
+
+/// A check of this agent in the form of the catalog; its indexes are 0.
+fn as_record(call: &Call<'_>, check: &LocalCheck) -> Check {
+    let definition = &check.definition;
+    Check {
+        node: call.view.agent.name.clone(),
+        id: definition.id.clone(),
+        name: definition.name.clone(),
+        status: check.status,
+        notes: definition.notes.clone(),
+        output: check.output.clone(),
+        service_id: definition.service_id.clone(),
+        service_name: check.service_name.clone(),
+        service_tags: check.service_tags.clone(),
+        kind: definition.type_word().into(),
+        definition: None,
+        created: proconsul_types::CatalogIndex(0),
+        modified: proconsul_types::CatalogIndex(0),
+    }
+}
+
+/// One service. With `?hash=` the call waits while the definition hashes the same.
+fn service(call: &Call<'_>, desk: &mut Desk<'_>) -> Result<Plan, Response> {
+    let modes = Modes::parse(call)?;
+    let Some(service) = call.view.local.services.get(&*call.tail) else {
+        let text = format!("unknown service ID: {}", call.tail);
+        return Err(error::plain(call.view, 404, &text));
+    };
+    let hash = format!("{:x}", content_hash(service));
+    if call.params.text("hash") == hash && !desk.expired() {
+        return Ok(crate::decide::wait_for_local(call, desk, modes));
+    }
+    let mut json = Json::new(call.is_pretty(), 512);
+    local_service(&mut json, service, Some(&hash));
+    let mut response = respond::json(call.view, 200, json.finish());
+    response.headers.push((Cow::Borrowed("X-Consul-Contenthash"), hash));
+    Ok(Plan::Answer(response))
+}
+
+/// A number that differs when anything shown differs: FNV-1a over the compact form.
+fn content_hash(service: &LocalService) -> u64 {
+    let mut json = Json::new(false, 512);
+    local_service(&mut json, service, None);
+    json.finish().iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}

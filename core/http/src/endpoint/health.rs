@@ -1,0 +1,159 @@
+//! `/v1/health`.
+
+use super::catalog::{Wants, instances};
+use super::filter::{Filter, Kind};
+use crate::decide::{Body, Call, CatalogRead, Desk, Modes, serve};
+use crate::json::Json;
+use crate::json::records::{self, Empty};
+use crate::route::Endpoint;
+use crate::{Plan, Response, error};
+use alloc::vec;
+use alloc::vec::Vec;
+use proconsul_catalog::{Catalog, Topic};
+use proconsul_types::{CatalogIndex, Check, CheckStatus};
+
+pub(super) fn decide(call: &Call<'_>, desk: &mut Desk<'_>) -> Result<Plan, Response> {
+    let modes = Modes::parse(call)?;
+    let wants = Wants::parse(call);
+    match call.endpoint {
+        Endpoint::HealthNode => {
+            let node = call.required(error::MISSING_NODE_NAME)?;
+            serve(call, desk, modes, &Checks { of: Of::Node(node), wants })
+        }
+        Endpoint::HealthChecks => {
+            let service = call.required(error::MISSING_SERVICE_NAME)?;
+            serve(call, desk, modes, &Checks { of: Of::Service(service), wants })
+        }
+        Endpoint::HealthState => {
+            let state = call.required(error::MISSING_CHECK_STATE)?;
+            serve(call, desk, modes, &Checks { of: Of::State(state), wants })
+        }
+        _instances => {
+            let name = call.required(error::MISSING_SERVICE_NAME)?;
+            let connect = call.endpoint == Endpoint::HealthConnect;
+            let passing = passing(call)?;
+            serve(call, desk, modes, &Instances { name, connect, passing, wants })
+        }
+    }
+}
+
+/// `?passing`: alone it means yes; a value must be a boolean.
+fn passing(call: &Call<'_>) -> Result<bool, Response> {
+    match call.params.get("passing") {
+        None => Ok(false),
+        Some("") => Ok(true),
+        Some(text) => super::boolean(text).ok_or_else(|| call.bad(error::INVALID_PASSING)),
+    }
+}
+
+/// Which checks.
+enum Of<'a> {
+    Node(&'a str),
+    Service(&'a str),
+    State(&'a str),
+}
+
+struct Checks<'a> {
+    of: Of<'a>,
+    wants: Wants,
+}
+
+impl CatalogRead for Checks<'_> {
+    /// The whole table's: so it is in Consul 1.8, and a watcher is woken more often than it must.
+    fn index(&self, catalog: &Catalog) -> CatalogIndex {
+        catalog.checks_index()
+    }
+
+    fn topics(&self) -> Vec<Topic> {
+        vec![Topic::Checks]
+    }
+
+    fn body(&self, call: &Call<'_>) -> Result<Body, Response> {
+        let filter = Filter::parse(call, Kind::Check)?;
+        let catalog = &call.view.catalog;
+        let mut json = Json::new(call.is_pretty(), 1024);
+        json.begin_array();
+        let mut show = |check: &Check| {
+            let node_is_wanted = !self.wants.asks_node()
+                || catalog.node(&check.node).is_some_and(|node| self.wants.node(&node.meta));
+            if node_is_wanted && filter.check(check) {
+                records::check(&mut json, check);
+            }
+        };
+        match self.of {
+            Of::Node(name) => catalog.node_checks(name).for_each(&mut show),
+            Of::Service(name) => catalog.service_checks(name).for_each(&mut show),
+            Of::State("any") => catalog.checks().for_each(&mut show),
+            Of::State(word) => {
+                if let Some(status) = CheckStatus::parse(word) {
+                    catalog.checks().filter(|check| check.status == status).for_each(&mut show);
+                }
+            }
+        }
+        json.end_array();
+        Ok(Body::Json(json.finish()))
+    }
+}
+
+/// The instances of a service with their nodes and checks: what clients discover.
+struct Instances<'a> {
+    name: &'a str,
+    connect: bool,
+    passing: bool,
+    wants: Wants,
+}
+
+impl CatalogRead for Instances<'_> {
+    fn index(&self, catalog: &Catalog) -> CatalogIndex {
+        if self.connect {
+            // Proxies have other names than what they stand for.
+            return catalog.services_index().max(catalog.checks_index());
+        }
+        catalog.service_health_index(self.name)
+    }
+
+    fn topics(&self) -> Vec<Topic> {
+        if self.connect {
+            return vec![Topic::Services, Topic::Checks, Topic::Nodes];
+        }
+        vec![Topic::ServiceHealth(self.name.to_lowercase().into())]
+    }
+
+    fn body(&self, call: &Call<'_>) -> Result<Body, Response> {
+        let filter = Filter::parse(call, Kind::Instance)?;
+        let catalog = &call.view.catalog;
+        let found = instances(catalog, self.name, self.connect);
+        let room = found.len() * if call.is_pretty() { 2600 } else { 1200 } + 16;
+        let mut json = Json::new(call.is_pretty(), room);
+        let mut checks: Vec<&Check> = Vec::new();
+        json.begin_array();
+        for (node, service) in found {
+            if !self.wants.tags(service) || !self.wants.node(&node.meta) {
+                continue;
+            }
+            checks.clear();
+            checks.extend(catalog.node_only_checks(&service.node));
+            checks.extend(catalog.instance_checks(&service.node, &service.id));
+            if self.passing && checks.iter().any(|check| check.status != CheckStatus::Passing) {
+                continue;
+            }
+            if !filter.instance(node, service, &checks) {
+                continue;
+            }
+            json.begin_object();
+            json.key("Node");
+            records::node(&mut json, node);
+            json.key("Service");
+            records::node_service(&mut json, service, Empty::Shown);
+            json.key("Checks");
+            json.begin_array();
+            for check in &checks {
+                records::check(&mut json, check);
+            }
+            json.end_array();
+            json.end_object();
+        }
+        json.end_array();
+        Ok(Body::Json(json.finish()))
+    }
+}

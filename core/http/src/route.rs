@@ -1,0 +1,369 @@
+//! Paths and methods: which endpoint a request is for, or the answer that needs none.
+
+use crate::params::{decode, percent_is_sound};
+use crate::{Method, Request, Response, View, respond};
+use alloc::borrow::Cow;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use bytes::Bytes;
+
+/// Everything the API can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    Leader,
+    Peers,
+    Kv,
+    Txn,
+    SessionCreate,
+    SessionDestroy,
+    SessionRenew,
+    SessionOne,
+    SessionNode,
+    SessionList,
+    Register,
+    Deregister,
+    Datacenters,
+    Nodes,
+    Services,
+    Service,
+    Connect,
+    Node,
+    NodeServices,
+    HealthNode,
+    HealthChecks,
+    HealthService,
+    HealthConnect,
+    HealthState,
+    AgentSelf,
+    AgentMembers,
+    AgentServices,
+    AgentService,
+    AgentChecks,
+    AgentHealthById,
+    AgentHealthByName,
+    AgentServiceRegister,
+    AgentServiceDeregister,
+    AgentServiceMaintenance,
+    AgentMaintenance,
+    AgentCheckRegister,
+    AgentCheckDeregister,
+    AgentCheckPass,
+    AgentCheckWarn,
+    AgentCheckFail,
+    AgentCheckUpdate,
+    AgentReload,
+    AgentLeave,
+    Snapshot,
+    RaftConfiguration,
+    RaftPeer,
+    RaftTransfer,
+}
+
+/// Families differ in the headers of their answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    Agent,
+    Catalog,
+    Health,
+    Kv,
+    Operator,
+    Session,
+    Snapshot,
+    Status,
+    Txn,
+    /// None of ours.
+    Other,
+}
+
+impl Family {
+    /// Whether reads show `X-Consul-Effective-Consistency`.
+    pub(crate) fn has_effective_consistency(self) -> bool {
+        matches!(self, Self::Catalog | Self::Health)
+    }
+
+    /// Whether a failed read still carries index headers.
+    pub(crate) fn has_error_meta(self) -> bool {
+        matches!(self, Self::Catalog | Self::Health | Self::Session)
+    }
+}
+
+/// The family a path belongs to.
+pub(crate) fn family(path: &str) -> Family {
+    let rest = path.strip_prefix("/v1/").unwrap_or("");
+    match rest.split('/').next().unwrap_or("") {
+        "agent" => Family::Agent,
+        "catalog" => Family::Catalog,
+        "health" => Family::Health,
+        "kv" => Family::Kv,
+        "operator" => Family::Operator,
+        "session" => Family::Session,
+        "snapshot" => Family::Snapshot,
+        "status" => Family::Status,
+        "txn" => Family::Txn,
+        _ => Family::Other,
+    }
+}
+
+const GET: &[&str] = &["GET"];
+const PUT: &[&str] = &["PUT"];
+
+struct Route {
+    /// Below `/v1/`; one that ends in `/` takes everything below it.
+    pattern: &'static str,
+    methods: &'static [&'static str],
+    endpoint: Endpoint,
+}
+
+const fn route(
+    pattern: &'static str,
+    methods: &'static [&'static str],
+    endpoint: Endpoint,
+) -> Route {
+    Route { pattern, methods, endpoint }
+}
+
+/// Longer patterns of one prefix stand before shorter ones.
+const ROUTES: &[Route] = &[
+    route("kv/", &["GET", "PUT", "DELETE"], Endpoint::Kv),
+    route("health/service/", GET, Endpoint::HealthService),
+    route("health/connect/", GET, Endpoint::HealthConnect),
+    route("health/checks/", GET, Endpoint::HealthChecks),
+    route("health/state/", GET, Endpoint::HealthState),
+    route("health/node/", GET, Endpoint::HealthNode),
+    route("catalog/register", PUT, Endpoint::Register),
+    route("catalog/deregister", PUT, Endpoint::Deregister),
+    route("catalog/datacenters", GET, Endpoint::Datacenters),
+    route("catalog/nodes", GET, Endpoint::Nodes),
+    route("catalog/services", GET, Endpoint::Services),
+    route("catalog/service/", GET, Endpoint::Service),
+    route("catalog/connect/", GET, Endpoint::Connect),
+    route("catalog/node-services/", GET, Endpoint::NodeServices),
+    route("catalog/node/", GET, Endpoint::Node),
+    route("session/create", PUT, Endpoint::SessionCreate),
+    route("session/destroy/", PUT, Endpoint::SessionDestroy),
+    route("session/renew/", PUT, Endpoint::SessionRenew),
+    route("session/info/", GET, Endpoint::SessionOne),
+    route("session/node/", GET, Endpoint::SessionNode),
+    route("session/list", GET, Endpoint::SessionList),
+    route("agent/self", GET, Endpoint::AgentSelf),
+    route("agent/members", GET, Endpoint::AgentMembers),
+    route("agent/services", GET, Endpoint::AgentServices),
+    route("agent/service/register", PUT, Endpoint::AgentServiceRegister),
+    route("agent/service/deregister/", PUT, Endpoint::AgentServiceDeregister),
+    route("agent/service/maintenance/", PUT, Endpoint::AgentServiceMaintenance),
+    route("agent/service/", GET, Endpoint::AgentService),
+    route("agent/checks", GET, Endpoint::AgentChecks),
+    route("agent/check/register", PUT, Endpoint::AgentCheckRegister),
+    route("agent/check/deregister/", PUT, Endpoint::AgentCheckDeregister),
+    route("agent/check/pass/", PUT, Endpoint::AgentCheckPass),
+    route("agent/check/warn/", PUT, Endpoint::AgentCheckWarn),
+    route("agent/check/fail/", PUT, Endpoint::AgentCheckFail),
+    route("agent/check/update/", PUT, Endpoint::AgentCheckUpdate),
+    route("agent/health/service/id/", GET, Endpoint::AgentHealthById),
+    route("agent/health/service/name/", GET, Endpoint::AgentHealthByName),
+    route("agent/maintenance", PUT, Endpoint::AgentMaintenance),
+    route("agent/reload", PUT, Endpoint::AgentReload),
+    route("agent/leave", PUT, Endpoint::AgentLeave),
+    route("txn", PUT, Endpoint::Txn),
+    route("status/leader", GET, Endpoint::Leader),
+    route("status/peers", GET, Endpoint::Peers),
+    route("snapshot", &["GET", "PUT"], Endpoint::Snapshot),
+    route("operator/raft/configuration", GET, Endpoint::RaftConfiguration),
+    route("operator/raft/peer", &["DELETE"], Endpoint::RaftPeer),
+    route("operator/raft/transfer-leader", &["POST", "PUT"], Endpoint::RaftTransfer),
+];
+
+/// Finds the endpoint of a request and what its path names below the endpoint's own part.
+pub(crate) fn find<'a>(
+    view: &View,
+    request: &'a Request,
+) -> Result<(Endpoint, Cow<'a, str>), Response> {
+    if !percent_is_sound(&request.path) {
+        return Err(bad_request());
+    }
+    let Some(path) = decode(&request.path, false) else {
+        // Keys and names are UTF-8 here; Go would take any bytes.
+        return Err(bad_request());
+    };
+    if path.chars().any(is_unprintable) {
+        return Err(Response { status: 400, headers: Vec::new(), body: Bytes::new() });
+    }
+    if needs_cleaning(&path) {
+        return Err(moved(request, &clean(&path)));
+    }
+    if path == "/" {
+        return Err(root(view, request));
+    }
+    let Some(below) = path.strip_prefix("/v1/") else {
+        return Err(respond::unknown_path());
+    };
+    let hit = ROUTES.iter().find(|route| {
+        below
+            .strip_prefix(route.pattern)
+            .is_some_and(|tail| tail.is_empty() || route.pattern.ends_with('/'))
+    });
+    let Some(hit) = hit else {
+        let is_folder = ROUTES.iter().any(|route| route.pattern.strip_suffix('/') == Some(below));
+        return Err(if is_folder {
+            moved(request, &format!("{path}/"))
+        } else {
+            respond::unknown_path()
+        });
+    };
+    check_method(view, request, hit)?;
+    let start = "/v1/".len() + hit.pattern.len();
+    let tail = match path {
+        Cow::Borrowed(path) => Cow::Borrowed(&path[start..]),
+        Cow::Owned(path) => Cow::Owned(path[start..].to_string()),
+    };
+    Ok((hit.endpoint, tail))
+}
+
+fn check_method(view: &View, request: &Request, route: &Route) -> Result<(), Response> {
+    let name = method_name(&request.method);
+    if route.methods.contains(&name) {
+        return Ok(());
+    }
+    let mut allow = String::from("OPTIONS");
+    for method in route.methods {
+        allow.push(',');
+        allow.push_str(method);
+    }
+    let mut response = if request.method == Method::Options {
+        respond::empty(view, 200)
+    } else {
+        respond::text(view, 405, &format!("method {name} not allowed"))
+    };
+    response.headers.insert(0, (Cow::Borrowed("Allow"), allow));
+    Err(response)
+}
+
+/// The name of a method on the wire.
+pub(crate) fn method_name(method: &Method) -> &str {
+    match method {
+        Method::Get => "GET",
+        Method::Put => "PUT",
+        Method::Post => "POST",
+        Method::Delete => "DELETE",
+        Method::Head => "HEAD",
+        Method::Options => "OPTIONS",
+        Method::Other(name) => name,
+    }
+}
+
+fn bad_request() -> Response {
+    let headers = [
+        (Cow::Borrowed("Content-Type"), String::from("text/plain; charset=utf-8")),
+        (Cow::Borrowed("Connection"), String::from("close")),
+    ];
+    Response { status: 400, headers: headers.into(), body: Bytes::from_static(b"400 Bad Request") }
+}
+
+fn root(view: &View, request: &Request) -> Response {
+    if view.agent.ui {
+        return moved(request, "/ui/");
+    }
+    respond::text(view, 200, "Consul Agent")
+}
+
+/// 301; the little page goes with GET alone.
+fn moved(request: &Request, path: &str) -> Response {
+    let mut location = escape_path(path);
+    if !request.query.is_empty() && path != "/ui/" {
+        location.push('?');
+        location.push_str(&request.query);
+    }
+    let mut headers = Vec::new();
+    let mut body = Bytes::new();
+    if matches!(request.method, Method::Get | Method::Head) {
+        headers.push((Cow::Borrowed("Content-Type"), "text/html; charset=utf-8".into()));
+        let shown = escape_html(&location);
+        body = Bytes::from(format!("<a href=\"{shown}\">Moved Permanently</a>.\n\n"));
+    }
+    headers.push((Cow::Borrowed("Location"), location));
+    Response { status: 301, headers, body }
+}
+
+/// Whether a path holds empty or dotted segments.
+fn needs_cleaning(path: &str) -> bool {
+    !path.starts_with('/')
+        || path.contains("//")
+        || path.split('/').any(|segment| segment == "." || segment == "..")
+}
+
+/// The path without empty or dotted segments; a slash at the end stays.
+fn clean(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    for segment in path.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => {
+                kept.pop();
+            }
+            other => kept.push(other),
+        }
+    }
+    let mut out = String::from("/");
+    out.push_str(&kept.join("/"));
+    if path.ends_with('/') && !out.ends_with('/') {
+        out.push('/');
+    }
+    out
+}
+
+fn is_unprintable(letter: char) -> bool {
+    letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffd}')
+}
+
+fn escape_path(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' => out.push(char::from(byte)),
+            b'-' | b'_' | b'.' | b'~' | b'/' | b'$' | b'&' | b'+' | b',' | b':' | b';' | b'='
+            | b'@' | b'!' | b'\'' | b'(' | b')' | b'*' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+fn escape_html(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&#34;")
+        .replace('\'', "&#39;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cleaning_is_that_of_a_file_path() {
+        for (path, wanted) in [
+            ("/v1//kv/x", "/v1/kv/x"),
+            ("/v1/kv/a/../b", "/v1/kv/b"),
+            ("/v1/kv/a/./b/", "/v1/kv/a/b/"),
+            ("/../..", "/"),
+            ("", "/"),
+        ] {
+            assert!(needs_cleaning(path), "{path}");
+            assert_eq!(clean(path), wanted);
+        }
+        assert!(!needs_cleaning("/v1/kv/..a/b."));
+    }
+
+    #[test]
+    fn no_pattern_hides_a_longer_one() {
+        for (at, route) in ROUTES.iter().enumerate() {
+            for later in &ROUTES[at + 1..] {
+                let hidden =
+                    route.pattern.ends_with('/') && later.pattern.starts_with(route.pattern);
+                assert!(!hidden, "{} hides {}", route.pattern, later.pattern);
+            }
+        }
+    }
+}
