@@ -2,6 +2,7 @@
 
 use crate::catalog::{Catalog, Effects, domain};
 use crate::command::CheckRegistration;
+use crate::quoted::Quoted;
 use crate::services::{MISSING_NODE, share};
 use crate::table::{Row, fold, fold_arc, key_of};
 use crate::watch::Topic;
@@ -66,15 +67,15 @@ impl Catalog {
 
     /// The record of a registration.
     fn shared_check(&self, node: &Arc<str>, new: &CheckRegistration) -> Result<Check, String> {
-        let service = if new.service_id.is_empty() {
-            None
-        } else {
-            let service = self.service(node, &new.service_id);
-            Some(
-                service
-                    .ok_or_else(|| format!("Missing service registration on node {:?}", &**node))?,
-            )
-        };
+        let service =
+            if new.service_id.is_empty() {
+                None
+            } else {
+                let service = self.service(node, &new.service_id);
+                Some(service.ok_or_else(|| {
+                    format!("Missing service registration on node {}", Quoted(node))
+                })?)
+            };
         let empty = || Arc::clone(&self.empty);
         let mut check = Check {
             node: Arc::clone(node),

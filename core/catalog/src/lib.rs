@@ -15,6 +15,7 @@ mod invariants;
 mod kv;
 mod nodes;
 mod outcome;
+mod quoted;
 pub mod radix;
 mod register;
 mod services;

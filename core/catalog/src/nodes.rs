@@ -46,7 +46,7 @@ impl Catalog {
             }
         }
         let existing = self.node(&new.name);
-        let created = old.or(existing.map(|node| node.created)).unwrap_or(index);
+        let created = old.or_else(|| existing.map(|node| node.created)).unwrap_or(index);
         let node = Node {
             id: new.id,
             name: Arc::clone(&new.name),
@@ -70,8 +70,8 @@ impl Catalog {
         Ok(())
     }
 
-    /// Whether `new` may take its name, which a node with another id may have. A node whose
-    /// `serfHealth` is critical gives its name away; one without an id does if `upgrade`.
+    /// Whether `new` may take its name, which a node with another id may have. A node that
+    /// gossip does not say is alive gives its name away; one without an id does if `upgrade`.
     fn name_is_free(
         &self,
         new: &NodeRegistration,
@@ -81,10 +81,10 @@ impl Catalog {
         let Some(holder) = self.node(&new.name).filter(|holder| holder.id != Some(id)) else {
             return Ok(());
         };
-        let failed = self
+        let alive = self
             .check(&holder.name, SERF_HEALTH)
-            .is_some_and(|check| check.status == CheckStatus::Critical);
-        if failed || (upgrade && holder.id.is_none()) {
+            .is_some_and(|check| check.status != CheckStatus::Critical);
+        if !alive || (upgrade && holder.id.is_none()) {
             return Ok(());
         }
         let holder_id = holder.id.map(|id| format!("{id}")).unwrap_or_default();

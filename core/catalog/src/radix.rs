@@ -12,6 +12,8 @@
 
 mod iter;
 mod node;
+#[cfg(test)]
+mod tests;
 
 pub use iter::{Iter, Walk, WalkStep};
 use node::{Child, Node, shared_len};

@@ -94,16 +94,15 @@ impl Catalog {
         service.address = self.intern(&service.address);
     }
 
-    /// The checks of an instance carry its name and tags, also when these change.
+    /// The checks of an instance follow it to another name. Its tags they take over only when they
+    /// are registered themselves, as Consul's do.
     fn checks_follow(&mut self, index: CatalogIndex, service: &Service, effects: &mut Effects) {
         let stale: Vec<Arc<Check>> = self
             .checks
             .prefix(&key_of(&[&fold(&service.node)]))
             .map(|row| &row.value)
             .filter(|check| !check.service_id.is_empty() && check.service_id == service.id)
-            .filter(|check| {
-                check.service_name != service.name || check.service_tags != service.tags
-            })
+            .filter(|check| check.service_name != service.name)
             .map(Arc::clone)
             .collect();
         for check in stale {

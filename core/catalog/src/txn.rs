@@ -4,6 +4,7 @@ use crate::catalog::{Catalog, Effects};
 use crate::command::{KvOp, KvVerb, TxnOp};
 use crate::kv::{KvResult, invalid_session};
 use crate::outcome::{Outcome, TxnError, TxnResult};
+use crate::quoted::Quoted;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -65,7 +66,8 @@ impl Catalog {
                 }
             }
             TxnOp::Get(key) => {
-                let pair = self.kv_get(key).ok_or_else(|| format!("key {key:?} doesn't exist"))?;
+                let name = Quoted(key);
+                let pair = self.kv_get(key).ok_or_else(|| format!("key {name} doesn't exist"))?;
                 results.push(TxnResult { pair: pair.clone(), with_value: true });
             }
             TxnOp::GetTree(prefix) => {
@@ -75,33 +77,36 @@ impl Catalog {
                 );
             }
             TxnOp::CheckIndex(key, expected) => {
+                let name = Quoted(key);
                 let pair = self
                     .kv_get(key)
-                    .ok_or_else(|| format!("failed to check index, key {key:?} doesn't exist"))?;
+                    .ok_or_else(|| format!("failed to check index, key {name} doesn't exist"))?;
                 if pair.modified.0 != *expected {
                     return Err(format!(
-                        "failed index check for key {key:?}, current modify index {} != {expected}",
+                        "failed index check for key {name}, current modify index {} != {expected}",
                         pair.modified
                     ));
                 }
                 results.push(without_value(pair));
             }
             TxnOp::CheckSession(key, expected) => {
+                let name = Quoted(key);
                 let pair = self
                     .kv_get(key)
-                    .ok_or_else(|| format!("failed to check session, key {key:?} doesn't exist"))?;
+                    .ok_or_else(|| format!("failed to check session, key {name} doesn't exist"))?;
                 if pair.session != Some(*expected) {
                     let current = pair.session.map(|id| format!("{id}")).unwrap_or_default();
                     return Err(format!(
-                        "failed session check for key {key:?}, current session \"{current}\" \
+                        "failed session check for key {name}, current session \"{current}\" \
                          != \"{expected}\""
                     ));
                 }
                 results.push(without_value(pair));
             }
             TxnOp::CheckNotExists(key) => {
+                let name = Quoted(key);
                 if self.kv_get(key).is_some() {
-                    return Err(format!("key {key:?} exists"));
+                    return Err(format!("key {name} exists"));
                 }
             }
         }
@@ -114,21 +119,21 @@ impl Catalog {
         op: &KvOp,
         effects: &mut Effects,
     ) -> Result<(), String> {
-        let key = &op.key;
+        let name = Quoted(&op.key);
         match self.write(index, op, effects) {
             KvResult::Done | KvResult::Answer(true) => Ok(()),
-            KvResult::Delayed => Err(format!("failed to lock key {key:?} due to lock delay")),
+            KvResult::Delayed => Err(format!("failed to lock key {name} due to lock delay")),
             KvResult::NoSession(id) => Err(invalid_session(id)),
             KvResult::Answer(false) => Err(match op.verb {
-                KvVerb::DeleteCas(_) => format!("failed to delete key {key:?}, index is stale"),
+                KvVerb::DeleteCas(_) => format!("failed to delete key {name}, index is stale"),
                 KvVerb::Acquire(_) => {
-                    format!("failed to lock key {key:?}, lock is already held")
+                    format!("failed to lock key {name}, lock is already held")
                 }
                 KvVerb::Release(_) => format!(
-                    "failed to unlock key {key:?}, lock isn't held, or is held by another session"
+                    "failed to unlock key {name}, lock isn't held, or is held by another session"
                 ),
                 KvVerb::Cas(_) | KvVerb::Set | KvVerb::Delete | KvVerb::DeleteTree => {
-                    format!("failed to set key {key:?}, index is stale")
+                    format!("failed to set key {name}, index is stale")
                 }
             }),
         }
