@@ -25,14 +25,15 @@ impl Raft {
             "something may be on its way"
         );
         let snapshot = boot.snapshot.unwrap_or_default();
+        let first = boot.entries.first().map(|entry| entry.id.index);
         let (log, replaced) = recover_log(snapshot.last, boot.entries);
         let memberships =
             recover_memberships(&log, &snapshot, boot.bootstrap, boot.force_bootstrap);
         let last = log.last().index;
         let committed = boot.committed.clamp(snapshot.last.index, last);
         let mut durable = Durable::new(last);
-        if replaced {
-            durable.truncate(snapshot.last.index.next());
+        if let Some(first) = first.filter(|_| replaced) {
+            durable.truncate(first);
             durable.covered(snapshot.last.index);
         }
         let guarded = boot.restarted && !config.planted.is(Fault::VoteAtOnceAfterRestart);
@@ -58,6 +59,7 @@ impl Raft {
             delivered: snapshot.last.index,
             applied: snapshot.last.index,
             incoming: None,
+            compacting: None,
             handed: None,
             transfer_stuck: false,
             lease_until: Instant::START,
@@ -68,6 +70,10 @@ impl Raft {
         };
         if raft.config.planted.is(Fault::MembershipOnApply) {
             raft.memberships.take_back(raft.applied);
+        }
+        if replaced {
+            let index = raft.snapshot.index;
+            raft.compact_when_durable(raft.durable.newest(), index);
         }
         raft.timers.set(Timer::Boot, now);
         raft.arm_election();
@@ -85,6 +91,9 @@ fn recover_log(snapshot: EntryId, entries: Vec<Entry>) -> (Log, bool) {
         return (Log::new(snapshot), false);
     };
     assert!(first.index <= snapshot.index.next(), "no entry is missing behind the snapshot");
+    if first.index == snapshot.index.next() && first.term < snapshot.term {
+        return (Log::new(snapshot), true); // the tail of a log that the snapshot replaced
+    }
     if first.index == snapshot.index.next() {
         let mut log = Log::new(snapshot);
         entries.into_iter().for_each(|entry| log.push(entry));

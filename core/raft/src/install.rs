@@ -142,8 +142,10 @@ impl Raft {
             if keeps_log {
                 self.log.rebase(meta.last);
             } else {
+                // Down to what is committed, so that nothing the snapshot contradicts is left on
+                // the disk: recovery would have to doubt all that follows it.
+                self.durable.truncate(self.committed.next());
                 self.log.reset(meta.last);
-                self.durable.truncate(index.next());
             }
             self.uncommitted_bytes = self.log.bytes();
             self.covered_bytes = 0;
@@ -164,7 +166,7 @@ impl Raft {
         if agrees {
             self.compact();
         } else {
-            self.out.push(Effect::Compact(index));
+            self.compact_when_durable(self.durable.newest(), index);
         }
     }
 }

@@ -112,6 +112,7 @@ impl Raft {
             position += 1;
         }
         self.remind_target();
+        self.compact();
         self.arm_heartbeat();
     }
 

@@ -43,6 +43,9 @@ pub struct Raft {
     pub(crate) applied: LogIndex,
     pub(crate) uncommitted_bytes: usize,
     pub(crate) incoming: Option<Incoming>,
+    /// The log may be dropped up to this index once this batch is durable: what a snapshot
+    /// contradicts must be gone first.
+    pub(crate) compacting: Option<(u64, LogIndex)>,
     /// A transfer whose leader stepped down after it told the target to stand.
     pub(crate) handed: Option<Handover>,
     /// Only a planted fault sets this.
@@ -146,7 +149,7 @@ impl Raft {
         self.update_commit_target();
     }
 
-    fn on_applied(&mut self, index: LogIndex) {
+    pub(crate) fn on_applied(&mut self, index: LogIndex) {
         self.applied = self.applied.max(index.min(self.delivered));
         if self.config.planted.is(Fault::MembershipOnApply)
             && self.memberships.applied(self.applied)
@@ -204,6 +207,19 @@ impl Raft {
         if let Some(batch) = self.durable.flush(self.now, last, self.committed) {
             self.out.push(Effect::Persist(batch));
         }
+        if let Some((needed, index)) = self.compacting
+            && needed <= self.durable.persisted()
+        {
+            self.compacting = None;
+            self.out.push(Effect::Compact(index));
+            self.out.push(Effect::Event(Event::Compacted(index)));
+        }
+    }
+
+    /// Lets the host drop the log up to `index` once batch `needed` is durable.
+    pub(crate) fn compact_when_durable(&mut self, needed: u64, index: LogIndex) {
+        let (earlier, lower) = self.compacting.unwrap_or_default();
+        self.compacting = Some((needed.max(earlier), index.max(lower)));
     }
 
     /// Moves the commit index to what the group has committed and this server has on its disk.

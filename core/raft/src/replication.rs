@@ -240,7 +240,7 @@ impl Raft {
         self.now.since(heard_at) <= self.config.election_timeout_max * 4
     }
 
-    /// Ends what only matters while someone must be told something soon.
+    /// A ticket ends without a result.
     pub(crate) fn push_refused(&mut self, ticket: crate::Ticket, refusal: crate::Refusal) {
         self.out.push(Effect::Refused(ticket, refusal));
     }

@@ -151,6 +151,7 @@ impl Raft {
         {
             return; // late, or not of this log
         }
+        self.on_applied(index);
         self.covered_bytes += self.log.bytes_between(self.snapshot.index, index);
         self.snapshot = meta.last;
         self.memberships.compact(index);
@@ -196,8 +197,7 @@ impl Raft {
         }
         let first = self.log.before().index;
         if first > before {
-            self.out.push(Effect::Compact(first));
-            self.event(Event::Compacted(first));
+            self.compact_when_durable(0, first);
         }
     }
 }

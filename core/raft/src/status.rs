@@ -218,6 +218,18 @@ impl Raft {
         self.lease_until
     }
 
+    /// When the leader of that term was last heard.
+    #[must_use]
+    pub fn heard_at(&self) -> Option<Instant> {
+        self.heard_at
+    }
+
+    /// The entry that brought the membership in force.
+    #[must_use]
+    pub fn membership_index(&self) -> LogIndex {
+        self.memberships.current_index()
+    }
+
     /// Who belongs to the group.
     #[must_use]
     pub fn membership(&self) -> &Membership {

@@ -1,0 +1,14 @@
+//! What Raft promises: exact effects, the dissertation's statements, and a kitchen table of servers
+//! in a bad network.
+
+mod chaos;
+mod effects;
+mod figure8;
+mod judge;
+mod nemesis;
+mod paper;
+#[cfg(feature = "planted")]
+mod planted;
+mod server;
+mod snapshots;
+mod table;
