@@ -1,2 +1,7 @@
 //! `cargo sim`: the debugger of simulated worlds.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    proconsul_sim::cli::main(proconsul_scenarios::ALL)
+}

@@ -1,0 +1,45 @@
+//! Many clients wait for keys and for a whole prefix, at every server, with default and stale reads,
+//! while leaders are cut off and killed and keys change all the time. No waiter may sleep through a
+//! change, an index never goes back, and a body is never older than its index. At the end every
+//! waiter has seen the last change.
+
+use proconsul_sim::{
+    Capability, Freshness, Options, Scenario, Story, Told, Want, World, millis, secs,
+};
+
+pub(crate) const SCENARIO: Scenario = Scenario {
+    name: "watch_storm",
+    doc: "Many clients wait for changes while leaders come and go. No waiter sleeps through a \
+          change, an index never goes back, a body is never older than its index.",
+    needs: &[Capability::Process, Capability::Cuts, Capability::Workload],
+    options: |_seed| Options { servers: 5, clients: 6, ..Options::default() },
+    story: |world| -> Story { Box::pin(story(world)) },
+};
+
+async fn story(world: World) -> Told {
+    world.leader().await?;
+    let servers = world.servers();
+    for number in 0..20_u8 {
+        let server = usize::from(number) % servers;
+        let fresh = if number % 3 == 0 { Freshness::Stale } else { Freshness::Default };
+        let what = if number % 4 == 0 {
+            Want::WatchPrefix { fresh }
+        } else {
+            Want::WatchKey { key: number % 6, fresh }
+        };
+        world.client(number % 6, server, millis(u64::from(number) * 20), what);
+    }
+    world.workload(secs(9));
+    for round in 0..4 {
+        world.sleep(millis(1_500)).await;
+        let leader = world.leader().await?;
+        if round % 2 == 0 {
+            world.isolate_for(leader, millis(1_200));
+        } else {
+            world.crash_for(leader, millis(400));
+        }
+        world.leader_other_than(leader).await?;
+    }
+    world.heal();
+    world.converge_within(secs(5)).await
+}

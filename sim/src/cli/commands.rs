@@ -1,0 +1,199 @@
+//! What each command does.
+#![expect(clippy::print_stdout, reason = "a command line prints")]
+
+use super::show::{self, Watch};
+use super::{HELD, USAGE, VIOLATED};
+use crate::mutants;
+use crate::run::{Outcome, Telling, run as run_schedule};
+use crate::scenario::{Scenario, play};
+use crate::schedule::Schedule;
+use crate::{report as pages, shrink as shrinker, swarm as swarms, workload};
+use std::path::{Path, PathBuf};
+
+pub(super) fn list(scenarios: &[Scenario]) -> u8 {
+    let width = scenarios.iter().map(|scenario| scenario.name.len()).max().unwrap_or(0);
+    for scenario in scenarios {
+        println!("{:<width$}  {}", scenario.name, scenario.summary());
+    }
+    HELD
+}
+
+pub(super) fn run(scenarios: &[Scenario], name: &str, seed: u64, planted: &str, log: bool) -> u8 {
+    let Some(scenario) = scenarios.iter().find(|scenario| scenario.name == name) else {
+        return usage(&format!("no scenario is called {name}; `list` names them"));
+    };
+    if !show::plantable(planted) {
+        return usage(&format!("no fault is called {planted}"));
+    }
+    println!("{}: {}", scenario.name, scenario.summary());
+    let watch = Watch::start();
+    let played = show::telling(log, |telling| play(scenario, seed, planted, telling));
+    if let Some(violation) = &played.outcome.violation {
+        let rule = violation.rule.clone();
+        let mut schedule = played.schedule.clone();
+        schedule.rule.clone_from(&rule);
+        let again = run_schedule(&schedule, Telling::Silent);
+        let same = again.violation.as_ref().is_some_and(|violation| violation.rule == rule);
+        let command = format!("cargo sim replay {name} --seed {seed:#x}");
+        if same {
+            fail(&schedule, &again, &command, &show::file_name(name, seed));
+        } else {
+            let kept = play(scenario, seed, planted, Telling::Kept);
+            show::failure(&schedule, &kept.outcome, &command, &show::file_name(name, seed));
+        }
+        return VIOLATED;
+    }
+    show::ending(&played.outcome, &watch);
+    HELD
+}
+
+pub(super) fn swarm(seeds: u64, from: u64, jobs: usize, planted: &str) -> u8 {
+    if !show::plantable(planted) {
+        return usage(&format!("no fault is called {planted}"));
+    }
+    println!("swarm: seeds {from}..{} on {jobs} threads", from.saturating_add(seeds));
+    let watch = Watch::start();
+    let sum = swarms::together(from, seeds, planted, jobs);
+    let code = if let Some((seed, outcome)) = &sum.failed {
+        let mut schedule = workload::schedule(*seed);
+        planted.clone_into(&mut schedule.options.planted);
+        let command =
+            show::with_planted(&format!("cargo sim replay swarm --seed {seed:#x}"), planted);
+        fail(&schedule, outcome, &command, &show::file_name("swarm", *seed));
+        VIOLATED
+    } else {
+        HELD
+    };
+    show::sum(&sum, &watch);
+    code
+}
+
+pub(super) fn replay(
+    scenarios: &[Scenario],
+    what: &str,
+    seed: Option<u64>,
+    planted: &str,
+    log: bool,
+) -> u8 {
+    if !show::plantable(planted) {
+        return usage(&format!("no fault is called {planted}"));
+    }
+    if let (Some(scenario), false) =
+        (scenarios.iter().find(|scenario| scenario.name == what), Path::new(what).exists())
+    {
+        return run(std::slice::from_ref(scenario), what, seed.unwrap_or(1), planted, log);
+    }
+    let mut schedule = if what == "swarm" {
+        let Some(seed) = seed else { return usage("a drawn world needs --seed") };
+        workload::schedule(seed)
+    } else {
+        match read(Path::new(what)) {
+            Ok(schedule) => schedule,
+            Err(error) => return usage(&error),
+        }
+    };
+    if let Some(seed) = seed {
+        schedule.seed = seed;
+    }
+    if !planted.is_empty() {
+        planted.clone_into(&mut schedule.options.planted);
+    }
+    if !show::plantable(&schedule.options.planted) {
+        return usage("this build cannot carry the fault that the schedule names");
+    }
+    show::world(&schedule);
+    let watch = Watch::start();
+    let outcome = show::telling(log, |telling| run_schedule(&schedule, telling));
+    show::ending(&outcome, &watch);
+    if let Some(violation) = &outcome.violation {
+        println!("{}", crate::scenario::screen(violation));
+        return VIOLATED;
+    }
+    HELD
+}
+
+pub(super) fn shrink(file: &Path, out: Option<&Path>, runs: u32) -> u8 {
+    let schedule = match read(file) {
+        Ok(schedule) => schedule,
+        Err(error) => return usage(&error),
+    };
+    if !show::plantable(&schedule.options.planted) {
+        return usage("this build cannot carry the fault that the schedule names");
+    }
+    let Some(violation) = run_schedule(&schedule, Telling::Silent).violation else {
+        println!("every rule held: there is nothing to shrink");
+        return HELD;
+    };
+    let shrunk = shrinker::shrink(&schedule, &violation.rule, runs);
+    let target = out.unwrap_or(file);
+    if let Err(error) = std::fs::write(target, shrunk.schedule.text()) {
+        return usage(&format!("{}: {error}", target.display()));
+    }
+    println!(
+        "{} faults and {} operations became {} and {} in {} runs: {}",
+        schedule.faults.len(),
+        schedule.ops.len(),
+        shrunk.schedule.faults.len(),
+        shrunk.schedule.ops.len(),
+        shrunk.runs,
+        target.display()
+    );
+    VIOLATED
+}
+
+pub(super) fn mutants(seeds: u64, trials: u32, jobs: usize, only: &str) -> u8 {
+    if !proconsul_core::types::Planted::POSSIBLE {
+        return usage("this build cannot carry planted faults: build with the feature `planted`");
+    }
+    let watch = Watch::start();
+    println!("{}", mutants::HEAD);
+    let (mut all, mut always) = (0, 0);
+    for fault in mutants::FAULTS {
+        let name = format!("{fault:?}");
+        if !name.to_lowercase().contains(&only.to_lowercase()) {
+            continue;
+        }
+        let found = mutants::hunt(&name, seeds, trials, jobs);
+        println!("{}", found.row());
+        all += 1;
+        always += u32::from(found.after.len() == usize::try_from(trials).unwrap_or(usize::MAX));
+    }
+    println!("{always} of {all} found in every trial, {:.0} s", watch.seconds());
+    HELD
+}
+
+pub(super) fn report(file: &Path, out: Option<&Path>) -> u8 {
+    let schedule = match read(file) {
+        Ok(schedule) => schedule,
+        Err(error) => return usage(&error),
+    };
+    if !show::plantable(&schedule.options.planted) {
+        return usage("this build cannot carry the fault that the schedule names");
+    }
+    let outcome = run_schedule(&schedule, Telling::Kept);
+    let target = out.map_or_else(|| file.with_extension("html"), PathBuf::from);
+    if let Err(error) = std::fs::write(&target, pages::page(&schedule, &outcome)) {
+        return usage(&format!("{}: {error}", target.display()));
+    }
+    println!("{}", target.display());
+    if outcome.violation.is_some() { VIOLATED } else { HELD }
+}
+
+/// A failure arrives shrunk, on one screen.
+fn fail(schedule: &Schedule, outcome: &Outcome, command: &str, name: &str) {
+    let Some(violation) = &outcome.violation else { return };
+    let shrunk = shrinker::shrink(schedule, &violation.rule, 400);
+    let told = run_schedule(&shrunk.schedule, Telling::Kept);
+    show::failure(&shrunk.schedule, &told, command, name);
+}
+
+fn read(file: &Path) -> Result<Schedule, String> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| format!("{}: {error} (a file, a scenario, or `swarm`)", file.display()))?;
+    Schedule::parse(&text).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+fn usage(reason: &str) -> u8 {
+    show::complain(reason);
+    USAGE
+}

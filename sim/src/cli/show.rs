@@ -1,0 +1,159 @@
+//! How results look on a terminal.
+#![expect(clippy::print_stdout, reason = "a command line prints")]
+
+use crate::mutants::fault_named;
+use crate::report;
+use crate::run::{Outcome, Telling};
+use crate::scenario::screen;
+use crate::schedule::{Mark, Schedule};
+use crate::swarm::Sum;
+use proconsul_core::types::Planted;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long something takes on the real clock.
+#[derive(Debug)]
+pub(super) struct Watch {
+    start: std::time::Instant,
+}
+
+impl Watch {
+    #[expect(clippy::disallowed_methods, reason = "only the command line measures real time")]
+    pub(super) fn start() -> Self {
+        Self { start: std::time::Instant::now() }
+    }
+
+    pub(super) fn seconds(&self) -> f64 {
+        self.start.elapsed().as_secs_f64().max(1e-9)
+    }
+}
+
+/// Whether this build can carry the fault of this name (none is always possible).
+pub(super) fn plantable(name: &str) -> bool {
+    name.is_empty() || (Planted::POSSIBLE && fault_named(name).is_some())
+}
+
+pub(super) fn with_planted(command: &str, planted: &str) -> String {
+    if planted.is_empty() { command.into() } else { format!("{command} --planted {planted}") }
+}
+
+/// Runs `work`, loud if asked for.
+pub(super) fn telling<T>(log: bool, work: impl FnOnce(Telling) -> T) -> T {
+    if log { crate::log::aloud(|| work(Telling::Loud)) } else { work(Telling::Silent) }
+}
+
+/// The world a schedule makes, in a few lines.
+pub(super) fn world(schedule: &Schedule) {
+    let options = &schedule.options;
+    println!(
+        "seed {:#x}: {} servers, {} clients, {} faults, {} operations, {} s",
+        schedule.seed,
+        options.servers,
+        options.clients,
+        schedule.faults.len(),
+        schedule.ops.len(),
+        options.length() / 1_000_000
+    );
+    println!(
+        "latency {}..{} us, sync {}..{} us, loss {} ppm, {}",
+        options.latency_min,
+        options.latency_max,
+        options.sync_min,
+        options.sync_max,
+        options.loss_ppm,
+        if options.hostile { "messages doubled and overtaken" } else { "messages in order" }
+    );
+}
+
+/// The end of one run.
+pub(super) fn ending(outcome: &Outcome, watch: &Watch) {
+    let simulated = seconds(outcome.simulated.into());
+    let wall = watch.seconds();
+    println!(
+        "{simulated:.1} simulated s, {} events, {} messages, {} commands committed",
+        outcome.events, outcome.messages, outcome.committed
+    );
+    println!("trace {:#018x}", outcome.trace);
+    println!("{:.0} x real time", simulated / wall);
+}
+
+/// The end of a swarm.
+pub(super) fn sum(sum: &Sum, watch: &Watch) {
+    let wall = watch.seconds();
+    let simulated = seconds(sum.simulated);
+    println!(
+        "{} seeds, {:.2} simulated hours, {} commands committed, {} messages through the codec",
+        sum.seeds,
+        simulated / 3_600.0,
+        sum.committed,
+        sum.codec_checked
+    );
+    let rate = |count: u64| {
+        let count = Duration::from_nanos(count).as_secs_f64() * 1e9;
+        count / wall
+    };
+    println!(
+        "{:.0} seeds/s, {:.0} events/s, {:.0} x real time",
+        rate(sum.seeds),
+        rate(sum.events),
+        simulated / wall
+    );
+    let hit = Mark::ALL.iter().filter(|mark| sum.marks.contains_key(mark)).count();
+    let missing: Vec<String> = (Mark::ALL.iter())
+        .filter(|mark| !sum.marks.contains_key(mark))
+        .map(|mark| format!("{mark:?}"))
+        .collect();
+    let counts: Vec<String> =
+        sum.marks.iter().map(|(mark, count)| format!("{mark:?} {count}")).collect();
+    println!("coverage marks {hit} of {}: {}", Mark::ALL.len(), counts.join(", "));
+    if !missing.is_empty() {
+        println!("never: {}", missing.join(", "));
+    }
+    println!("trace {:#018x}", sum.trace);
+}
+
+/// A failure, complete on one screen.
+pub(super) fn failure(schedule: &Schedule, outcome: &Outcome, command: &str, name: &str) {
+    let Some(violation) = &outcome.violation else { return };
+    let folder = PathBuf::from("target/sim");
+    let file = folder.join(format!("{name}.json"));
+    let page = folder.join(format!("{name}.html"));
+    let written = std::fs::create_dir_all(&folder)
+        .and_then(|()| std::fs::write(&file, schedule.text()))
+        .and_then(|()| std::fs::write(&page, report::page(schedule, outcome)));
+    println!("{}", screen(violation));
+    println!("shrunk to {} faults, {} operations:", schedule.faults.len(), schedule.ops.len());
+    let line = |value: Result<String, serde_json::Error>| value.unwrap_or_default();
+    for fault in schedule.faults.iter().take(20) {
+        println!("  {}", line(serde_json::to_string(fault)));
+    }
+    for op in schedule.ops.iter().take(20) {
+        println!("  {}", line(serde_json::to_string(op)));
+    }
+    if schedule.ops.len() > 20 || schedule.faults.len() > 20 {
+        println!("  ... (all of it is in the file)");
+    }
+    println!("again:    {command}");
+    match written {
+        Ok(()) => {
+            println!("shrunk:   cargo sim replay {} --log", file.display());
+            println!("page:     {}", page.display());
+        }
+        Err(error) => println!("could not keep the schedule: {error}"),
+    }
+}
+
+pub(super) fn file_name(what: &str, seed: u64) -> String {
+    format!("{what}-{seed:#x}")
+}
+
+/// A word on standard error.
+pub(super) fn complain(reason: &str) {
+    // Nothing can be done if standard error is closed.
+    drop(writeln!(std::io::stderr(), "error: {reason}"));
+}
+
+fn seconds(nanos: u128) -> f64 {
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)).as_secs_f64()
+}

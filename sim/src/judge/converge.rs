@@ -1,0 +1,132 @@
+//! After healing: a leader that stays, writes that go through, servers that agree, watchers that are
+//! awake, sessions that ended, disks that did not grow without bound.
+
+use super::Judge;
+use crate::client;
+use crate::machine;
+use crate::options::Options;
+use crate::schedule::Want;
+use crate::world::{Host, Life, Run};
+
+const SECOND: u64 = 1_000_000_000;
+
+impl Judge {
+    /// A leader that has not reached a quorum for long must not go on leading.
+    pub(crate) fn lonely_leaders(&mut self, hosts: &[Host]) {
+        for (server, host) in hosts.iter().enumerate() {
+            let lonely = self.raft.alone_since(server).is_some_and(|t| self.now > t + 3 * SECOND);
+            let leads = matches!(host.life, Life::Up(_)) && host.view.leadership.is_leader;
+            if lonely && leads && host.paused == 0 && !self.raft.members_changed {
+                self.broken("raft.leader-without-quorum", || {
+                    format!("s{server} still leads after 3 s without a quorum")
+                });
+            }
+        }
+    }
+
+    /// No watcher sleeps behind a change.
+    pub(crate) fn watchers_awake(&mut self, runs: &[Run], hosts: &[Host]) {
+        for (place, run) in runs.iter().enumerate() {
+            let Some(want) = run.want else { continue };
+            if !run.open || !client::is_watch(want) || run.index == 0 {
+                continue;
+            }
+            if !matches!(hosts[run.server].life, Life::Up(_)) {
+                continue;
+            }
+            let keys = if let Want::WatchKey { key, .. } = want {
+                usize::from(key)..usize::from(key) + 1
+            } else if matches!(want, Want::WatchPrefix { .. }) {
+                0..client::KEYS_MAX
+            } else {
+                continue;
+            };
+            for key in keys {
+                let newest = self.model.keys[key].newest().copied();
+                if let Some(version) = newest
+                    && version.index > run.index
+                    && version.at + 1_500_000_000 < self.now
+                    && run.invoked + 1_500_000_000 < self.now
+                {
+                    self.broken("watch.lost-wakeup", || {
+                        format!(
+                            "#{place} {want:?} at s{} sleeps at index {}, k/{key} changed at {}",
+                            run.server, run.index, version.index
+                        )
+                    });
+                }
+            }
+        }
+    }
+
+    /// The end of a world.
+    pub(crate) fn verdict(&mut self, runs: &[Run], hosts: &[Host], options: &Options) {
+        if !self.expects_liveness(hosts) {
+            return;
+        }
+        for place in self.probes.clone() {
+            let acked = self.model.written(crate::world::tag_of(place)).index > 0;
+            let done = runs.get(place).is_some_and(|run| run.done && !run.open);
+            if !(acked && done) {
+                self.broken("live.write", || {
+                    format!("write #{place} after healing: committed {acked}, answered {done}")
+                });
+                return;
+            }
+        }
+        self.watchers_awake(runs, hosts);
+        self.histories.judge(runs, &mut self.violation, self.now);
+        let up: Vec<(usize, &Host)> = (hosts.iter().enumerate())
+            .filter(|(_, host)| matches!(host.life, Life::Up(_)))
+            .collect();
+        let newest = up.iter().map(|(_, host)| machine::catalog_index(&host.view)).max();
+        for (server, host) in &up {
+            let index = machine::catalog_index(&host.view);
+            if Some(index) != newest {
+                let standing = machine::standing(host);
+                self.broken("live.catch-up", || {
+                    format!("s{server} is at {index}, another at {newest:?}: {standing}")
+                });
+            }
+            let bound = 512 * 1024 + 8 * (options.snapshot_log_bytes + options.segment_bytes);
+            let bytes = u64::try_from(host.disk.bytes()).unwrap_or(u64::MAX);
+            if bytes > bound {
+                self.broken("live.disk-bounded", || format!("s{server} keeps {bytes} bytes"));
+            }
+        }
+        self.sessions_ended(options);
+        self.contents_agree(&up);
+    }
+
+    /// Sessions nobody renews end: twice their TTL after a leader is there.
+    fn sessions_ended(&mut self, options: &Options) {
+        let long = options.session_ttl_ms * 2 + 1_000 + options.bound / 1_000;
+        if self.model.lost || options.liveness / 1_000 < long {
+            return;
+        }
+        let alive = self.model.sessions.iter().find(|(_, session)| session.has_ttl);
+        if let Some((id, session)) = alive {
+            let text = format!("session {id} of {} is still there", session.node);
+            self.broken("session.expires", || text);
+        }
+    }
+
+    /// What servers hold is what the committed commands say.
+    fn contents_agree(&mut self, up: &[(usize, &Host)]) {
+        if self.model.lost {
+            return;
+        }
+        for (server, host) in up {
+            for (key, versions) in self.model.keys.iter().enumerate() {
+                let modelled = versions.newest().and_then(|version| version.pair);
+                let held = machine::pair(&host.view, key);
+                if modelled.map(|pair| (pair.tag, pair.session)) != held {
+                    self.broken("state.model", || {
+                        format!("k/{key} at s{server} is {held:?}, it must be {modelled:?}")
+                    });
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Judges: they stand outside the system, see every answer and every committed entry, and say what
+//! must never happen. A broken rule is a value; the world stops at the first.
+
+mod answers;
+mod converge;
+mod lock;
+mod raft;
+pub mod search;
+
+use crate::client::KEYS_MAX;
+use crate::machine::{self, Node, View};
+use crate::model::Model;
+use crate::options::Options;
+use crate::schedule::Want;
+use crate::world::{Host, Life};
+use lock::LockJudge;
+use proconsul_core::Event;
+use raft::RaftJudge;
+use std::ops::Range;
+
+/// A broken rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which rule, in a word that stays the same while a schedule shrinks.
+    pub rule: String,
+    /// What exactly happened.
+    pub text: String,
+    /// When, in nanoseconds of the world.
+    pub at: u64,
+}
+
+/// What was known to be committed at a moment: later reads may not answer anything older.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Floor {
+    /// By key: the newest version that someone was told of.
+    pub keys: [u64; KEYS_MAX],
+    /// Everything committed by then.
+    pub horizon: u64,
+}
+
+/// All judges of a world.
+#[derive(Debug)]
+pub struct Judge {
+    /// The first broken rule.
+    pub violation: Option<Violation>,
+    /// What the committed commands mean.
+    pub model: Model,
+    pub(crate) now: u64,
+    pub(crate) probes: Range<usize>,
+    floor: Floor,
+    raft: RaftJudge,
+    locks: LockJudge,
+    histories: search::Histories,
+    hashes: Vec<u64>,
+    rotten: Vec<bool>,
+    judge_default: bool,
+    servers: usize,
+}
+
+impl Judge {
+    /// Judges of a new world.
+    #[must_use]
+    pub fn new(options: &Options) -> Self {
+        let servers = usize::from(options.servers);
+        Self {
+            violation: None,
+            model: Model::default(),
+            now: 0,
+            probes: 0..0,
+            floor: Floor::default(),
+            raft: RaftJudge::new(servers),
+            locks: LockJudge::new(options),
+            histories: search::Histories::new(options.second_opinion),
+            hashes: Vec::new(),
+            rotten: vec![false; servers],
+            judge_default: options.judge_default,
+            servers,
+        }
+    }
+
+    /// A rule is broken. Only the first counts.
+    pub fn broken(&mut self, rule: &str, text: impl FnOnce() -> String) {
+        if self.violation.is_none() {
+            self.violation = Some(Violation { rule: rule.into(), text: text(), at: self.now });
+        }
+    }
+
+    pub(crate) fn started(&mut self, server: usize) {
+        self.raft.started(server);
+    }
+
+    pub(crate) fn died(&mut self, server: usize) {
+        self.raft.died(server);
+    }
+
+    pub(crate) fn refused(&mut self, server: usize, reason: &str) {
+        if !self.rotten[server] {
+            self.broken("disk.start", || {
+                format!("s{server} refuses to start although no bit of its disk rotted: {reason}")
+            });
+        }
+    }
+
+    /// Whether one more disk may go bad without making the loss of data legal. Remembers it.
+    pub(crate) fn may_rot(&mut self, server: usize) -> bool {
+        let rotten = self.rotten.iter().filter(|rotten| **rotten).count();
+        if self.rotten[server] || (rotten + 1) * 2 < self.servers {
+            self.rotten[server] = true;
+            return true;
+        }
+        false
+    }
+
+    /// A server shows a new picture: equal indexes must mean equal states.
+    pub(crate) fn published(&mut self, server: usize, old: &View, new: &View) {
+        let (before, index) = (machine::catalog_index(old), machine::catalog_index(new));
+        if index == before {
+            return;
+        }
+        if index < before {
+            self.broken("state.index-backwards", || {
+                format!("s{server} showed index {before}, then {index}")
+            });
+            return;
+        }
+        let hash = machine::state_hash(new);
+        let place = usize::try_from(index).unwrap_or(usize::MAX);
+        if place > 10_000_000 {
+            return;
+        }
+        if self.hashes.len() <= place {
+            self.hashes.resize(place + 1, 0);
+        }
+        let known = self.hashes[place];
+        if known == 0 {
+            self.hashes[place] = hash.max(1);
+        } else if known != hash.max(1) {
+            self.broken("state.hash", || {
+                format!("s{server} at index {index} has state {hash:#x}, another had {known:#x}")
+            });
+        }
+    }
+
+    pub(crate) fn event(&mut self, server: usize, event: &Event, node: &Node, hosts: &[Host]) {
+        let Event::Raft(event) = event else { return };
+        if let Err((rule, text)) = self.raft.event(server, event, node, hosts) {
+            self.broken(rule, || text);
+        }
+        let (model, now) = (&mut self.model, self.now);
+        self.raft.take_committed(|index, payload| {
+            if index <= model.applied {
+                return;
+            }
+            match machine::command(payload) {
+                Ok(Some(command)) => model.apply(index, now, &command),
+                Ok(None) => {}
+                Err(error) => panic!("a committed command can be read: {error}"),
+            }
+        });
+        if let Some(tag) = self.model.twice {
+            let written = self.model.written(tag);
+            self.broken("write.applied-twice", || {
+                format!("the write with tag {tag} is in the log again: {written:?}")
+            });
+        }
+    }
+
+    pub(crate) fn network_changed(&mut self, now: u64, net: &crate::net::Net) {
+        self.raft.network_changed(now, net);
+    }
+
+    /// What an operation that begins now may not go behind.
+    pub(crate) fn floor(&self, want: Option<Want>) -> Floor {
+        let mut floor = if want.is_some() { self.floor } else { Floor::default() };
+        floor.horizon = self.model.applied;
+        floor
+    }
+
+    /// Whether enough servers are there for everything to come to rest.
+    pub(crate) fn expects_liveness(&self, hosts: &[Host]) -> bool {
+        let up = hosts.iter().filter(|host| matches!(host.life, Life::Up(_))).count();
+        up * 2 > hosts.len() && !self.raft.members_changed
+    }
+}

@@ -1,0 +1,192 @@
+//! Raft's properties across servers: one leader a term, logs that match, commits that stay, leaders
+//! that have everything. Looked at when a server says that something changed, and only there.
+
+use crate::machine::{self, Node};
+use crate::net::Net;
+use crate::world::{Host, Life};
+use proconsul_core::raft::{Entry, Event, Payload};
+use proconsul_core::types::{LogIndex, Term};
+use std::collections::BTreeMap;
+
+type Rule = (&'static str, String);
+
+/// What the group has promised so far.
+#[derive(Debug)]
+pub(crate) struct RaftJudge {
+    leaders: BTreeMap<Term, usize>,
+    /// The one sequence of committed entries; entry 1 is at place 0.
+    committed: Vec<Entry>,
+    taken: usize,
+    /// How far each server said that entries are committed, in its present life.
+    told: Vec<u64>,
+    /// Since when a server hears no quorum.
+    alone: Vec<Option<u64>>,
+    /// The group changed: which servers count is no longer simply all of them.
+    pub(crate) members_changed: bool,
+}
+
+impl RaftJudge {
+    pub(crate) fn new(servers: usize) -> Self {
+        Self {
+            leaders: BTreeMap::new(),
+            committed: Vec::new(),
+            taken: 0,
+            told: vec![0; servers],
+            alone: vec![None; servers],
+            members_changed: false,
+        }
+    }
+
+    pub(crate) fn started(&mut self, server: usize) {
+        self.told[server] = 0;
+    }
+
+    pub(crate) fn died(&mut self, server: usize) {
+        self.told[server] = 0;
+    }
+
+    /// Hands over entries newly known to be committed.
+    pub(crate) fn take_committed(&mut self, mut take: impl FnMut(u64, &Payload)) {
+        while let Some(entry) = self.committed.get(self.taken) {
+            take(entry.id.index.0, &entry.payload);
+            self.taken += 1;
+        }
+    }
+
+    pub(crate) fn event(
+        &mut self,
+        server: usize,
+        event: &Event,
+        node: &Node,
+        hosts: &[Host],
+    ) -> Result<(), Rule> {
+        if let Event::Leader(term) = event {
+            self.leads(server, *term, node)
+        } else if let Event::Committed(index) = event {
+            self.commits(server, *index, node)
+        } else if let Event::AppendAcked(index) = event {
+            self.acknowledges(server, *index, node, hosts)
+        } else if let Event::Truncated(index) = event {
+            self.truncates(server, *index)
+        } else {
+            if let Event::MembershipChanged(index) = event {
+                self.members_changed |= index.0 > 1 && self.is_change(*index, node);
+            }
+            Ok(())
+        }
+    }
+
+    fn is_change(&self, index: LogIndex, node: &Node) -> bool {
+        let whole = self.told.len();
+        matches!(
+            machine::entry(node, index).map(|entry| &entry.payload),
+            Some(Payload::Membership(membership)) if membership.members.len() != whole
+        )
+    }
+
+    fn leads(&mut self, server: usize, term: Term, node: &Node) -> Result<(), Rule> {
+        if let Some(other) = self.leaders.insert(term, server)
+            && other != server
+        {
+            let text = format!("s{other} and s{server} both lead in term {term}");
+            return Err(("raft.one-leader-a-term", text));
+        }
+        // Leader completeness: the newest commits must be in its log; log matching does the rest.
+        for entry in self.committed.iter().rev().take(3) {
+            let index = entry.id.index;
+            if index < machine::first_index(node) {
+                break;
+            }
+            if machine::entry_id(node, index) != Some(entry.id) {
+                let has = machine::entry_id(node, index);
+                let text = format!(
+                    "s{server} leads in term {term} without committed entry {} (it has {has:?})",
+                    entry.id
+                );
+                return Err(("raft.leader-completeness", text));
+            }
+        }
+        Ok(())
+    }
+
+    fn commits(&mut self, server: usize, index: LogIndex, node: &Node) -> Result<(), Rule> {
+        let from = self.told[server] + 1;
+        self.told[server] = self.told[server].max(index.0);
+        for number in from..=index.0 {
+            let at = LogIndex(number);
+            let Some(entry) = machine::entry(node, at) else { continue };
+            let place = usize::try_from(number - 1).unwrap_or(usize::MAX);
+            if let Some(known) = self.committed.get(place) {
+                if known.id != entry.id || known.payload != entry.payload {
+                    let text = format!(
+                        "s{server} commits {} at {number}, {} was committed there",
+                        entry.id, known.id
+                    );
+                    return Err(("raft.committed-changed", text));
+                }
+            } else if place == self.committed.len() {
+                self.committed.push(entry.clone());
+            } else {
+                let text = format!(
+                    "s{server} commits {number}, but nobody committed {}",
+                    self.committed.len() + 1
+                );
+                return Err(("raft.commit-hole", text));
+            }
+        }
+        Ok(())
+    }
+
+    /// A follower says that it agrees with its leader up to `index`: do their logs agree there?
+    fn acknowledges(
+        &self,
+        server: usize,
+        index: LogIndex,
+        node: &Node,
+        hosts: &[Host],
+    ) -> Result<(), Rule> {
+        let Some(leader) = self.leaders.get(&machine::term(node)) else { return Ok(()) };
+        let Life::Up(leading) = &hosts[*leader].life else { return Ok(()) };
+        if machine::term(leading) != machine::term(node) || *leader == server {
+            return Ok(());
+        }
+        let (mine, theirs) = (machine::entry_id(node, index), machine::entry_id(leading, index));
+        if let (Some(mine), Some(theirs)) = (mine, theirs)
+            && mine != theirs
+        {
+            let text = format!(
+                "s{server} acknowledges up to {index} to s{leader}: it has {mine}, the leader {theirs}"
+            );
+            return Err(("raft.log-matching", text));
+        }
+        Ok(())
+    }
+
+    fn truncates(&self, server: usize, index: LogIndex) -> Result<(), Rule> {
+        if index.0 <= self.told[server] {
+            let told = self.told[server];
+            let text = format!("s{server} drops entries from {index}, committed up to {told}");
+            return Err(("raft.truncates-committed", text));
+        }
+        Ok(())
+    }
+
+    /// Remembers since when each server cannot reach a quorum.
+    pub(crate) fn network_changed(&mut self, now: u64, net: &Net) {
+        let servers = self.alone.len();
+        for server in 0..servers {
+            let both = |other: usize| net.hears(server, other) && net.hears(other, server);
+            let heard = (0..servers).filter(|other| *other == server || both(*other)).count();
+            if heard * 2 > servers {
+                self.alone[server] = None;
+            } else if self.alone[server].is_none() {
+                self.alone[server] = Some(now);
+            }
+        }
+    }
+
+    /// Since when a server hears no quorum.
+    pub(crate) fn alone_since(&self, server: usize) -> Option<u64> {
+        self.alone[server]
+    }
+}

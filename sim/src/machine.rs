@@ -1,0 +1,316 @@
+//! The one place where the simulator touches the node it attacks: how it is configured, started,
+//! read, and what may be seen of its inside.
+
+use crate::options::Options;
+use crate::schedule::Mark;
+use crate::world::{Host, Life};
+use bytes::Bytes;
+use proconsul_core::catalog::Command;
+use proconsul_core::http::{AgentFacts, Request, Response};
+use proconsul_core::raft::{self, Entry, Message, Payload};
+use proconsul_core::types::{
+    Duration, EntryId, Instant, LogIndex, NodeId, Planted, Seed, SessionId, Term,
+};
+use proconsul_core::{Boot, BootError, Call, Config, Event};
+
+pub(crate) use proconsul_core::http::{BodyCache, Plan, View};
+pub(crate) use proconsul_core::{Node, PeerMessage};
+
+/// What a server of a world is.
+pub(crate) fn config(id: NodeId, server: usize, options: &Options) -> Config {
+    let planted = planted(&options.planted);
+    let [heartbeat, min, max] = options.timing_of(server);
+    let micros = Duration::from_micros;
+    let count = |value: u32| usize::try_from(value).expect("32 bits fit");
+    let bytes = |value: u64| usize::try_from(value).expect("worlds are small");
+    let name = format!("s{server}");
+    let address = format!("10.0.0.{}", server + 1);
+    Config {
+        id,
+        facts: AgentFacts {
+            id: Some(id),
+            name: name.into(),
+            datacenter: "dc1".into(),
+            address: address.into(),
+            server: true,
+            version: "1.8.7".into(),
+            serf_lan_port: 8301,
+            serf_wan_port: 8302,
+            server_port: 8300,
+            kv_value_bytes_max: 512 * 1024,
+            txn_bytes_max: 512 * 1024,
+            planted,
+            ..AgentFacts::default()
+        },
+        raft: raft::Config {
+            id,
+            heartbeat_interval: micros(heartbeat),
+            election_timeout_min: micros(min),
+            election_timeout_max: micros(max),
+            lease_margin_percent: 20,
+            append_bytes_max: 64 * 1024,
+            append_entries_max: count(options.append_entries_max),
+            inflight_bytes_max: 1024 * 1024,
+            inflight_messages_max: count(options.inflight_messages_max),
+            uncommitted_bytes_max: 1024 * 1024,
+            trailing_bytes_max: bytes(options.trailing_bytes),
+            transfer_timeout: micros(max),
+            planted,
+        },
+        dns: proconsul_core::dns::Config::default(),
+        durable: true,
+        segment_bytes: options.segment_bytes,
+        snapshot_log_bytes: options.snapshot_log_bytes,
+        rpc_hold_timeout: Duration::from_millis(1_500),
+        blocking_wait_max: Duration::from_secs(600),
+        blocking_wait_default: Duration::from_secs(300),
+        session_ttl_min: Duration::from_millis(100),
+        session_ttl_percent: 200,
+        anti_entropy_interval: Duration::from_secs(60),
+        check_update_interval: Duration::from_secs(300),
+        services: Vec::new(),
+        checks: Vec::new(),
+        planted,
+    }
+}
+
+#[cfg(feature = "planted")]
+fn planted(name: &str) -> Planted {
+    crate::mutants::fault_named(name).map_or(Planted::none(), Planted::with)
+}
+
+#[cfg(not(feature = "planted"))]
+fn planted(name: &str) -> Planted {
+    assert!(name.is_empty(), "this build cannot plant {name}: build with the feature `planted`");
+    Planted::none()
+}
+
+/// Starts a node.
+pub(crate) fn start(config: Config, seed: Seed, boot: Boot) -> Result<Node, BootError> {
+    Node::new(config, seed, boot)
+}
+
+/// What is shown before a node ever ran.
+pub(crate) fn first_view(config: &Config) -> View {
+    View {
+        catalog: proconsul_core::catalog::Catalog::new("dc1".into(), Planted::none()),
+        leadership: std::sync::Arc::default(),
+        lease_until: Instant::START,
+        last_contact: None,
+        local: std::sync::Arc::default(),
+        agent: std::sync::Arc::new(config.facts.clone()),
+        wall: proconsul_core::types::WallTime(0),
+    }
+}
+
+/// What a worker thread makes of a request.
+pub(crate) fn read(view: &View, now: Instant, request: &Request, cache: &mut BodyCache) -> Plan {
+    proconsul_core::http::read(view, now, request, cache)
+}
+
+/// Whether an answer says that nothing was done and nothing will be.
+pub(crate) fn certainly_refused(answer: &Response) -> bool {
+    let text = proconsul_core::http::error::NO_LEADER.as_bytes();
+    answer.status == 500 && answer.body.windows(text.len()).any(|window| window == text)
+}
+
+/// The index of the last command a view shows.
+pub(crate) fn catalog_index(view: &View) -> u64 {
+    view.catalog.index().0
+}
+
+/// A number that stands for everything a view's catalog holds.
+pub(crate) fn state_hash(view: &View) -> u64 {
+    view.catalog.state_hash()
+}
+
+/// A key of a view's catalog: its author's number and its holder.
+pub(crate) fn pair(view: &View, key: usize) -> Option<(u64, Option<SessionId>)> {
+    view.catalog.kv_get(&format!("k/{key}")).map(|pair| (pair.flags, pair.session))
+}
+
+pub(crate) fn entry(node: &Node, index: LogIndex) -> Option<&Entry> {
+    node.raft().entry(index)
+}
+
+pub(crate) fn entry_id(node: &Node, index: LogIndex) -> Option<EntryId> {
+    node.raft().entry_id(index)
+}
+
+pub(crate) fn first_index(node: &Node) -> LogIndex {
+    node.raft().first_index()
+}
+
+pub(crate) fn term(node: &Node) -> Term {
+    node.raft().term()
+}
+
+/// The command in a committed entry, if it carries one.
+pub(crate) fn command(payload: &Payload) -> Result<Option<Command>, String> {
+    match payload {
+        Payload::Command(bytes) => proconsul_core::catalog::codec::decode_command(bytes)
+            .map(Some)
+            .map_err(|error| format!("{error:?}")),
+        Payload::Noop | Payload::Membership(_) => Ok(None),
+    }
+}
+
+/// Encodes a message and decodes it.
+pub(crate) fn round_trip(message: &PeerMessage) -> Result<PeerMessage, String> {
+    let bytes: Bytes =
+        proconsul_core::wire::encode(message).map_err(|error| format!("{error:?}"))?;
+    proconsul_core::wire::decode(&bytes).map_err(|error| format!("{error:?}"))
+}
+
+/// About how many bytes a message has.
+pub(crate) fn size(message: &PeerMessage) -> u64 {
+    let bytes = match message {
+        PeerMessage::Raft(Message::Append { entries, .. }) => {
+            entries.iter().fold(64, |sum, entry| sum + 32 + payload_bytes(&entry.payload))
+        }
+        PeerMessage::Raft(Message::Snapshot { chunk, .. }) => 96 + chunk.bytes.len(),
+        PeerMessage::Raft(
+            Message::RequestVote { .. }
+            | Message::Vote { .. }
+            | Message::Appended { .. }
+            | Message::SnapshotStored { .. }
+            | Message::TimeoutNow { .. },
+        )
+        | PeerMessage::Abandon(_) => 64,
+        PeerMessage::Call { call: Call::Http(request), .. } => 128 + request.body.len(),
+        PeerMessage::Call { call: Call::Apply(_), .. } | PeerMessage::Reply { .. } => 256,
+    };
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}
+
+fn payload_bytes(payload: &Payload) -> usize {
+    match payload {
+        Payload::Command(bytes) => bytes.len(),
+        Payload::Noop | Payload::Membership(_) => 16,
+    }
+}
+
+/// A number that tells messages apart in the trace.
+pub(crate) fn fingerprint(message: &PeerMessage) -> u64 {
+    match message {
+        PeerMessage::Raft(message) => match message {
+            Message::RequestVote { term, last, pre, transfer } => {
+                (term.0 << 8) ^ (last.index.0 << 24) ^ u64::from(*pre) << 1 ^ u64::from(*transfer)
+            }
+            Message::Vote { term, granted, .. } => 0x10 ^ (term.0 << 8) ^ u64::from(*granted),
+            Message::Append { term, previous, entries, committed, round } => {
+                let count = u64::try_from(entries.len()).unwrap_or(0);
+                0x20 ^ (term.0 << 8)
+                    ^ (previous.index.0 << 20)
+                    ^ (count << 36)
+                    ^ (committed.0 << 44)
+                    ^ round.rotate_left(50)
+            }
+            Message::Appended { term, round, outcome, .. } => {
+                let matched = outcome.map_or_else(|hint| hint.index.0 << 1, |matched| matched.0);
+                0x30 ^ (term.0 << 8) ^ (matched << 20) ^ round.rotate_left(50)
+            }
+            Message::Snapshot { term, chunk, .. } => 0x40 ^ (term.0 << 8) ^ (chunk.offset << 20),
+            Message::SnapshotStored { term, offset, .. } => 0x50 ^ (term.0 << 8) ^ (offset << 20),
+            Message::TimeoutNow { term } => 0x60 ^ (term.0 << 8),
+        },
+        PeerMessage::Call { id, hops, .. } => 0x70 ^ (id.0 << 8) ^ u64::from(*hops),
+        PeerMessage::Reply { id, .. } => 0x80 ^ (id.0 << 8),
+        PeerMessage::Abandon(id) => 0x90 ^ (id.0 << 8),
+    }
+}
+
+/// A message in a few words.
+pub(crate) fn describe(message: &PeerMessage) -> String {
+    match message {
+        PeerMessage::Raft(Message::Append { term, previous, entries, committed, round }) => {
+            format!(
+                "append t{term} after {previous} +{} commit {committed} round {round}",
+                entries.len()
+            )
+        }
+        PeerMessage::Raft(Message::Appended { term, round, outcome, .. }) => match outcome {
+            Ok(matched) => format!("appended t{term} up to {matched} round {round}"),
+            Err(hint) => format!("appended t{term} refused, hint {hint} round {round}"),
+        },
+        PeerMessage::Raft(Message::Snapshot { term, chunk, .. }) => {
+            format!("snapshot t{term} {} from {}", chunk.snapshot.last, chunk.offset)
+        }
+        PeerMessage::Raft(message) => format!("{message:?}"),
+        PeerMessage::Call { id, hops, call: Call::Http(request) } => {
+            format!(
+                "call {} hop {hops} {:?} {}?{}",
+                id.0, request.method, request.path, request.query
+            )
+        }
+        PeerMessage::Call { id, hops, call: Call::Apply(_) } => {
+            format!("call {} hop {hops} apply", id.0)
+        }
+        PeerMessage::Reply { id, answer } => {
+            let text = format!("{answer:?}");
+            format!("reply {} {}", id.0, text.chars().take(60).collect::<String>())
+        }
+        PeerMessage::Abandon(id) => format!("abandon {}", id.0),
+    }
+}
+
+/// An event in a few words.
+pub(crate) fn tell(event: &Event) -> String {
+    match event {
+        Event::Raft(event) => format!("{event:?}"),
+        Event::Applied(_)
+        | Event::SnapshotTaken(..)
+        | Event::TailCut { .. }
+        | Event::SessionExpired(_)
+        | Event::Forwarded(_)
+        | Event::CheckChanged(..)
+        | Event::SyncFailed(_)
+        | Event::Notice(_) => format!("{event:?}"),
+    }
+}
+
+/// The mark of an event, and the server it is about, if it is about one.
+pub(crate) fn mark(event: &Event) -> Option<(Mark, Option<NodeId>)> {
+    if matches!(event, Event::SnapshotTaken(..)) {
+        return Some((Mark::SnapshotTaken, None));
+    }
+    let Event::Raft(event) = event else { return None };
+    Some(match event {
+        raft::Event::PreCandidate(_) => (Mark::PreCandidate, None),
+        raft::Event::Candidate(_) => (Mark::Candidate, None),
+        raft::Event::Leader(_) => (Mark::Leader, None),
+        raft::Event::Follower(..) => return None,
+        raft::Event::SteppedDown(_) => (Mark::SteppedDown, None),
+        raft::Event::VoteGranted(_, other) => (Mark::VoteGranted, Some(*other)),
+        raft::Event::AppendAcked(_) => (Mark::AppendAcked, None),
+        raft::Event::AppendSent(other, _) => (Mark::AppendSent, Some(*other)),
+        raft::Event::Committed(_) => (Mark::Committed, None),
+        raft::Event::Truncated(_) => (Mark::Truncated, None),
+        raft::Event::MembershipChanged(_) => (Mark::MembershipChanged, None),
+        raft::Event::ChunkSent(other, _) => (Mark::ChunkSent, Some(*other)),
+        raft::Event::SnapshotInstalled(_) => (Mark::SnapshotInstalled, None),
+        raft::Event::TransferStarted(other) => (Mark::TransferStarted, Some(*other)),
+        raft::Event::Compacted(_) => (Mark::Compacted, None),
+    })
+}
+
+/// How a host stands, in a few words.
+pub(crate) fn standing(host: &Host) -> String {
+    match &host.life {
+        Life::Up(node) => {
+            let raft = node.raft();
+            format!(
+                "{:?} in term {}, log {}..{}, committed {}, applied {}",
+                raft.role(),
+                raft.term(),
+                raft.first_index(),
+                raft.last(),
+                raft.committed(),
+                raft.applied()
+            )
+        }
+        Life::Down => "down".into(),
+        Life::Refused(reason) => format!("refuses to start: {reason}"),
+        Life::Stopped(reason) => format!("stopped: {reason:?}"),
+    }
+}

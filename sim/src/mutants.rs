@@ -1,0 +1,146 @@
+//! Proof that the simulator finds bugs: each planted fault, how often it is found, after how many
+//! worlds, and how short its story gets.
+
+use crate::shrink::shrink;
+use crate::swarm;
+use crate::workload;
+use proconsul_core::types::Fault;
+
+/// Every planted fault, with its name.
+pub const FAULTS: &[Fault] = &[
+    Fault::VoteNotPersisted,
+    Fault::AckBeforeSync,
+    Fault::VoteWithoutLogCheck,
+    Fault::LogComparedByLength,
+    Fault::CommitOldTerm,
+    Fault::NoPreviousTermCheck,
+    Fault::TruncateAlways,
+    Fault::QuorumOffByOne,
+    Fault::VotesCountedTwice,
+    Fault::PreVoteClearsVote,
+    Fault::CommitBeyondMatched,
+    Fault::LeaderNeverStepsDown,
+    Fault::OwnMatchBeforeSync,
+    Fault::MembershipBeforeOwnCommit,
+    Fault::MembershipOnApply,
+    Fault::ReadBeforeOwnCommit,
+    Fault::ReadWithoutQuorum,
+    Fault::LeaseFromReceipt,
+    Fault::LeaseDuringTransfer,
+    Fault::TransferFlagStuck,
+    Fault::ChunkIgnoresSnapshotId,
+    Fault::SnapshotKeepsLog,
+    Fault::VoteAtOnceAfterRestart,
+    Fault::TornTailAccepted,
+    Fault::TruncationNotLogged,
+    Fault::SnapshotBeforeDirSync,
+    Fault::FailedSyncIgnored,
+    Fault::CompactBeforeSnapshot,
+    Fault::DeleteKeepsPrefixIndex,
+    Fault::CasIgnoresIndex,
+    Fault::TxnPartial,
+    Fault::CascadeForgetsChecks,
+    Fault::SnapshotWithoutSessions,
+    Fault::ApplyDependsOnNode,
+    Fault::AcquireIgnoresHolder,
+    Fault::DestroyKeepsLocks,
+    Fault::NoLockDelay,
+    Fault::SessionTimersNotRearmed,
+    Fault::LostWakeup,
+    Fault::FollowerServesDefault,
+    Fault::LeaseIgnored,
+    Fault::IndexNewerThanBody,
+    Fault::AckBeforeCommit,
+    Fault::UnknownReportedAsFailed,
+];
+
+/// The fault of this name.
+#[must_use]
+pub fn fault_named(name: &str) -> Option<Fault> {
+    FAULTS.iter().copied().find(|fault| format!("{fault:?}") == name)
+}
+
+/// How well one fault is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its name.
+    pub name: String,
+    /// Worlds until it was found, for each trial that found it, in ascending order.
+    pub after: Vec<u64>,
+    /// How many trials there were.
+    pub trials: u32,
+    /// Faults and operations before shrinking, and after.
+    pub lengths: Option<[(usize, usize); 2]>,
+    /// Rules it broke.
+    pub rules: Vec<String>,
+    /// Runs the shrinking took.
+    pub runs: u32,
+}
+
+impl Found {
+    /// Worlds until it is found in this share of the trials that find it (hundredths).
+    #[must_use]
+    pub fn percentile(&self, share: usize) -> Option<u64> {
+        let last = self.after.len().checked_sub(1)?;
+        self.after.get((last * share).div_ceil(100)).copied()
+    }
+
+    /// A row of the table.
+    #[must_use]
+    pub fn row(&self) -> String {
+        let number = |value: Option<u64>| value.map_or_else(|| "-".into(), |it| it.to_string());
+        let lengths = self.lengths.map_or_else(
+            || "-".into(),
+            |[(faults, ops), (fewer, less)]| format!("{faults}+{ops} -> {fewer}+{less}"),
+        );
+        format!(
+            "| {:<26} | {}/{} | {:>6} | {:>6} | {:<18} | {:>4} | {} |",
+            self.name,
+            self.after.len(),
+            self.trials,
+            number(self.percentile(50)),
+            number(self.percentile(95)),
+            lengths,
+            self.runs,
+            self.rules.join(", ")
+        )
+    }
+}
+
+/// The head of the table.
+pub const HEAD: &str = "| fault                      | found | p50 | p95 | faults+ops shrunk  | runs | rules |\n\
+|---|---|---|---|---|---|---|";
+
+/// Hunts one fault: `trials` times, up to `seeds` worlds each.
+#[must_use]
+pub fn hunt(name: &str, seeds: u64, trials: u32, jobs: usize) -> Found {
+    let mut found = Found {
+        name: name.into(),
+        after: Vec::new(),
+        trials,
+        lengths: None,
+        rules: Vec::new(),
+        runs: 0,
+    };
+    for trial in 0..trials {
+        let from = u64::from(trial) * 1_000_000;
+        let sum = swarm::together(from, seeds, name, jobs);
+        let Some((seed, outcome)) = sum.failed else { continue };
+        found.after.push(seed - from + 1);
+        let Some(violation) = outcome.violation else { continue };
+        if !found.rules.contains(&violation.rule) {
+            found.rules.push(violation.rule.clone());
+        }
+        if found.lengths.is_none() {
+            let mut schedule = workload::schedule(seed);
+            name.clone_into(&mut schedule.options.planted);
+            let shrunk = shrink(&schedule, &violation.rule, 300);
+            let before = (schedule.faults.len(), schedule.ops.len());
+            let after = (shrunk.schedule.faults.len(), shrunk.schedule.ops.len());
+            found.lengths = Some([before, after]);
+            found.runs = shrunk.runs;
+        }
+    }
+    found.after.sort_unstable();
+    found
+}

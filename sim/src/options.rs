@@ -1,0 +1,191 @@
+//! What kind of world it is: drawn as a whole from one seed (swarm), or set by a story.
+
+use crate::schedule::Freshness;
+use proconsul_core::types::{Rng, Seed};
+use serde::{Deserialize, Serialize};
+
+/// Everything about a world but its faults and operations. Times are in microseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Options {
+    /// Servers.
+    pub servers: u8,
+    /// Clients.
+    pub clients: u8,
+    /// How long anything may break.
+    pub safety: u64,
+    /// How long everything is whole afterwards.
+    pub liveness: u64,
+    /// After healing, a leader must be there within this long, and writes again as long after.
+    pub bound: u64,
+    /// Shortest way of a message between servers.
+    pub latency_min: u64,
+    /// Longest usual way.
+    pub latency_max: u64,
+    /// Share of messages with a long way (millionths).
+    pub tail_ppm: u32,
+    /// How long the long way is at most.
+    pub tail_max: u64,
+    /// Share of messages lost in the ordinary course (millionths).
+    pub loss_ppm: u32,
+    /// Messages travel without connections: lost, doubled, overtaken one by one. Real servers talk
+    /// over streams; the core must survive this all the same.
+    pub hostile: bool,
+    /// Share of messages that come twice when `hostile`.
+    pub duplicate_ppm: u32,
+    /// Shortest sync.
+    pub sync_min: u64,
+    /// Longest usual sync.
+    pub sync_max: u64,
+    /// Timing of each server: heartbeat, shortest and longest election timeout. The last is used
+    /// for all servers beyond.
+    pub timing: Vec<[u64; 3]>,
+    /// Entries in one append message.
+    pub append_entries_max: u32,
+    /// Append messages on the way to one follower.
+    pub inflight_messages_max: u32,
+    /// Bytes of a log segment.
+    pub segment_bytes: u64,
+    /// A snapshot after so many bytes of log.
+    pub snapshot_log_bytes: u64,
+    /// Bytes of log kept behind a snapshot.
+    pub trailing_bytes: u64,
+    /// Share of messages encoded, decoded and compared (millionths).
+    pub codec_ppm: u32,
+    /// How many keys clients use.
+    pub keys: u8,
+    /// TTL of the clients' sessions, in milliseconds.
+    pub session_ttl_ms: u64,
+    /// Lock-delay of the clients' sessions, in milliseconds.
+    pub lock_delay_ms: u64,
+    /// How long a client waits for an answer.
+    pub patience: u64,
+    /// Whether default reads are judged like consistent ones: true while clocks keep within the
+    /// margin of the lease.
+    pub judge_default: bool,
+    /// Whether clients' histories are also judged by search, not only by index.
+    pub second_opinion: bool,
+    /// The planted fault all servers carry; empty for none.
+    pub planted: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            servers: 5,
+            clients: 4,
+            safety: 12_000_000,
+            liveness: 8_000_000,
+            bound: 4_000_000,
+            latency_min: 200,
+            latency_max: 2_000,
+            tail_ppm: 10_000,
+            tail_max: 30_000,
+            loss_ppm: 0,
+            hostile: false,
+            duplicate_ppm: 0,
+            sync_min: 500,
+            sync_max: 5_000,
+            timing: vec![[100_000, 300_000, 600_000]],
+            append_entries_max: 64,
+            inflight_messages_max: 16,
+            segment_bytes: 16 * 1024,
+            snapshot_log_bytes: 64 * 1024,
+            trailing_bytes: 8 * 1024,
+            codec_ppm: 10_000,
+            keys: 6,
+            session_ttl_ms: 1_000,
+            lock_delay_ms: 300,
+            patience: 2_500_000,
+            judge_default: true,
+            second_opinion: false,
+            planted: String::new(),
+        }
+    }
+}
+
+impl Options {
+    /// Draws a world. The same seed gives the same world.
+    #[must_use]
+    pub fn draw(seed: u64) -> Self {
+        let mut rng = Rng::new(Seed(seed)).split("options");
+        let mut options = Self::default();
+        options.servers = [5, 5, 5, 3, 3, 4][rng.index(6)];
+        options.clients = u8::try_from(rng.between(3, 6)).unwrap_or(4);
+        if rng.chance(1, 3) {
+            options.latency_max = rng.between(2_000, 40_000);
+            options.latency_min = options.latency_max / 10;
+        }
+        options.tail_max = rng.between(5_000, 200_000);
+        options.tail_ppm = u32::try_from(rng.between(0, 30_000)).unwrap_or(0);
+        if rng.chance(1, 4) {
+            options.loss_ppm = u32::try_from(rng.between(1_000, 100_000)).unwrap_or(0);
+        }
+        if rng.chance(1, 3) {
+            options.hostile = true;
+            options.duplicate_ppm = u32::try_from(rng.between(0, 200_000)).unwrap_or(0);
+        }
+        options.sync_max = rng.between(1_000, 15_000);
+        options.sync_min = rng.between(100, options.sync_max);
+        options.timing = if rng.chance(1, 4) {
+            (0..options.servers).map(|_| timing(&mut rng)).collect()
+        } else {
+            vec![timing(&mut rng)]
+        };
+        options.append_entries_max = [1, 2, 8, 64][rng.index(4)];
+        options.inflight_messages_max = [1, 2, 4, 16][rng.index(4)];
+        if rng.chance(1, 2) {
+            options.segment_bytes = rng.between(2_048, 8_192);
+            options.snapshot_log_bytes = rng.between(2_048, 12_000);
+            options.trailing_bytes = rng.between(0, 3_000);
+        }
+        options.keys = u8::try_from(rng.between(2, 8)).unwrap_or(4);
+        options.session_ttl_ms = rng.between(500, 1_500);
+        options.lock_delay_ms = rng.between(0, 1_000);
+        options.second_opinion = rng.chance(1, 16);
+        options
+    }
+
+    /// The timing of a server.
+    #[must_use]
+    pub fn timing_of(&self, server: usize) -> [u64; 3] {
+        let last = self.timing.last().copied().unwrap_or([100_000, 300_000, 600_000]);
+        self.timing.get(server).copied().unwrap_or(last)
+    }
+
+    /// The whole length of the world, in microseconds.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.safety + self.liveness
+    }
+}
+
+fn timing(rng: &mut Rng) -> [u64; 3] {
+    let min = rng.between(200_000, 500_000);
+    [rng.between(60_000, min / 2), min, min + rng.between(100_000, 400_000)]
+}
+
+/// Draws how fresh a read must be.
+#[must_use]
+pub fn freshness(rng: &mut Rng) -> Freshness {
+    [Freshness::Default, Freshness::Default, Freshness::Consistent, Freshness::Stale][rng.index(4)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_is_a_world() {
+        assert_eq!(Options::draw(9), Options::draw(9));
+        assert_ne!(Options::draw(9), Options::draw(10));
+        for seed in 0..200 {
+            let options = Options::draw(seed);
+            assert!(options.sync_min <= options.sync_max);
+            for server in 0..usize::from(options.servers) {
+                let [heartbeat, min, max] = options.timing_of(server);
+                assert!(heartbeat * 2 <= min && min < max);
+            }
+        }
+    }
+}

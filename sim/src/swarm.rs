@@ -1,0 +1,108 @@
+//! Many worlds, one after another or side by side.
+
+use crate::run::{Outcome, Telling, run};
+use crate::schedule::Mark;
+use crate::workload;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
+
+/// What many worlds came to.
+#[derive(Clone, Debug, Default)]
+pub struct Sum {
+    /// How many worlds ran.
+    pub seeds: u64,
+    /// Nanoseconds that passed in them.
+    pub simulated: u128,
+    /// Events in them.
+    pub events: u64,
+    /// Messages in them.
+    pub messages: u64,
+    /// Messages that went through the codec.
+    pub codec_checked: u64,
+    /// Commands committed in them.
+    pub committed: u64,
+    /// Protocol events in them.
+    pub marks: BTreeMap<Mark, u64>,
+    /// All traces, mixed: equal sums of equal ranges mean equal runs.
+    pub trace: u64,
+    /// The smallest seed found that breaks a rule, and its outcome.
+    pub failed: Option<(u64, Outcome)>,
+}
+
+impl Sum {
+    fn add(&mut self, seed: u64, outcome: Outcome) {
+        self.seeds += 1;
+        self.simulated += u128::from(outcome.simulated);
+        self.events += outcome.events;
+        self.messages += outcome.messages;
+        self.codec_checked += outcome.codec_checked;
+        self.committed += outcome.committed;
+        for (mark, count) in &outcome.marks {
+            *self.marks.entry(*mark).or_default() += u64::from(*count);
+        }
+        // A sum does not depend on the order in which worlds end.
+        self.trace = self.trace.wrapping_add(crate::draw::mix(outcome.trace ^ seed));
+        let first = self.failed.as_ref().is_none_or(|(known, _)| seed < *known);
+        if outcome.violation.is_some() && first {
+            self.failed = Some((seed, outcome));
+        }
+    }
+}
+
+/// Runs worlds `from..from + seeds` with a planted fault (or none), on this thread, up to the first
+/// that breaks a rule.
+#[must_use]
+pub fn alone(from: u64, seeds: u64, planted: &str) -> Sum {
+    let mut sum = Sum::default();
+    for seed in from..from.saturating_add(seeds) {
+        sum.add(seed, one(seed, planted));
+        if sum.failed.is_some() {
+            break;
+        }
+    }
+    sum
+}
+
+/// The same on several threads.
+#[must_use]
+pub fn together(from: u64, seeds: u64, planted: &str, jobs: usize) -> Sum {
+    if jobs <= 1 {
+        return alone(from, seeds, planted);
+    }
+    let next = AtomicU64::new(from);
+    let stop = AtomicBool::new(false);
+    let (sender, receiver) = mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            let (next, stop, sender) = (&next, &stop, sender.clone());
+            scope.spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= from.saturating_add(seeds) {
+                        break;
+                    }
+                    let outcome = one(seed, planted);
+                    if outcome.violation.is_some() {
+                        stop.store(true, Ordering::Relaxed);
+                    }
+                    if sender.send((seed, outcome)).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        let mut sum = Sum::default();
+        for (seed, outcome) in receiver {
+            sum.add(seed, outcome);
+        }
+        sum
+    })
+}
+
+fn one(seed: u64, planted: &str) -> Outcome {
+    let mut schedule = workload::schedule(seed);
+    planted.clone_into(&mut schedule.options.planted);
+    run(&schedule, Telling::Silent)
+}
