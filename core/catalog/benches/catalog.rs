@@ -1,6 +1,6 @@
 //! The radix tree against the standard library's `BTreeMap`, and what a command costs.
 
-use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion};
 use proconsul_catalog::radix::{Keyed, Tree};
 use proconsul_catalog::{Catalog, Command, KvOp, KvVerb};
 use proconsul_types::{CatalogIndex, Planted, Rng, Seed};
@@ -50,19 +50,23 @@ fn trees(c: &mut Criterion) {
     let mut group = c.benchmark_group("100k keys");
     group.sample_size(10);
     let mut at = keys.iter().cycle();
-    group.bench_function("get/tree", |b| b.iter(|| tree.get(black_box(at.next().unwrap()))));
-    group.bench_function("get/map", |b| b.iter(|| map.get(black_box(at.next().unwrap()))));
+    group.bench_function("get/tree", |b| {
+        b.iter(|| tree.get(black_box(at.next().expect("the keys go round"))))
+    });
+    group.bench_function("get/map", |b| {
+        b.iter(|| map.get(black_box(at.next().expect("the keys go round"))))
+    });
     let mut index = 1;
     group.bench_function("update/tree", |b| {
         b.iter(|| {
             index += 1;
-            tree.insert(record(at.next().unwrap(), index))
+            tree.insert(record(at.next().expect("the keys go round"), index))
         });
     });
     group.bench_function("update/map", |b| {
         b.iter(|| {
             index += 1;
-            let key = at.next().unwrap();
+            let key = at.next().expect("the keys go round");
             map.insert(key.clone(), record(key, index))
         });
     });
@@ -70,17 +74,21 @@ fn trees(c: &mut Criterion) {
         let mut held = tree.clone();
         b.iter(|| {
             index += 1;
-            tree.insert(record(at.next().unwrap(), index));
+            tree.insert(record(at.next().expect("the keys go round"), index));
             held = tree.clone();
         });
         drop(held);
     });
     group.bench_function("scan 100/tree", |b| {
-        b.iter(|| tree.prefix(&at.next().unwrap()[..11]).map(|found| found.index).sum::<u64>());
+        b.iter(|| {
+            tree.prefix(&at.next().expect("the keys go round")[..11])
+                .map(|found| found.index)
+                .sum::<u64>()
+        });
     });
     group.bench_function("scan 100/map", |b| {
         b.iter(|| {
-            let prefix = &at.next().unwrap()[..11];
+            let prefix = &at.next().expect("the keys go round")[..11];
             map.range::<[u8], _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded))
                 .take_while(|(key, _)| key.starts_with(prefix))
                 .map(|(_, found)| found.index)
@@ -91,8 +99,10 @@ fn trees(c: &mut Criterion) {
 }
 
 fn commands(c: &mut Criterion) {
-    let keys: Vec<Arc<str>> =
-        keys().iter().map(|key| Arc::from(std::str::from_utf8(key).unwrap())).collect();
+    let keys: Vec<Arc<str>> = keys()
+        .iter()
+        .map(|key| Arc::from(std::str::from_utf8(key).expect("keys are text")))
+        .collect();
     let mut catalog = Catalog::new(Arc::from("dc1"), Planted::none());
     let mut index = 0;
     let mut at = keys.iter().cycle();
@@ -100,7 +110,7 @@ fn commands(c: &mut Criterion) {
     let mut next = || {
         Command::Kv(KvOp {
             verb: KvVerb::Set,
-            key: Arc::clone(at.next().unwrap()),
+            key: Arc::clone(at.next().expect("the keys go round")),
             value: bytes::Bytes::from(
                 std::iter::repeat_with(|| rng.next_u64().to_le_bytes())
                     .take(13)
@@ -125,5 +135,9 @@ fn commands(c: &mut Criterion) {
     c.bench_function("state hash", |b| b.iter(|| catalog.state_hash()));
 }
 
-criterion_group!(benches, trees, commands);
-criterion_main!(benches);
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    trees(&mut criterion);
+    commands(&mut criterion);
+    criterion.final_summary();
+}

@@ -167,9 +167,10 @@ impl Catalog {
         let outcome = match command {
             Command::Kv(op) => self.apply_kv(index, op, &mut effects),
             Command::Txn(ops) => self.apply_txn(index, ops, &mut effects),
-            Command::Register(register) => self.all_or_nothing(&mut effects, |catalog, effects| {
-                catalog.register(index, register, effects)
-            }),
+            Command::Register(register) => match self.register(index, register, &mut effects) {
+                Ok(()) => Outcome::Done,
+                Err(text) => reject(text),
+            },
             Command::Deregister(deregister) => {
                 self.deregister(index, deregister, &mut effects);
                 Outcome::Done
@@ -193,22 +194,6 @@ impl Catalog {
             },
         };
         Applied { outcome, topics: effects.topics, facts: effects.facts }
-    }
-
-    fn all_or_nothing(
-        &mut self,
-        effects: &mut Effects,
-        change: impl FnOnce(&mut Self, &mut Effects) -> Result<(), String>,
-    ) -> Outcome {
-        let before = self.clone();
-        match change(self, effects) {
-            Ok(()) => Outcome::Done,
-            Err(text) => {
-                *self = before;
-                *effects = Effects::default();
-                reject(text)
-            }
-        }
     }
 
     /// Becomes what `bytes` hold, as of `index`: no index that anyone saw before goes backwards,

@@ -2,30 +2,27 @@
 
 use crate::catalog::{Catalog, Effects, domain};
 use crate::command::CheckRegistration;
-use crate::quoted::Quoted;
-use crate::services::{MISSING_NODE, share};
+use crate::services::share;
 use crate::table::{Row, fold, fold_arc, key_of};
 use crate::watch::Topic;
-use alloc::format;
-use alloc::string::String;
 use alloc::sync::Arc;
 use proconsul_types::{CatalogIndex, Check, CheckStatus};
 
 impl Catalog {
-    /// Registers a check on a node, or on a service of it.
+    /// Registers a check on a node, or on a service of it, that is there.
     pub(crate) fn register_check(
         &mut self,
         index: CatalogIndex,
         node: &str,
         new: &CheckRegistration,
         effects: &mut Effects,
-    ) -> Result<(), String> {
-        let node = Arc::clone(&self.node(node).ok_or(MISSING_NODE)?.name);
+    ) {
+        let node = Arc::clone(&self.node(node).expect("the node was registered before").name);
         let existing = self.check(&node, &new.id);
         let check = Check {
             created: existing.map_or(index, |old| old.created),
             modified: index,
-            ..self.shared_check(&node, new)?
+            ..self.shared_check(&node, new)
         };
         let same =
             existing.is_some_and(|old| *old == (Check { modified: old.modified, ..check.clone() }));
@@ -47,7 +44,6 @@ impl Catalog {
         if status == CheckStatus::Critical {
             self.end_sessions_watching(index, &folded, &new.id, effects);
         }
-        Ok(())
     }
 
     /// Notes that a check of a service, or of the node if the name is empty, changed.
@@ -66,16 +62,12 @@ impl Catalog {
     }
 
     /// The record of a registration.
-    fn shared_check(&self, node: &Arc<str>, new: &CheckRegistration) -> Result<Check, String> {
-        let service =
-            if new.service_id.is_empty() {
-                None
-            } else {
-                let service = self.service(node, &new.service_id);
-                Some(service.ok_or_else(|| {
-                    format!("Missing service registration on node {}", Quoted(node))
-                })?)
-            };
+    fn shared_check(&self, node: &Arc<str>, new: &CheckRegistration) -> Check {
+        let service = if new.service_id.is_empty() {
+            None
+        } else {
+            Some(self.service(node, &new.service_id).expect("the service was looked for before"))
+        };
         let empty = || Arc::clone(&self.empty);
         let mut check = Check {
             node: Arc::clone(node),
@@ -93,7 +85,7 @@ impl Catalog {
             modified: CatalogIndex(0),
         };
         self.share_check(&mut check);
-        Ok(check)
+        check
     }
 
     /// Shares a check's texts with its neighbours.

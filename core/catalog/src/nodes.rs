@@ -18,32 +18,36 @@ impl Catalog {
         self.nodes.get(&key_of(&[&fold(name)])).map(|row| &row.value)
     }
 
-    /// Registers a node. Says why not, if not.
+    /// Says why a node may not be registered, if so.
+    pub(crate) fn node_conflict(&self, new: &NodeRegistration) -> Result<(), String> {
+        let Some(id) = new.id else {
+            return Ok(());
+        };
+        match self.node_ids.get(&id_key(id)) {
+            Some(row) if *row.value == *fold(&new.name) => Ok(()),
+            Some(_) => self.name_is_free(new, id, false).map_err(|text| {
+                format!("Error while renaming Node ID: \"{id}\" ({}): {text}", new.address)
+            }),
+            None => self
+                .name_is_free(new, id, true)
+                .map_err(|text| format!("Error while renaming Node ID: \"{id}\": {text}")),
+        }
+    }
+
+    /// Registers a node that conflicts with none.
     pub(crate) fn register_node(
         &mut self,
         index: CatalogIndex,
         new: &NodeRegistration,
         effects: &mut Effects,
-    ) -> Result<(), String> {
+    ) {
         let folded = fold_arc(&new.name);
+        let named = new.id.and_then(|id| self.node_ids.get(&id_key(id)));
         let mut old = None;
-        if let Some(id) = new.id {
-            let named = self.node_ids.get(&id_key(id)).map(|row| Arc::clone(&row.value));
-            match named {
-                Some(named) if named == folded => {}
-                Some(named) => {
-                    let before =
-                        self.node(&named).expect("an id leads to a node that exists").clone();
-                    self.name_is_free(new, id, false).map_err(|text| {
-                        format!("Error while renaming Node ID: \"{id}\" ({}): {text}", new.address)
-                    })?;
-                    old = Some(before.created);
-                    self.remove_node(index, &named, effects);
-                }
-                None => self
-                    .name_is_free(new, id, true)
-                    .map_err(|text| format!("Error while renaming Node ID: \"{id}\": {text}"))?,
-            }
+        if let Some(named) = named.filter(|row| row.value != folded) {
+            let named = Arc::clone(&named.value);
+            old = self.node(&named).map(|node| node.created);
+            self.remove_node(index, &named, effects);
         }
         let existing = self.node(&new.name);
         let created = old.or_else(|| existing.map(|node| node.created)).unwrap_or(index);
@@ -60,14 +64,13 @@ impl Catalog {
         if let Some(existing) = existing
             && *existing == (Node { modified: existing.modified, ..node.clone() })
         {
-            return Ok(());
+            return;
         }
         self.put_node(NodeEntry { node, touched: index });
         self.marks.nodes = index.0;
         effects.topics.add(Topic::Nodes);
         effects.topics.add(Topic::Node(Arc::clone(&folded)));
         self.touch_services_of(index, &folded, true, effects);
-        Ok(())
     }
 
     /// Whether `new` may take its name, which a node with another id may have. A node that

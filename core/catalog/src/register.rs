@@ -2,35 +2,54 @@
 
 use crate::catalog::{Catalog, Effects};
 use crate::command::{Deregister, NodeRegistration, Register};
+use crate::quoted::Quoted;
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 use proconsul_types::{CatalogIndex, Node};
 
 impl Catalog {
-    /// Registers what is named, in the order node, services, checks. After an error the caller puts
-    /// back what was before.
+    /// Registers what is named, in the order node, services, checks; or says why not, and changes
+    /// nothing.
     pub(crate) fn register(
         &mut self,
         index: CatalogIndex,
         new: &Register,
         effects: &mut Effects,
     ) -> Result<(), String> {
-        let name = &new.node.name;
-        let changes = match self.node(name) {
+        let node = self.node(&new.node.name);
+        let changes = match node {
             None => true,
             Some(node) => !new.skip_node_update && differs(&new.node, node),
         };
+        let name = match node {
+            Some(node) if !changes => Arc::clone(&node.name),
+            Some(_) | None => Arc::clone(&new.node.name),
+        };
         if changes {
-            self.register_node(index, &new.node, effects)
+            self.node_conflict(&new.node)
                 .map_err(|text| format!("failed inserting node: {text}"))?;
         }
+        for check in &new.checks {
+            let id = &check.service_id;
+            let known = id.is_empty()
+                || new.services.iter().any(|service| service.id == *id)
+                || self.service(&name, id).is_some();
+            if !known {
+                return Err(format!(
+                    "failed inserting check: Missing service registration on node {}",
+                    Quoted(&name)
+                ));
+            }
+        }
+        if changes {
+            self.register_node(index, &new.node, effects);
+        }
         for service in &new.services {
-            self.register_service(index, name, service, effects)
-                .map_err(|text| format!("failed inserting service: {text}"))?;
+            self.register_service(index, &name, service, effects);
         }
         for check in &new.checks {
-            self.register_check(index, name, check, effects)
-                .map_err(|text| format!("failed inserting check: {text}"))?;
+            self.register_check(index, &name, check, effects);
         }
         Ok(())
     }

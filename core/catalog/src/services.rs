@@ -5,24 +5,20 @@ use crate::command::ServiceRegistration;
 use crate::table::{Row, fold, fold_arc, key_of};
 use crate::watch::Topic;
 use alloc::collections::BTreeMap;
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use proconsul_types::{CatalogIndex, Check, Fault, Service, ServiceKind};
 
-/// The refusal of anything about a node that is not there.
-pub(crate) const MISSING_NODE: &str = "Missing node registration";
-
 impl Catalog {
-    /// Registers an instance on a node.
+    /// Registers an instance on a node that is there.
     pub(crate) fn register_service(
         &mut self,
         index: CatalogIndex,
         node: &str,
         new: &ServiceRegistration,
         effects: &mut Effects,
-    ) -> Result<(), String> {
-        let node = Arc::clone(&self.node(node).ok_or(MISSING_NODE)?.name);
+    ) {
+        let node = Arc::clone(&self.node(node).expect("the node was registered before").name);
         let existing = self.service(&node, &new.id);
         let service = Service {
             created: existing.map_or(index, |old| old.created),
@@ -32,7 +28,7 @@ impl Catalog {
         if let Some(old) = existing
             && *old == (Service { modified: old.modified, ..service.clone() })
         {
-            return Ok(());
+            return;
         }
         let renamed = existing.filter(|old| fold(&old.name) != fold(&service.name)).is_some();
         if renamed {
@@ -46,7 +42,6 @@ impl Catalog {
         self.touch_name(index, &name, true, effects);
         self.touch_node(index, &fold_arc(&node), effects);
         self.checks_follow(index, &service, effects);
-        Ok(())
     }
 
     /// The record of a registration.

@@ -3,7 +3,6 @@
 use crate::catalog::{Catalog, Effects, domain, reject};
 use crate::command::SessionCreate;
 use crate::outcome::{Fact, Outcome};
-use crate::services::MISSING_NODE;
 use crate::table::{Row, fold, key_of};
 use crate::ttl;
 use crate::watch::Topic;
@@ -13,6 +12,9 @@ use alloc::vec::Vec;
 use proconsul_types::{
     CatalogIndex, CheckStatus, Fault, Session, SessionBehavior, SessionId, limits,
 };
+
+/// The refusal of a session on a node that is not there.
+const MISSING_NODE: &str = "Missing node registration";
 
 impl Catalog {
     pub(crate) fn session_create(

@@ -1,4 +1,5 @@
 //! All tests of the catalog from outside, in one binary.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod codec;
 mod indexes;

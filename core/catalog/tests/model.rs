@@ -235,7 +235,7 @@ impl Model {
             datacenter: Arc::clone(&new.datacenter),
             tagged_addresses: new.tagged_addresses.clone(),
             meta: new.meta.clone(),
-            created: created.or(old.map(|old| old.created)).unwrap_or(now),
+            created: created.or_else(|| old.map(|old| old.created)).unwrap_or(now),
             modified: old.map_or(now, |old| old.modified),
         };
         if old != Some(&node) {

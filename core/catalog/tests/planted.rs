@@ -85,5 +85,5 @@ mod with {
 #[cfg(not(feature = "planted"))]
 #[test]
 fn none_is_possible() {
-    assert!(!proconsul_types::Planted::POSSIBLE);
+    const { assert!(!proconsul_types::Planted::POSSIBLE) };
 }

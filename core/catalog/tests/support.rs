@@ -43,10 +43,11 @@ impl World {
     }
 
     pub(crate) fn refused(&mut self, command: &Command) -> String {
-        match self.does(command) {
-            Outcome::Rejected(rejected) => rejected.text,
-            other => panic!("not refused: {other:?}"),
-        }
+        let outcome = self.does(command);
+        let Outcome::Rejected(rejected) = outcome else {
+            panic!("not refused: {outcome:?}");
+        };
+        rejected.text
     }
 }
 

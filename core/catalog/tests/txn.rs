@@ -9,10 +9,11 @@ fn write(verb: KvVerb, key: &str) -> TxnOp {
 }
 
 fn errors(world: &mut World, ops: Vec<TxnOp>) -> Vec<(u32, String)> {
-    match world.does(&Command::Txn(ops)) {
-        Outcome::TxnFailed(errors) => errors.into_iter().map(|e| (e.op, e.text)).collect(),
-        other => panic!("it did not fail: {other:?}"),
-    }
+    let outcome = world.does(&Command::Txn(ops));
+    let Outcome::TxnFailed(errors) = outcome else {
+        panic!("it did not fail: {outcome:?}");
+    };
+    errors.into_iter().map(|error| (error.op, error.text)).collect()
 }
 
 #[test]
