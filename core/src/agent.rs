@@ -202,8 +202,7 @@ impl Node {
     }
 
     fn refuse(&mut self, origin: Origin, error: &LocalError) {
-        let response =
-            proconsul_http::error::plain(self.publisher.peek(), error.status, &error.text);
+        let response = proconsul_http::local_refused(self.publisher.peek(), error);
         self.answer(origin, response);
     }
 
@@ -267,7 +266,10 @@ impl Node {
                     Err(reason) => self.fail(origin, &reason),
                 }
             }
-            LocalEffect::Changed => self.publisher.local_changed(self.agent.local.view()),
+            LocalEffect::Changed => {
+                self.publisher.local_changed(self.agent.local.view());
+                self.blocking.touched_local();
+            }
             LocalEffect::CheckChanged(id, status) => {
                 out.push(Effect::Event(Event::CheckChanged(String::from(&*id), status)));
             }

@@ -8,7 +8,7 @@ use crate::Effect;
 use crate::node::Node;
 use crate::open::{Job, Origin, Stage};
 use crate::timers::Timer;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use proconsul_catalog::{Topic, Topics, Waiters};
@@ -27,6 +27,8 @@ pub(crate) struct Blocking {
     by_key: BTreeMap<String, GroupId>,
     groups: BTreeMap<GroupId, Group>,
     group_of: BTreeMap<Origin, GroupId>,
+    /// Groups that wait for a change of what this agent offers: they name no topic.
+    local: BTreeSet<GroupId>,
     /// Groups that must be looked at in this step.
     woken: Vec<GroupId>,
     /// Everything was replaced: everyone is answered, whatever their index says.
@@ -72,6 +74,11 @@ impl Blocking {
         }
     }
 
+    /// What this agent offers changed.
+    pub(crate) fn touched_local(&mut self) {
+        self.woken.extend(&self.local);
+    }
+
     /// Everything was replaced.
     pub(crate) fn touched_all(&mut self) {
         self.woken_all = true;
@@ -84,6 +91,7 @@ impl Blocking {
         self.group_of.clear();
         self.groups.clear();
         self.by_key.clear();
+        self.local.clear();
         self.woken.clear();
         self.watchers = Waiters::default();
         origins
@@ -111,6 +119,9 @@ impl Blocking {
 
     /// Makes the group wait for these topics.
     fn watch(&mut self, id: GroupId, topics: Vec<Topic>) {
+        if topics.is_empty() {
+            self.local.insert(id);
+        }
         if let Some(group) = self.groups.get_mut(&id)
             && group.topics != topics
         {
@@ -136,6 +147,7 @@ impl Blocking {
             && let Some(group) = self.groups.remove(&id)
         {
             self.by_key.remove(&group.key);
+            self.local.remove(&id);
             for topic in &group.topics {
                 self.watchers.remove(topic, &id);
             }

@@ -197,6 +197,7 @@ impl Node {
                 let waits = request.method == proconsul_http::Method::Get
                     && request.query.contains("index=");
                 let patience = if waits { self.config.blocking_wait_max * 2 } else { SILENCE_MAX };
+                let request = http::forward(self.publisher.peek(), request);
                 (Call::Http(shortened(request, open.wait_until, self.now)), patience)
             }
             Job::Apply(command) => (Call::Apply(command.clone()), SILENCE_MAX),
@@ -355,7 +356,8 @@ impl Node {
 
     /// Answers 200 with nothing.
     pub(crate) fn answer_empty(&mut self, origin: Origin) {
-        self.render(origin, Reply::Empty, &Outcome::Done);
+        let response = http::done(self.publisher.peek());
+        self.answer(origin, response);
     }
 
     /// Answers an HTTP request with the outcome of what it asked.
@@ -386,8 +388,7 @@ impl Node {
 }
 
 /// The request with its `wait` cut to what is left of it.
-fn shortened(request: &Request, wait_until: Option<Instant>, now: Instant) -> Request {
-    let mut request = request.clone();
+fn shortened(mut request: Request, wait_until: Option<Instant>, now: Instant) -> Request {
     if let Some(until) = wait_until {
         let left = until.since(now).as_millis().max(1);
         let mut query: Vec<Cow<'_, str>> = request

@@ -143,7 +143,7 @@ impl Node {
         );
         if self.planted.is(Fault::AckBeforeCommit)
             && let Asked::Write(origin, reply) = asked
-            && reply != Reply::Txn
+            && matches!(reply, Reply::True | Reply::Answer)
         {
             self.finish(origin, reply, Outcome::Answer(true));
         }

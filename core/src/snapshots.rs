@@ -9,14 +9,12 @@ use crate::node::Node;
 use crate::open::{Origin, Stage};
 use crate::timers::Timer;
 use crate::{Effect, Event};
-use alloc::borrow::Cow;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use proconsul_catalog::{Catalog, Restore, SnapshotReader};
-use proconsul_http::Response;
 use proconsul_raft::{Input, SnapshotChunk, SnapshotMeta};
 use proconsul_types::limits::SNAPSHOT_CHUNK_BYTES;
 use proconsul_types::{CatalogIndex, EntryId, Fault, NodeId};
@@ -410,19 +408,14 @@ impl Node {
     /// The response carries the bare state; whoever speaks HTTP puts it into Consul's archive
     /// (gzip, tar, checksums), which needs libraries that have no place here.
     fn saved(&mut self, save: Save) {
-        let view = self.publisher.peek();
-        let known = view.leadership.leader.is_some();
-        let contact = view.last_contact.map_or(0, |at| self.now.since(at).as_millis());
-        let headers = [
-            ("Content-Type", STATE_TYPE.to_string()),
-            ("Vary", "Accept-Encoding".to_string()),
-            ("X-Consul-Index", save.index.0.max(1).to_string()),
-            ("X-Consul-Knownleader", known.to_string()),
-            ("X-Consul-Lastcontact", contact.to_string()),
-        ];
-        let headers = headers.into_iter().map(|(name, value)| (Cow::Borrowed(name), value));
-        let body = Bytes::from(save.bytes);
-        let response = Response { status: 200, headers: headers.collect(), body };
+        let state = Bytes::from(save.bytes);
+        let mut response =
+            proconsul_http::snapshot(self.publisher.peek(), self.now, save.index, state);
+        for (name, value) in &mut response.headers {
+            if name == "Content-Type" {
+                *value = STATE_TYPE.to_string();
+            }
+        }
         self.answer(save.origin, response);
     }
 }
