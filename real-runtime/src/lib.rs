@@ -1,1 +1,27 @@
-//! The adapter: sockets, files, timers around one node.
+//! proconsul on real machines: sockets, files, clocks, processes around the node of
+//! `proconsul-core`.
+//!
+//! Everything below [`agent`] is written against the tokio shim, so that the same code runs inside
+//! the simulator madsim; the command line is for real machines only.
+//!
+//! Invariant: nothing here decides. What is answered, written or sent was said by core.
+
+pub mod agent;
+pub mod archive;
+pub mod clock;
+mod dns;
+mod driver;
+mod events;
+mod http;
+pub mod log;
+mod net;
+mod peers;
+mod probe;
+pub mod reload;
+mod shared;
+pub mod storage;
+
+#[cfg(not(madsim))]
+pub mod cli;
+#[cfg(not(madsim))]
+pub mod config;

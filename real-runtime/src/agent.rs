@@ -1,0 +1,231 @@
+//! One running agent: sockets, files and tasks around one node.
+
+use crate::clock::Clock;
+use crate::dns::{self, Resolver};
+use crate::driver::Driver;
+use crate::http::{self, ClientLimit};
+use crate::net;
+use crate::peers::{self, Peers};
+use crate::reload::Reloading;
+use crate::shared::{Inbound, Shared};
+use crate::storage::Storage;
+use proconsul_core::disk::IoError;
+use proconsul_core::types::Seed;
+use proconsul_core::wire::{self, Hello};
+use proconsul_core::{Admin, Boot, BootError, Config, ExitReason, Input, Node, PeerEntry};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinHandle};
+
+/// Everything an agent is started with. Text was checked before; ports of 0 take a free one.
+#[derive(Debug)]
+pub struct AgentConfig {
+    /// What the node is.
+    pub node: Config,
+    /// Where its random choices come from.
+    pub seed: Seed,
+    /// The servers to start with; see [`Boot::peers`].
+    pub peers: Vec<PeerEntry>,
+    /// See [`Boot::recover`].
+    pub recover: bool,
+    /// Where files live.
+    pub storage: Box<dyn Storage>,
+    /// HTTP addresses.
+    pub http: Vec<SocketAddr>,
+    /// DNS addresses, both UDP and TCP.
+    pub dns: Vec<SocketAddr>,
+    /// Where other servers dial; nowhere if there are none.
+    pub rpc: Option<SocketAddr>,
+    /// Where other servers are told to dial: `rpc` if absent.
+    pub advertise: Option<SocketAddr>,
+    /// `limits.http_max_conns_per_client`.
+    pub http_conns_per_client_max: usize,
+    /// How configuration is read again.
+    pub reloading: Reloading,
+}
+
+/// Why an agent did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("Failed to start {what} server on {address}: {source}")]
+    Listen {
+        /// Which server.
+        what: &'static str,
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A file cannot be read.
+    #[error("cannot read {0}")]
+    Read(IoError),
+    /// What the files hold cannot be started from.
+    #[error("{}", .0.text)]
+    Boot(BootError),
+    /// Threads or the like cannot be started.
+    #[error("cannot start: {0}")]
+    Host(io::Error),
+}
+
+/// A running agent.
+#[derive(Debug)]
+pub struct Agent {
+    shared: Arc<Shared>,
+    limit: Arc<ClientLimit>,
+    http: Vec<SocketAddr>,
+    dns: Vec<SocketAddr>,
+    rpc: Option<SocketAddr>,
+    servers: Vec<AbortHandle>,
+    done: JoinHandle<ExitReason>,
+}
+
+struct Listeners {
+    http: Vec<TcpListener>,
+    dns: Vec<(UdpSocket, TcpListener)>,
+    rpc: Option<TcpListener>,
+}
+
+impl Agent {
+    /// Starts an agent on the current runtime. When this returns, its sockets accept.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running then.
+    pub async fn start(config: AgentConfig) -> Result<Self, StartError> {
+        let AgentConfig { node, seed, peers, recover, mut storage, advertise, .. } = config;
+        let listeners = listen(&config.http, &config.dns, config.rpc).await?;
+        let files = storage.files().map_err(StartError::Read)?;
+        let hello = Hello {
+            version: wire::VERSION,
+            id: node.id,
+            datacenter: Arc::clone(&node.facts.datacenter),
+            advertised: advertise
+                .or(config.rpc)
+                .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], node.facts.server_port))),
+        };
+        let dns_config = node.dns.clone();
+        let boot = Boot { files, peers, recover };
+        let clock = Clock::start();
+        let node = Node::new(node, seed, boot).map_err(StartError::Boot)?;
+        let (inbox, received) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared::new(node.view(), clock, inbox));
+        let completed = Arc::clone(&shared);
+        storage
+            .start(Arc::new(move |token, result| completed.input(Input::Io(token, result))))
+            .map_err(StartError::Host)?;
+
+        let limit = Arc::new(ClientLimit::new(config.http_conns_per_client_max));
+        let resolver = Arc::new(Resolver::new(Arc::clone(&shared), dns_config));
+        let http = addresses(listeners.http.iter().map(TcpListener::local_addr));
+        let dns = addresses(listeners.dns.iter().map(|(udp, _)| udp.local_addr()));
+        let rpc = listeners.rpc.as_ref().and_then(|listener| listener.local_addr().ok());
+        let mut servers = Vec::new();
+        for listener in listeners.http {
+            let served = http::serve(listener, Arc::clone(&shared), Arc::clone(&limit));
+            servers.push(tokio::spawn(served).abort_handle());
+        }
+        for (udp, tcp) in listeners.dns {
+            servers.extend(dns::serve_udp(udp, &resolver, seed));
+            let served = dns::serve_tcp(tcp, Arc::clone(&resolver), seed);
+            servers.push(tokio::spawn(served).abort_handle());
+        }
+        if let Some(listener) = listeners.rpc {
+            let served = peers::serve(listener, Arc::clone(&shared), hello.clone());
+            servers.push(tokio::spawn(served).abort_handle());
+        }
+        let peers = Peers::new(Arc::clone(&shared), hello);
+        let driver =
+            Driver::new(node, Arc::clone(&shared), received, storage, peers, config.reloading);
+        let done = tokio::spawn(driver.run());
+        Ok(Self { shared, limit, http, dns, rpc, servers, done })
+    }
+
+    /// Where HTTP is served.
+    #[must_use]
+    pub fn http(&self) -> &[SocketAddr] {
+        &self.http
+    }
+
+    /// Where DNS is served.
+    #[must_use]
+    pub fn dns(&self) -> &[SocketAddr] {
+        &self.dns
+    }
+
+    /// Where other servers dial.
+    #[must_use]
+    pub fn rpc(&self) -> Option<SocketAddr> {
+        self.rpc
+    }
+
+    /// A handle for signals.
+    #[must_use]
+    pub fn handle(&self) -> AgentHandle {
+        AgentHandle { shared: Arc::clone(&self.shared), limit: Arc::clone(&self.limit) }
+    }
+
+    /// Waits until it ends. `Err` says that the loop itself broke, with the panic's words.
+    ///
+    /// # Errors
+    /// The loop panicked: a rule of the node was broken.
+    pub async fn ended(&mut self) -> Result<ExitReason, String> {
+        let ended = (&mut self.done).await;
+        for server in self.servers.drain(..) {
+            server.abort();
+        }
+        ended.map_err(|error| error.to_string())
+    }
+}
+
+/// What others may ask of a running agent.
+#[derive(Clone, Debug)]
+pub struct AgentHandle {
+    shared: Arc<Shared>,
+    limit: Arc<ClientLimit>,
+}
+
+impl AgentHandle {
+    /// Stop in good order.
+    pub fn stop(&self) {
+        self.shared.input(Input::Admin(Admin::Stop));
+    }
+
+    /// Read configuration again.
+    pub fn reload(&self) {
+        self.shared.enter(Inbound::Reload);
+    }
+
+    /// Changes `limits.http_max_conns_per_client`.
+    pub fn limit_clients(&self, max: usize) {
+        self.limit.set(max);
+    }
+}
+
+async fn listen(
+    http: &[SocketAddr],
+    dns: &[SocketAddr],
+    rpc: Option<SocketAddr>,
+) -> Result<Listeners, StartError> {
+    let mut listeners = Listeners { http: Vec::new(), dns: Vec::new(), rpc: None };
+    if let Some(address) = rpc {
+        let bound = net::listen(address).await;
+        let failed = |source| StartError::Listen { what: "RPC", address, source };
+        listeners.rpc = Some(bound.map_err(failed)?);
+    }
+    for &address in dns {
+        let failed = |source| StartError::Listen { what: "DNS", address, source };
+        listeners.dns.push(dns::bind(address).await.map_err(failed)?);
+    }
+    for &address in http {
+        let failed = |source| StartError::Listen { what: "HTTP", address, source };
+        listeners.http.push(net::listen(address).await.map_err(failed)?);
+    }
+    Ok(listeners)
+}
+
+fn addresses(bound: impl Iterator<Item = io::Result<SocketAddr>>) -> Vec<SocketAddr> {
+    bound.filter_map(Result::ok).collect()
+}

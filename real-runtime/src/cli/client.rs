@@ -1,0 +1,281 @@
+//! A small HTTP client for one question and one answer, without a runtime.
+
+use super::flag::Flags;
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
+
+/// Where an agent is when nobody says otherwise.
+const DEFAULT_ADDRESS: &str = "127.0.0.1:8500";
+
+/// Knows where the agent is and who asks.
+#[derive(Debug)]
+pub(super) struct Client {
+    address: String,
+    token: Option<String>,
+    query: Vec<(&'static str, String)>,
+}
+
+/// What the agent said.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: Vec<u8>,
+}
+
+/// Why there is no good answer. The texts are those of Consul's client.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// The agent was not reached.
+    Unreachable(String),
+    /// It answered with another status than 200.
+    Status(u16, String),
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(text) => f.write_str(text),
+            Self::Status(code, body) => write!(f, "Unexpected response code: {code} ({body})"),
+        }
+    }
+}
+
+/// A connection of either kind.
+trait Connection: Read + Write {}
+impl<T: Read + Write> Connection for T {}
+
+impl Client {
+    /// As flags and environment say.
+    pub(super) fn new(flags: &Flags) -> Result<Self, String> {
+        let environment = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+        let address = flags
+            .text("http-addr")
+            .map(str::to_owned)
+            .or_else(|| environment("CONSUL_HTTP_ADDR"))
+            .unwrap_or_else(|| DEFAULT_ADDRESS.to_owned());
+        if address.starts_with("https://") {
+            return Err("https is not supported yet: use http".to_owned());
+        }
+        let token_file = flags
+            .text("token-file")
+            .map(str::to_owned)
+            .or_else(|| environment("CONSUL_HTTP_TOKEN_FILE"));
+        let mut token =
+            flags.text("token").map(str::to_owned).or_else(|| environment("CONSUL_HTTP_TOKEN"));
+        if let (None, Some(path)) = (&token, token_file) {
+            let text = std::fs::read_to_string(&path)
+                .map_err(|error| format!("Error loading token file {path}: {error}"))?;
+            token = Some(text.trim().to_owned());
+        }
+        Ok(Self { address, token, query: Vec::new() })
+    }
+
+    /// As [`Self::new`], with `-datacenter` and `-stale`.
+    pub(super) fn of_server(flags: &Flags) -> Result<Self, String> {
+        let mut client = Self::new(flags)?;
+        if let Some(datacenter) = flags.text("datacenter") {
+            client.query.push(("dc", datacenter.to_owned()));
+        }
+        if flags.on("stale")? {
+            client.query.push(("stale", String::new()));
+        }
+        Ok(client)
+    }
+
+    /// Reads; only 200 is a good answer.
+    pub(super) fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Vec<u8>, Failed> {
+        good(self.ask("GET", path, query, &[])?)
+    }
+
+    /// Writes; only 200 is a good answer.
+    pub(super) fn put(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Vec<u8>, Failed> {
+        good(self.ask("PUT", path, query, body)?)
+    }
+
+    /// Asks anything.
+    pub(super) fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        query: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Answer, Failed> {
+        let target = self.target(path, query);
+        let failed = |reason: &io::Error| {
+            let mut word = method.to_ascii_lowercase();
+            word[..1].make_ascii_uppercase();
+            let address = self.address.trim_start_matches("http://");
+            let reason = match reason.kind() {
+                io::ErrorKind::ConnectionRefused => {
+                    format!("dial tcp {address}: connect: connection refused")
+                }
+                _ => reason.to_string(),
+            };
+            Failed::Unreachable(format!("{word} \"http://{address}{target}\": {reason}"))
+        };
+        self.exchange(method, &target, body).map_err(|error| failed(&error))
+    }
+
+    fn target(&self, path: &str, query: &[(&str, &str)]) -> String {
+        let mut target = encode(path, b"/");
+        let mut sign = '?';
+        let common = self.query.iter().map(|(name, value)| (*name, value.as_str()));
+        for (name, value) in common.chain(query.iter().copied()) {
+            target.push(sign);
+            target.push_str(name);
+            if !value.is_empty() {
+                target.push('=');
+                target.push_str(&encode(value, b""));
+            }
+            sign = '&';
+        }
+        target
+    }
+
+    fn exchange(&self, method: &str, target: &str, body: &[u8]) -> io::Result<Answer> {
+        let mut connection = self.connect()?;
+        let host = self.address.trim_start_matches("http://");
+        let host = if host.starts_with("unix://") { "localhost" } else { host };
+        let mut head = format!(
+            "{method} {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: proconsul\r\n\
+             Connection: close\r\nContent-Length: {}\r\n",
+            body.len()
+        );
+        if let Some(token) = &self.token {
+            head.push_str(&format!("X-Consul-Token: {token}\r\n"));
+        }
+        head.push_str("\r\n");
+        connection.write_all(head.as_bytes())?;
+        connection.write_all(body)?;
+        connection.flush()?;
+        read_answer(&mut BufReader::new(connection))
+    }
+
+    fn connect(&self) -> io::Result<Box<dyn Connection>> {
+        if let Some(path) = self.address.strip_prefix("unix://") {
+            return Ok(Box::new(UnixStream::connect(path)?));
+        }
+        let address = self.address.trim_start_matches("http://").trim_end_matches('/');
+        let address = match address.rsplit_once(':') {
+            Some((_, port)) if port.parse::<u16>().is_ok() => address.to_owned(),
+            Some(_) | None => format!("{address}:80"),
+        };
+        let mut last = io::Error::from(io::ErrorKind::NotFound);
+        for candidate in address.to_socket_addrs()? {
+            match TcpStream::connect(candidate) {
+                Ok(stream) => {
+                    stream.set_nodelay(true)?;
+                    return Ok(Box::new(stream));
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+}
+
+fn good(answer: Answer) -> Result<Vec<u8>, Failed> {
+    if answer.status == 200 {
+        return Ok(answer.body);
+    }
+    let text = String::from_utf8_lossy(&answer.body);
+    Err(Failed::Status(answer.status, text.trim_end().to_owned()))
+}
+
+fn read_answer(reader: &mut impl BufRead) -> io::Result<Answer> {
+    let bad = |text: &str| io::Error::new(io::ErrorKind::InvalidData, text.to_owned());
+    let status_line = read_line(reader)?;
+    let status = status_line
+        .split(' ')
+        .nth(1)
+        .and_then(|code| code.parse().ok())
+        .ok_or_else(|| bad("malformed HTTP response"))?;
+    let mut length = None;
+    let mut chunked = false;
+    loop {
+        let line = read_line(reader)?;
+        if line.is_empty() {
+            break;
+        }
+        let Some((name, value)) = line.split_once(':') else {
+            return Err(bad("malformed HTTP header"));
+        };
+        if name.eq_ignore_ascii_case("content-length") {
+            length = value.trim().parse::<u64>().ok();
+        }
+        chunked |= name.eq_ignore_ascii_case("transfer-encoding")
+            && value.trim().eq_ignore_ascii_case("chunked");
+    }
+    let mut body = Vec::new();
+    if chunked {
+        loop {
+            let line = read_line(reader)?;
+            let size = line.split(';').next().unwrap_or_default().trim();
+            let size = u64::from_str_radix(size, 16).map_err(|_| bad("malformed chunk"))?;
+            if size == 0 {
+                break;
+            }
+            reader.take(size).read_to_end(&mut body)?;
+            read_line(reader)?;
+        }
+    } else if let Some(length) = length {
+        reader.take(length).read_to_end(&mut body)?;
+        if u64::try_from(body.len()).ok() != Some(length) {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "unexpected EOF"));
+        }
+    } else {
+        reader.read_to_end(&mut body)?;
+    }
+    Ok(Answer { status, body })
+}
+
+fn read_line(reader: &mut impl BufRead) -> io::Result<String> {
+    let mut line = String::new();
+    if reader.take(64 * 1024).read_line(&mut line)? == 0 {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "EOF"));
+    }
+    Ok(line.trim_end().to_owned())
+}
+
+/// Percent-encodes everything but letters, digits, `-._~` and what is in `kept`.
+fn encode(text: &str, kept: &[u8]) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || kept.contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_read_in_either_form() {
+        let plain = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcxx";
+        let answer = read_answer(&mut &plain[..]).unwrap();
+        assert_eq!((answer.status, &answer.body[..]), (200, &b"abc"[..]));
+        let chunked =
+            b"HTTP/1.1 404 No\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n";
+        let answer = read_answer(&mut &chunked[..]).unwrap();
+        assert_eq!((answer.status, &answer.body[..]), (404, &b"abc"[..]));
+        assert!(read_answer(&mut &b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\na"[..]).is_err());
+        assert!(read_answer(&mut &b"junk"[..]).is_err());
+    }
+
+    #[test]
+    fn keys_are_encoded() {
+        assert_eq!(encode("/v1/kv/a b/\u{e9}", b"/"), "/v1/kv/a%20b/%C3%A9");
+    }
+}

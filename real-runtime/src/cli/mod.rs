@@ -1,0 +1,162 @@
+//! The command line: one file for each family of commands, one place for flags, one for HTTP.
+
+mod agent;
+mod catalog;
+mod client;
+mod control;
+mod flag;
+mod kv;
+mod maint;
+mod members;
+mod raft;
+mod services;
+mod snapshot;
+mod table;
+mod validate;
+mod version;
+
+use flag::{Flags, Outcome};
+use std::io::Write;
+use std::process::ExitCode;
+
+/// The Consul version whose API and command line this is.
+pub const API_VERSION: &str = "1.8.7";
+
+/// One command: its words, what it is for, and how it is run.
+struct Command {
+    path: &'static [&'static str],
+    about: &'static str,
+    run: fn(Flags) -> Outcome,
+    flags: fn(clap::Command) -> clap::Command,
+}
+
+const COMMANDS: &[Command] = &[
+    agent::COMMAND,
+    catalog::DATACENTERS,
+    catalog::NODES,
+    catalog::SERVICES,
+    control::INFO,
+    control::LEAVE,
+    control::RELOAD,
+    kv::DELETE,
+    kv::GET,
+    kv::PUT,
+    maint::COMMAND,
+    members::COMMAND,
+    raft::LIST_PEERS,
+    services::DEREGISTER,
+    services::REGISTER,
+    snapshot::INSPECT,
+    snapshot::RESTORE,
+    snapshot::SAVE,
+    validate::COMMAND,
+    version::COMMAND,
+];
+
+/// Exit code for a command that does not exist, and for no command at all.
+const NO_COMMAND: u8 = 127;
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args_os()
+        .skip(1)
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if let Some("-v" | "-version" | "--version") = words.first().copied() {
+        return run(&version::COMMAND, &[]);
+    }
+    let found = COMMANDS.iter().find(|command| words.starts_with(command.path));
+    if let Some(command) = found {
+        return run(command, &arguments[command.path.len()..]);
+    }
+    let group: Vec<&str> =
+        words.iter().copied().take_while(|word| !word.starts_with('-')).collect();
+    let text = usage(&group);
+    if words.iter().any(|word| matches!(*word, "-h" | "-help" | "--help")) {
+        out(&text);
+        return ExitCode::SUCCESS;
+    }
+    err(&text);
+    ExitCode::from(NO_COMMAND)
+}
+
+fn run(command: &Command, arguments: &[String]) -> ExitCode {
+    let name = format!("proconsul {}", command.path.join(" "));
+    let parser =
+        (command.flags)(clap::Command::new("proconsul").bin_name(name).about(command.about));
+    match Flags::parse(parser, arguments) {
+        Ok(flags) => match (command.run)(flags) {
+            Ok(code) => ExitCode::from(code),
+            Err(text) => {
+                err(&format!("{text}\n"));
+                ExitCode::FAILURE
+            }
+        },
+        Err(flag::Refused::Help(text)) => {
+            out(&text);
+            ExitCode::SUCCESS
+        }
+        Err(flag::Refused::Unknown(text, usage)) => {
+            if command.path == agent::COMMAND.path {
+                err(&format!("==> error parsing flags: {text}\n"));
+            } else {
+                err(&format!("{text}\n{usage}"));
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The list of commands below `group`, as far as such a group exists.
+fn usage(group: &[&str]) -> String {
+    let inside: Vec<&Command> =
+        COMMANDS.iter().filter(|command| command.path.starts_with(group)).collect();
+    let (group, listed) = if inside.is_empty() || group.is_empty() {
+        (Vec::new(), COMMANDS.iter().collect())
+    } else {
+        (group.to_vec(), inside)
+    };
+    let mut text = String::from("Usage: proconsul ");
+    for word in &group {
+        text.push_str(word);
+        text.push(' ');
+    }
+    text.push_str("<command> [<args>]\n\nAvailable commands are:\n");
+    for command in listed {
+        let words = command.path.join(" ");
+        text.push_str(&format!("    {words:<28} {}\n", command.about));
+    }
+    text
+}
+
+/// Writes to standard output. A reader that went away is no error.
+fn out(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    drop(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
+}
+
+/// Writes to standard error.
+fn err(text: &str) {
+    drop(std::io::stderr().lock().write_all(text.as_bytes()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_has_a_working_parser() {
+        for command in COMMANDS {
+            (command.flags)(clap::Command::new("test")).debug_assert();
+        }
+    }
+
+    #[test]
+    fn commands_are_listed_by_group() {
+        let text = usage(&["kv"]);
+        assert!(text.contains("kv get") && !text.contains("catalog nodes"), "{text}");
+        assert!(usage(&["nosuch"]).contains("catalog nodes"));
+    }
+}

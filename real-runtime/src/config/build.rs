@@ -1,0 +1,343 @@
+//! From settings to an agent: identity, addresses, timing.
+
+use super::peers::{self, Known};
+use super::settings::Settings;
+use super::source::{Sources, settings};
+use crate::agent::AgentConfig;
+use crate::cli::API_VERSION;
+use crate::reload::{Reloaded, Reloading};
+use crate::storage::{Directory, Nowhere, Storage};
+use proconsul_core::http::AgentFacts;
+use proconsul_core::raft;
+use proconsul_core::types::{Duration, NodeId, Planted, Seed, TextMap};
+use proconsul_core::{Config, PeerEntry};
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// Bytes of a log segment.
+const SEGMENT_BYTES: u64 = 16 << 20;
+/// A snapshot is worth its while after this much log.
+const SNAPSHOT_LOG_BYTES: u64 = 64 << 20;
+
+/// An agent, ready to start, and what its banner shows.
+#[derive(Debug)]
+pub struct Built {
+    /// For `Agent::start`.
+    pub config: AgentConfig,
+    /// Node id.
+    pub id: NodeId,
+    /// Node name.
+    pub name: String,
+    /// Advertised address.
+    pub address: IpAddr,
+    /// The file that was taken and is to be put aside once the agent runs.
+    formed: Option<PathBuf>,
+}
+
+impl Built {
+    /// The agent runs: a `peers.json` that was taken is put aside.
+    ///
+    /// # Errors
+    /// Why it cannot be.
+    pub fn started(formed: Option<&Path>) -> Result<(), String> {
+        formed.map_or(Ok(()), peers::applied)
+    }
+
+    /// The data directory whose `peers.json` was taken.
+    #[must_use]
+    pub fn formed(&self) -> Option<PathBuf> {
+        self.formed.clone()
+    }
+}
+
+/// Looks at the machine and makes an agent of `settings`; `sources` are kept for reloads.
+///
+/// # Errors
+/// What cannot be done, in words for the operator.
+pub fn build(settings: &Settings, sources: &Sources) -> Result<Built, String> {
+    refuse_what_is_missing(settings)?;
+    let bind = bind_address(settings)?;
+    let address = advertised(settings, bind)?;
+    let (storage, id, known) = match &settings.data_dir {
+        Some(data_dir) if !settings.dev => {
+            let storage = Directory::open(data_dir).map_err(|error| error.to_string())?;
+            let id = node_id(settings, Some(data_dir))?;
+            let known = peers::read(data_dir)?;
+            (Box::new(storage) as Box<dyn Storage>, id, known)
+        }
+        Some(_) | None => {
+            let id = node_id(settings, None)?;
+            (Box::new(Nowhere::default()) as Box<dyn Storage>, id, Known::default())
+        }
+    };
+    let name = settings.node_name.clone().unwrap_or_else(host_name);
+    let rpc_port = settings.ports.server.ok_or("ports.server cannot be switched off")?;
+    let own = PeerEntry { id, address: SocketAddr::new(address, rpc_port), non_voter: false };
+    let (peers, recover) = group(settings, &known, &own)?;
+    let formed = settings.data_dir.clone().filter(|_| known.given);
+    let config = AgentConfig {
+        node: node_config(settings, id, &name, address),
+        seed: Seed(u64::from_le_bytes(entropy())),
+        peers,
+        recover,
+        storage,
+        http: listen_on(settings, settings.http_addresses.as_ref(), settings.ports.http)?,
+        dns: listen_on(settings, settings.dns_addresses.as_ref(), settings.ports.dns)?,
+        // A group of one hears nobody, and its port stays free for others.
+        rpc: (!settings.dev).then(|| SocketAddr::new(bind, rpc_port)),
+        advertise: Some(own.address),
+        http_conns_per_client_max: settings.http_conns_per_client_max,
+        reloading: reloading(sources.clone()),
+    };
+    Ok(Built { config, id, name, address, formed })
+}
+
+/// What takes effect while the agent runs.
+///
+/// # Errors
+/// File, key and reason.
+pub fn reload(sources: &Sources) -> Result<(Settings, Reloaded), String> {
+    let read = settings(sources)?;
+    let addresses = match &read.data_dir {
+        Some(data_dir) if !read.dev => {
+            let known = peers::read(data_dir)?;
+            (!known.peers.is_empty()).then(|| peers::addresses(&known.peers))
+        }
+        Some(_) | None => None,
+    };
+    let reloaded =
+        Reloaded { services: read.services.clone(), checks: read.checks.clone(), addresses };
+    Ok((read, reloaded))
+}
+
+fn reloading(sources: Sources) -> Reloading {
+    Reloading::by(move || {
+        let (read, reloaded) = reload(&sources)?;
+        crate::log::set_level(read.log_level);
+        Ok(reloaded)
+    })
+}
+
+fn refuse_what_is_missing(settings: &Settings) -> Result<(), String> {
+    if !settings.server {
+        return Err("client agents are not supported yet: start with -server or -dev".to_owned());
+    }
+    if settings.bootstrap_expect > 1 {
+        return Err("bootstrap_expect needs gossip, which is not supported yet: form the group \
+                    with raft/peers.json in the data directory"
+            .to_owned());
+    }
+    Ok(())
+}
+
+/// Whom the group begins with, and whether that replaces what the disk remembers.
+fn group(
+    settings: &Settings,
+    known: &Known,
+    own: &PeerEntry,
+) -> Result<(Vec<PeerEntry>, bool), String> {
+    if known.given && !known.peers.iter().any(|peer| peer.id == own.id) {
+        return Err(format!("raft/peers.json does not list this server ({})", own.id));
+    }
+    if !known.peers.is_empty() {
+        return Ok((known.peers.clone(), known.given));
+    }
+    if settings.dev || settings.bootstrap {
+        return Ok((vec![own.clone()], false));
+    }
+    Ok((Vec::new(), false))
+}
+
+fn node_config(settings: &Settings, id: NodeId, name: &str, address: IpAddr) -> Config {
+    let mut node = settings.clone();
+    Config {
+        id,
+        facts: facts(settings, id, name, address),
+        raft: raft_config(settings, id),
+        dns: node.dns,
+        durable: !settings.dev,
+        segment_bytes: SEGMENT_BYTES,
+        snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
+        rpc_hold_timeout: settings.rpc_hold_timeout,
+        blocking_wait_max: settings.max_query_time,
+        blocking_wait_default: settings.default_query_time,
+        session_ttl_min: settings.session_ttl_min,
+        session_ttl_percent: 200,
+        anti_entropy_interval: settings.ae_interval,
+        check_update_interval: settings.check_update_interval,
+        services: std::mem::take(&mut node.services),
+        checks: std::mem::take(&mut node.checks),
+        planted: Planted::none(),
+    }
+}
+
+fn facts(settings: &Settings, id: NodeId, name: &str, address: IpAddr) -> AgentFacts {
+    let text = address.to_string();
+    let wan = settings.advertise_wan.clone().unwrap_or_else(|| text.clone());
+    let version = if address.is_ipv4() { "ipv4" } else { "ipv6" };
+    let mut tagged_addresses = TextMap::new();
+    for (tag, value) in [("lan", &text), ("wan", &wan)] {
+        tagged_addresses.insert(tag.into(), value.as_str().into());
+        tagged_addresses.insert(format!("{tag}_{version}").into(), value.as_str().into());
+    }
+    let mut meta = settings.node_meta.clone();
+    meta.insert("consul-network-segment".into(), "".into());
+    AgentFacts {
+        id: Some(id),
+        name: name.into(),
+        datacenter: settings.datacenter.as_str().into(),
+        address: text.into(),
+        tagged_addresses,
+        meta,
+        server: settings.server,
+        dev: settings.dev,
+        bootstrap: settings.bootstrap,
+        version: API_VERSION.into(),
+        debug_config: settings.given.to_string().into(),
+        serf_lan_port: settings.ports.serf_lan.unwrap_or_default(),
+        serf_wan_port: settings.ports.serf_wan.unwrap_or_default(),
+        server_port: settings.ports.server.unwrap_or_default(),
+        kv_value_bytes_max: settings.kv_value_bytes_max,
+        txn_bytes_max: settings.txn_bytes_max,
+        response_headers: settings.response_headers.clone(),
+        ui: false,
+        planted: Planted::none(),
+    }
+}
+
+/// Our own times, small; the multiplier stretches them as operators expect, but never below what a
+/// busy machine can keep.
+fn raft_config(settings: &Settings, id: NodeId) -> raft::Config {
+    let times = |base_ms: u64, least_ms: u64| {
+        Duration::from_millis((base_ms * u64::from(settings.raft_multiplier)).max(least_ms))
+    };
+    let election = times(60, 250);
+    raft::Config {
+        id,
+        heartbeat_interval: times(16, 50),
+        election_timeout_min: election,
+        election_timeout_max: election * 2,
+        lease_margin_percent: 20,
+        append_bytes_max: 1 << 20,
+        append_entries_max: 4096,
+        inflight_bytes_max: 8 << 20,
+        inflight_messages_max: 64,
+        uncommitted_bytes_max: 256 << 20,
+        trailing_bytes_max: 16 << 20,
+        transfer_timeout: Duration::from_secs(2),
+        planted: Planted::none(),
+    }
+}
+
+fn bind_address(settings: &Settings) -> Result<IpAddr, String> {
+    let default = if settings.dev { "127.0.0.1" } else { "0.0.0.0" };
+    let text = settings.bind.as_deref().unwrap_or(default);
+    parse_address("bind_addr", text)
+}
+
+fn parse_address(key: &str, text: &str) -> Result<IpAddr, String> {
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    if bare == "localhost" {
+        return Ok(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+    bare.parse().map_err(|_| format!("{key}: \"{text}\" is not an IP address"))
+}
+
+fn advertised(settings: &Settings, bind: IpAddr) -> Result<IpAddr, String> {
+    if let Some(text) = &settings.advertise {
+        return parse_address("advertise_addr", text);
+    }
+    if !bind.is_unspecified() {
+        return Ok(bind);
+    }
+    outgoing_address().ok_or_else(|| {
+        "Failed to find a private address to advertise: set -advertise or -bind".to_owned()
+    })
+}
+
+/// The address this machine would use to reach others. Nothing is sent.
+fn outgoing_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    let routed = socket.connect((Ipv4Addr::new(10, 255, 255, 255), 9)).is_ok();
+    let address = if routed { socket.local_addr().ok()?.ip() } else { Ipv4Addr::LOCALHOST.into() };
+    (!address.is_unspecified()).then_some(address)
+}
+
+fn listen_on(
+    settings: &Settings,
+    own: Option<&Vec<String>>,
+    port: Option<u16>,
+) -> Result<Vec<SocketAddr>, String> {
+    let Some(port) = port else {
+        return Ok(Vec::new());
+    };
+    let listed = own.unwrap_or(&settings.client);
+    listed
+        .iter()
+        .map(|text| Ok(SocketAddr::new(parse_address("client_addr", text)?, port)))
+        .collect()
+}
+
+/// The node id: as told, as kept, or new.
+fn node_id(settings: &Settings, data_dir: Option<&Path>) -> Result<NodeId, String> {
+    let invalid =
+        |reason: &str| format!("failed to setup node ID: specified NodeID is invalid: {reason}");
+    let parse = |text: &str| {
+        let text = text.trim().to_ascii_lowercase();
+        if text.len() != 36 {
+            return Err(invalid("uuid string is wrong length"));
+        }
+        text.parse::<NodeId>().map_err(|_| invalid("uuid is improperly formatted"))
+    };
+    let file = data_dir.map(|data_dir| data_dir.join("node-id"));
+    if let Some(text) = &settings.node_id {
+        let id = parse(text)?;
+        keep(file.as_deref(), id)?;
+        return Ok(id);
+    }
+    if let Some(text) = file.as_ref().and_then(|file| fs::read_to_string(file).ok()) {
+        return parse(&text);
+    }
+    let id = NodeId::from_bits(u128::from_le_bytes(entropy()));
+    keep(file.as_deref(), id)?;
+    Ok(id)
+}
+
+fn keep(file: Option<&Path>, id: NodeId) -> Result<(), String> {
+    let Some(file) = file else {
+        return Ok(());
+    };
+    let mut options = fs::OpenOptions::new();
+    let opened = options.create(true).truncate(true).write(true).mode(0o600).open(file);
+    opened
+        .and_then(|mut open| {
+            open.write_all(id.to_string().as_bytes()).and_then(|()| open.sync_all())
+        })
+        .map_err(|error| format!("failed to setup node ID: {}: {error}", file.display()))
+}
+
+/// Random bytes from the operating system.
+fn entropy<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    let read = fs::File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes));
+    if read.is_err() {
+        use std::hash::{BuildHasher, RandomState};
+        for piece in bytes.chunks_mut(8) {
+            let drawn = RandomState::new().hash_one(std::process::id()).to_le_bytes();
+            piece.copy_from_slice(&drawn[..piece.len()]);
+        }
+    }
+    bytes
+}
+
+fn host_name() -> String {
+    let kept = fs::read_to_string("/proc/sys/kernel/hostname")
+        .or_else(|_| fs::read_to_string("/etc/hostname"));
+    kept.map(|name| name.trim().to_owned())
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "localhost".to_owned())
+}

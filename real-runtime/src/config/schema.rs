@@ -1,0 +1,284 @@
+//! Every key a configuration file may have, what it must look like, and whether it does anything.
+
+/// What a value must look like.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    /// A string.
+    Text,
+    /// `true` or `false`.
+    Switch,
+    /// A whole number.
+    Whole,
+    /// A number.
+    Number,
+    /// A Go duration in a string.
+    Span,
+    /// A list of strings.
+    Texts,
+    /// An object of strings.
+    TextMap,
+    /// An object with these keys.
+    Object(&'static [Key]),
+    /// One object, or several, that someone else reads.
+    Definitions,
+    /// Anything.
+    Any,
+}
+
+/// Whether a key does what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It does.
+    Works,
+    /// It does nothing, and that makes no difference to anyone yet.
+    Ignored,
+    /// What it asks for is not built: refused, unless it is switched off.
+    Missing,
+}
+
+/// One key.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    pub(super) standing: Standing,
+}
+
+const fn works(name: &'static str, kind: Kind) -> Key {
+    Key { name, kind, standing: Standing::Works }
+}
+
+const fn ignored(name: &'static str, kind: Kind) -> Key {
+    Key { name, kind, standing: Standing::Ignored }
+}
+
+const fn missing(name: &'static str, kind: Kind) -> Key {
+    Key { name, kind, standing: Standing::Missing }
+}
+
+use Kind::{Any, Definitions, Number, Object, Span, Switch, Text, TextMap, Texts, Whole};
+
+/// Keys at the top of a file.
+pub(super) const KEYS: &[Key] = &[
+    works("addresses", Object(ADDRESSES)),
+    works("advertise_addr", Text),
+    works("advertise_addr_ipv4", Text),
+    missing("advertise_addr_ipv6", Text),
+    works("advertise_addr_wan", Text),
+    works("ae_interval", Span),
+    works("alt_domain", Text),
+    works("bind_addr", Text),
+    works("bootstrap", Switch),
+    works("bootstrap_expect", Whole),
+    works("check", Definitions),
+    works("check_output_max_size", Whole),
+    works("check_update_interval", Span),
+    works("checks", Definitions),
+    works("client_addr", Text),
+    works("data_dir", Text),
+    works("datacenter", Text),
+    works("default_query_time", Span),
+    works("dns_config", Object(DNS)),
+    works("domain", Text),
+    works("http_config", Object(HTTP)),
+    works("limits", Object(LIMITS)),
+    works("log_json", Switch),
+    works("log_level", Text),
+    works("max_query_time", Span),
+    works("node_id", Text),
+    works("node_meta", TextMap),
+    works("node_name", Text),
+    works("performance", Object(PERFORMANCE)),
+    works("pid_file", Text),
+    works("ports", Object(PORTS)),
+    works("server", Switch),
+    works("service", Definitions),
+    works("services", Definitions),
+    works("session_ttl_min", Span),
+    // Nothing here depends on them yet, or we always do as they say.
+    ignored("acl", Object(ACL)),
+    ignored("autopilot", Any),
+    ignored("cache", Any),
+    ignored("check_deregister_interval_min", Span),
+    ignored("check_reap_interval", Span),
+    ignored("disable_anonymous_signature", Switch),
+    ignored("disable_coordinates", Switch),
+    ignored("disable_host_node_id", Switch),
+    ignored("disable_keyring_file", Switch),
+    ignored("disable_remote_exec", Switch),
+    ignored("disable_update_check", Switch),
+    ignored("discovery_max_stale", Span),
+    ignored("enable_central_service_config", Switch),
+    ignored("gossip_lan", Any),
+    ignored("gossip_wan", Any),
+    ignored("leave_on_terminate", Switch),
+    ignored("primary_datacenter", Text),
+    ignored("protocol", Whole),
+    ignored("raft_protocol", Whole),
+    ignored("raft_snapshot_interval", Span),
+    ignored("raft_snapshot_threshold", Whole),
+    ignored("raft_trailing_logs", Whole),
+    ignored("reconnect_timeout", Span),
+    ignored("reconnect_timeout_wan", Span),
+    ignored("rejoin_after_leave", Switch),
+    ignored("retry_interval", Span),
+    ignored("retry_interval_wan", Span),
+    ignored("retry_max", Whole),
+    ignored("retry_max_wan", Whole),
+    ignored("revision", Text),
+    ignored("segment_limit", Whole),
+    ignored("serf_lan", Text),
+    ignored("serf_wan", Text),
+    ignored("skip_leave_on_interrupt", Switch),
+    ignored("sync_coordinate_interval_min", Span),
+    ignored("sync_coordinate_rate_target", Number),
+    ignored("telemetry", Object(TELEMETRY)),
+    ignored("version", Text),
+    // What they ask for is not built.
+    missing("acl_agent_token", Text),
+    missing("acl_datacenter", Text),
+    missing("acl_default_policy", Text),
+    missing("acl_master_token", Text),
+    missing("acl_token", Text),
+    missing("auto_encrypt", Any),
+    missing("ca_file", Text),
+    missing("ca_path", Text),
+    missing("cert_file", Text),
+    missing("config_entries", Any),
+    missing("connect", Any),
+    missing("disable_http_unprintable_char_filter", Switch),
+    missing("discard_check_output", Switch),
+    missing("enable_acl_replication", Switch),
+    missing("enable_agent_tls_for_checks", Switch),
+    missing("enable_debug", Switch),
+    missing("enable_local_script_checks", Switch),
+    missing("enable_script_checks", Switch),
+    missing("enable_syslog", Switch),
+    missing("encrypt", Text),
+    ignored("encrypt_verify_incoming", Switch),
+    ignored("encrypt_verify_outgoing", Switch),
+    missing("key_file", Text),
+    missing("log_file", Text),
+    missing("log_rotate_bytes", Whole),
+    missing("log_rotate_duration", Span),
+    missing("log_rotate_max_files", Whole),
+    missing("non_voting_server", Switch),
+    missing("primary_gateways", Texts),
+    missing("recursors", Texts),
+    missing("retry_join", Texts),
+    missing("retry_join_wan", Texts),
+    missing("segment", Text),
+    missing("segments", Any),
+    missing("serf_lan_allowed_cidrs", Texts),
+    missing("serf_wan_allowed_cidrs", Texts),
+    missing("server_name", Text),
+    missing("start_join", Texts),
+    missing("start_join_wan", Texts),
+    missing("syslog_facility", Text),
+    missing("tls_cipher_suites", Text),
+    missing("tls_min_version", Text),
+    missing("tls_prefer_server_cipher_suites", Switch),
+    missing("translate_wan_addrs", Switch),
+    missing("ui", Switch),
+    missing("ui_content_path", Text),
+    missing("ui_dir", Text),
+    missing("unix_sockets", Any),
+    missing("verify_incoming", Switch),
+    missing("verify_incoming_https", Switch),
+    missing("verify_incoming_rpc", Switch),
+    missing("verify_outgoing", Switch),
+    missing("verify_server_hostname", Switch),
+    missing("watches", Any),
+];
+
+const ADDRESSES: &[Key] =
+    &[works("dns", Text), works("http", Text), missing("grpc", Text), missing("https", Text)];
+
+const ACL: &[Key] = &[
+    missing("enabled", Switch),
+    missing("enable_key_list_policy", Switch),
+    missing("enable_token_persistence", Switch),
+    missing("enable_token_replication", Switch),
+    ignored("default_policy", Text),
+    ignored("down_policy", Text),
+    ignored("policy_ttl", Span),
+    ignored("role_ttl", Span),
+    ignored("token_ttl", Span),
+    ignored("disabled_ttl", Span),
+    missing("tokens", Any),
+];
+
+const DNS: &[Key] = &[
+    works("a_record_limit", Whole),
+    ignored("allow_stale", Switch),
+    ignored("cache_max_age", Span),
+    works("disable_compression", Switch),
+    works("enable_additional_node_meta_txt", Switch),
+    works("enable_truncate", Switch),
+    ignored("max_stale", Span),
+    works("node_ttl", Span),
+    works("only_passing", Switch),
+    ignored("recursor_timeout", Span),
+    works("service_ttl", TextMap),
+    works("soa", Object(SOA)),
+    works("udp_answer_limit", Whole),
+    missing("use_cache", Switch),
+];
+
+const SOA: &[Key] = &[
+    works("expire", Whole),
+    works("min_ttl", Whole),
+    works("refresh", Whole),
+    works("retry", Whole),
+];
+
+const HTTP: &[Key] = &[
+    missing("allow_write_http_from", Texts),
+    missing("block_endpoints", Texts),
+    works("response_headers", TextMap),
+    ignored("use_cache", Switch),
+];
+
+const LIMITS: &[Key] = &[
+    works("http_max_conns_per_client", Whole),
+    ignored("https_handshake_timeout", Span),
+    works("kv_max_value_size", Whole),
+    ignored("rpc_handshake_timeout", Span),
+    ignored("rpc_max_burst", Whole),
+    ignored("rpc_max_conns_per_client", Whole),
+    missing("rpc_rate", Number),
+    works("txn_max_req_len", Whole),
+];
+
+const PERFORMANCE: &[Key] = &[
+    ignored("leave_drain_time", Span),
+    works("raft_multiplier", Whole),
+    works("rpc_hold_timeout", Span),
+];
+
+const PORTS: &[Key] = &[
+    works("dns", Whole),
+    ignored("expose_max_port", Whole),
+    ignored("expose_min_port", Whole),
+    ignored("grpc", Whole),
+    works("http", Whole),
+    missing("https", Whole),
+    works("serf_lan", Whole),
+    works("serf_wan", Whole),
+    works("server", Whole),
+    ignored("sidecar_max_port", Whole),
+    ignored("sidecar_min_port", Whole),
+];
+
+const TELEMETRY: &[Key] = &[
+    missing("circonus_api_token", Text),
+    ignored("disable_hostname", Switch),
+    missing("dogstatsd_addr", Text),
+    missing("dogstatsd_tags", Texts),
+    ignored("filter_default", Switch),
+    ignored("metrics_prefix", Text),
+    ignored("prefix_filter", Texts),
+    missing("prometheus_retention_time", Span),
+    missing("statsd_address", Text),
+    missing("statsite_address", Text),
+];

@@ -1,0 +1,357 @@
+//! Configuration as typed values, after everything that can be checked without the machine.
+
+use super::check::multi_error;
+use crate::log::LogLevel;
+use proconsul_core::checks::parse::{Origin, check_definition, service_definition};
+use proconsul_core::checks::{CheckDefinition, ServiceDefinition};
+use proconsul_core::dns;
+use proconsul_core::syntax::duration::parse_unsigned;
+use proconsul_core::types::limits::{
+    BLOCKING_WAIT_DEFAULT, BLOCKING_WAIT_MAX, KV_VALUE_BYTES_MAX, RPC_HOLD_TIMEOUT, SESSION_TTL_MIN,
+};
+use proconsul_core::types::{Duration, TextMap};
+use serde_json::{Map, Value};
+use std::path::PathBuf;
+
+/// Ports; `None` is switched off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are the keys of the file")]
+pub struct Ports {
+    pub dns: Option<u16>,
+    pub http: Option<u16>,
+    pub serf_lan: Option<u16>,
+    pub serf_wan: Option<u16>,
+    pub server: Option<u16>,
+}
+
+/// What an agent is to be.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the fields are the keys of the file")]
+pub struct Settings {
+    pub dev: bool,
+    pub server: bool,
+    pub bootstrap: bool,
+    pub bootstrap_expect: i64,
+    pub data_dir: Option<PathBuf>,
+    pub datacenter: String,
+    pub node_name: Option<String>,
+    pub node_id: Option<String>,
+    pub node_meta: TextMap,
+    pub bind: Option<String>,
+    pub advertise: Option<String>,
+    pub advertise_wan: Option<String>,
+    pub client: Vec<String>,
+    pub http_addresses: Option<Vec<String>>,
+    pub dns_addresses: Option<Vec<String>>,
+    pub ports: Ports,
+    pub dns: dns::Config,
+    pub log_level: LogLevel,
+    pub log_json: bool,
+    pub pid_file: Option<PathBuf>,
+    pub raft_multiplier: u32,
+    pub rpc_hold_timeout: Duration,
+    pub default_query_time: Duration,
+    pub max_query_time: Duration,
+    pub session_ttl_min: Duration,
+    pub check_update_interval: Duration,
+    pub ae_interval: Duration,
+    pub kv_value_bytes_max: usize,
+    pub txn_bytes_max: usize,
+    pub http_conns_per_client_max: usize,
+    pub response_headers: Vec<(String, String)>,
+    pub services: Vec<ServiceDefinition>,
+    pub checks: Vec<CheckDefinition>,
+    pub warnings: Vec<String>,
+    /// Everything as it was given, for `DebugConfig`.
+    pub given: Value,
+}
+
+/// Reads typed values out of the merged map. Types were checked file by file.
+struct Reader<'a> {
+    map: &'a Map<String, Value>,
+}
+
+impl Reader<'_> {
+    fn value(&self, path: &str) -> Option<&Value> {
+        let mut parts = path.split('.');
+        let mut value = self.map.get(parts.next()?)?;
+        for part in parts {
+            value = value.as_object()?.get(part)?;
+        }
+        Some(value)
+    }
+
+    fn text(&self, path: &str) -> Option<String> {
+        let text = self.value(path)?.as_str()?;
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+
+    fn on(&self, path: &str) -> Option<bool> {
+        self.value(path)?.as_bool()
+    }
+
+    fn whole(&self, path: &str) -> Option<i64> {
+        self.value(path)?.as_i64()
+    }
+
+    fn span(&self, path: &str, default: Duration) -> Duration {
+        let given = self.text(path).and_then(|text| parse_unsigned(&text).ok());
+        given.filter(|given| !given.is_zero()).unwrap_or(default)
+    }
+
+    fn texts(&self, path: &str) -> Vec<(String, String)> {
+        let fields = self.value(path).and_then(Value::as_object);
+        fields
+            .into_iter()
+            .flatten()
+            .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+            .collect()
+    }
+
+    /// A size or count; negative and absent ones are the default.
+    fn size(&self, path: &str, default: usize) -> usize {
+        self.whole(path).and_then(|number| usize::try_from(number).ok()).unwrap_or(default)
+    }
+
+    fn port(&self, name: &str, default: Option<u16>) -> Result<Option<u16>, String> {
+        let path = format!("ports.{name}");
+        match self.whole(&path) {
+            None => Ok(default),
+            Some(number) if number <= 0 => Ok(None),
+            Some(number) => u16::try_from(number).map(Some).map_err(|_| {
+                multi_error(&[format!("{path}: invalid port: {number}")]).unwrap_or_default()
+            }),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads `merged` and checks what belongs together.
+    pub(super) fn of(
+        merged: &Map<String, Value>,
+        dev: bool,
+        warnings: Vec<String>,
+    ) -> Result<Self, String> {
+        let read = Reader { map: merged };
+        let level = read.text("log_level").unwrap_or_else(|| default_level(dev).to_owned());
+        let kv_value_bytes_max = read.size("limits.kv_max_value_size", KV_VALUE_BYTES_MAX);
+        let settings = Self {
+            dev,
+            server: dev || read.on("server").unwrap_or(false),
+            bootstrap: read.on("bootstrap").unwrap_or(false),
+            bootstrap_expect: read.whole("bootstrap_expect").unwrap_or(0),
+            data_dir: read.text("data_dir").map(PathBuf::from),
+            datacenter: read
+                .text("datacenter")
+                .map_or_else(|| "dc1".to_owned(), |name| name.to_ascii_lowercase()),
+            node_name: read.text("node_name"),
+            node_id: read.text("node_id"),
+            node_meta: read
+                .texts("node_meta")
+                .into_iter()
+                .map(|(key, value)| (key.into(), value.into()))
+                .collect(),
+            bind: read.text("bind_addr"),
+            advertise: read.text("advertise_addr").or_else(|| read.text("advertise_addr_ipv4")),
+            advertise_wan: read.text("advertise_addr_wan"),
+            client: words(read.text("client_addr")).unwrap_or_else(|| vec!["127.0.0.1".to_owned()]),
+            http_addresses: words(read.text("addresses.http")),
+            dns_addresses: words(read.text("addresses.dns")),
+            ports: Ports {
+                dns: read.port("dns", Some(8600))?,
+                http: read.port("http", Some(8500))?,
+                serf_lan: read.port("serf_lan", Some(8301))?,
+                serf_wan: read.port("serf_wan", Some(8302))?,
+                server: read.port("server", Some(8300))?,
+            },
+            dns: dns_config(&read)?,
+            log_level: level.parse()?,
+            log_json: read.on("log_json").unwrap_or(false),
+            pid_file: read.text("pid_file").map(PathBuf::from),
+            raft_multiplier: multiplier(&read)?,
+            rpc_hold_timeout: read.span("performance.rpc_hold_timeout", RPC_HOLD_TIMEOUT),
+            default_query_time: read.span("default_query_time", BLOCKING_WAIT_DEFAULT),
+            max_query_time: read.span("max_query_time", BLOCKING_WAIT_MAX),
+            session_ttl_min: read.span("session_ttl_min", SESSION_TTL_MIN),
+            check_update_interval: check_update_interval(&read),
+            ae_interval: read.span("ae_interval", Duration::from_secs(60)),
+            kv_value_bytes_max,
+            txn_bytes_max: read.size("limits.txn_max_req_len", kv_value_bytes_max),
+            http_conns_per_client_max: read.size("limits.http_max_conns_per_client", 200),
+            response_headers: read.texts("http_config.response_headers"),
+            services: services(merged.get("services"))?,
+            checks: checks(merged.get("checks"))?,
+            warnings,
+            given: Value::Object(merged.clone()),
+        };
+        settings.validated()
+    }
+
+    fn validated(mut self) -> Result<Self, String> {
+        let named = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
+        if self.datacenter.is_empty() || !self.datacenter.chars().all(named) {
+            let name = &self.datacenter;
+            return Err(format!("datacenter cannot be \"{name}\". Please use only [a-z0-9-_]"));
+        }
+        if self.data_dir.is_none() && !self.dev {
+            return Err("data_dir cannot be empty".to_owned());
+        }
+        if self.bootstrap_expect < 0 {
+            return Err(format!(
+                "bootstrap_expect cannot be {}. Must be greater than or equal to zero",
+                self.bootstrap_expect
+            ));
+        }
+        if self.bootstrap_expect > 0 && !self.server {
+            return Err("'bootstrap_expect > 0' requires 'server = true'".to_owned());
+        }
+        if self.bootstrap && !self.server {
+            return Err("'bootstrap = true' requires 'server = true'".to_owned());
+        }
+        if self.bootstrap_expect > 0 && self.bootstrap {
+            return Err(
+                "'bootstrap_expect > 0' and 'bootstrap = true' are mutually exclusive".to_owned()
+            );
+        }
+        if self.bootstrap_expect > 0 && self.dev {
+            return Err("'bootstrap_expect > 0' not allowed in dev mode".to_owned());
+        }
+        if self.bootstrap_expect == 1 {
+            self.warnings.push(
+                "BootstrapExpect is set to 1; this is the same as Bootstrap mode.".to_owned(),
+            );
+            self.bootstrap = true;
+        } else if self.bootstrap {
+            self.warnings.push("bootstrap = true: do not enable unless necessary".to_owned());
+        }
+        if self.bind.as_deref().is_some_and(|bind| bind.split_whitespace().count() > 1) {
+            return Err("bind_addr cannot contain multiple addresses. Use \
+                        'addresses.{dns,http,https}' instead."
+                .to_owned());
+        }
+        if let Some("0.0.0.0" | "::" | "[::]") = self.advertise.as_deref() {
+            return Err("Advertise address cannot be 0.0.0.0, :: or [::]".to_owned());
+        }
+        for (key, value) in &self.node_meta {
+            let refuse = |reason: &str| {
+                Err(format!(
+                    "node_meta invalid: Couldn't load metadata pair ('{key}', '{value}'): {reason}"
+                ))
+            };
+            if key.starts_with("consul-") {
+                return refuse("Key prefix 'consul-' is reserved for internal use");
+            }
+            if key.is_empty() || !key.chars().all(named) {
+                return refuse("Key contains invalid characters");
+            }
+        }
+        if let Some(name) = &self.node_name {
+            if !name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-') {
+                self.warnings.push(format!(
+                    "Node name \"{name}\" will not be discoverable via DNS due to invalid \
+                     characters. Valid characters include all alpha-numerics and dashes."
+                ));
+            }
+        }
+        if self.ports.http.is_some()
+            && self.ports.http == self.ports.dns
+            && self.http_addresses == self.dns_addresses
+        {
+            let port = self.ports.http.unwrap_or_default();
+            let host = self.client.first().map_or("127.0.0.1", String::as_str);
+            return Err(format!("HTTP address {host}:{port} already configured for DNS"));
+        }
+        Ok(self)
+    }
+}
+
+fn default_level(dev: bool) -> &'static str {
+    if dev { "DEBUG" } else { "INFO" }
+}
+
+/// A list of addresses in one string.
+fn words(text: Option<String>) -> Option<Vec<String>> {
+    text.map(|text| text.split_whitespace().map(str::to_owned).collect())
+}
+
+fn multiplier(read: &Reader<'_>) -> Result<u32, String> {
+    let given = read.whole("performance.raft_multiplier").unwrap_or(5);
+    u32::try_from(given).ok().filter(|given| (1..=10).contains(given)).ok_or_else(|| {
+        format!("performance.raft_multiplier cannot be {given}. Must be between 1 and 10")
+    })
+}
+
+/// Zero is a value of its own here: outputs are sent at once.
+fn check_update_interval(read: &Reader<'_>) -> Duration {
+    let given = read.text("check_update_interval").and_then(|text| parse_unsigned(&text).ok());
+    given.unwrap_or(Duration::from_secs(300))
+}
+
+fn dns_config(read: &Reader<'_>) -> Result<dns::Config, String> {
+    let defaults = dns::Config::default();
+    for limit in ["udp_answer_limit", "a_record_limit"] {
+        let given = read.whole(&format!("dns_config.{limit}")).unwrap_or(0);
+        if given < 0 {
+            return Err(format!(
+                "dns_config.{limit} cannot be {given}. Must be greater than or equal to zero"
+            ));
+        }
+    }
+    let mut service_ttl = defaults.service_ttl.clone();
+    for (name, text) in read.texts("dns_config.service_ttl") {
+        let ttl = parse_unsigned(&text).map_err(|reason| {
+            format!("dns_config.service_ttl.{name}: invalid duration: \"{text}\": {reason}")
+        })?;
+        service_ttl.insert(name, ttl);
+    }
+    let seconds = |name: &str, default: u32| {
+        let given = read.whole(&format!("dns_config.soa.{name}"));
+        given.and_then(|given| u32::try_from(given).ok()).unwrap_or(default)
+    };
+    let on = |name: &str, default: bool| read.on(&format!("dns_config.{name}")).unwrap_or(default);
+    Ok(dns::Config {
+        domain: read.text("domain").unwrap_or_else(|| defaults.domain.clone()),
+        alt_domain: read.text("alt_domain").unwrap_or_default(),
+        node_ttl: read.span("dns_config.node_ttl", defaults.node_ttl),
+        service_ttl,
+        only_passing: on("only_passing", defaults.only_passing),
+        enable_truncate: on("enable_truncate", defaults.enable_truncate),
+        udp_answer_limit: read.size("dns_config.udp_answer_limit", defaults.udp_answer_limit),
+        a_record_limit: read.size("dns_config.a_record_limit", defaults.a_record_limit),
+        disable_compression: on("disable_compression", defaults.disable_compression),
+        enable_additional_node_meta_txt: on(
+            "enable_additional_node_meta_txt",
+            defaults.enable_additional_node_meta_txt,
+        ),
+        soa: dns::Soa {
+            refresh: seconds("refresh", defaults.soa.refresh),
+            retry: seconds("retry", defaults.soa.retry),
+            expire: seconds("expire", defaults.soa.expire),
+            min_ttl: seconds("min_ttl", defaults.soa.min_ttl),
+        },
+    })
+}
+
+fn services(given: Option<&Value>) -> Result<Vec<ServiceDefinition>, String> {
+    let items = given.and_then(Value::as_array);
+    let read = |item: &Value| {
+        let service =
+            service_definition(item, Origin::File).map_err(|error| format!("services: {error}"))?;
+        if service.name.is_empty() {
+            return Err(format!(
+                "Failed to register service \"{}\": Service name missing",
+                service.id
+            ));
+        }
+        Ok(service)
+    };
+    items.into_iter().flatten().map(read).collect()
+}
+
+fn checks(given: Option<&Value>) -> Result<Vec<CheckDefinition>, String> {
+    let items = given.and_then(Value::as_array);
+    let read = |item: &Value| {
+        check_definition(item, Origin::File).map_err(|error| format!("checks: {error}"))
+    };
+    items.into_iter().flatten().map(read).collect()
+}

@@ -1,0 +1,183 @@
+//! DNS over UDP and TCP: core's function on the published view, on worker tasks.
+
+use crate::clock::wall;
+use crate::net;
+use crate::shared::Shared;
+use bytes::{Buf, BytesMut};
+use proconsul_core::dns::{Config, Facts, read};
+use proconsul_core::types::{Rng, Seed};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::task::AbortHandle;
+
+/// Tasks that answer datagrams of one socket: one for each worker thread.
+const UDP_TASKS: u64 = 2;
+/// No question is longer than this.
+const UDP_BYTES_MAX: usize = 4096;
+/// A TCP client that says nothing for this long is let go.
+const TCP_IDLE_MAX: Duration = Duration::from_secs(60);
+/// TCP clients at one time.
+const TCP_CLIENTS_MAX: usize = 1024;
+
+/// What answering needs besides the view.
+#[derive(Debug)]
+pub(crate) struct Resolver {
+    shared: Arc<Shared>,
+    config: Config,
+    /// Whether a leader was ever heard of.
+    ready: AtomicBool,
+}
+
+impl Resolver {
+    /// A resolver that reads `shared`'s view.
+    #[must_use]
+    pub(crate) fn new(shared: Arc<Shared>, config: Config) -> Self {
+        Self { shared, config, ready: AtomicBool::new(false) }
+    }
+
+    /// What one task knows of the agent; the rest of it changes with each question.
+    fn facts(&self) -> Facts {
+        let view = self.shared.view.load();
+        Facts {
+            datacenter: Arc::clone(&view.agent.datacenter),
+            unix_seconds: 0,
+            ready: false,
+            node: Arc::clone(&view.agent.name),
+            address: Arc::clone(&view.agent.address),
+        }
+    }
+
+    fn answer(
+        &self,
+        facts: &mut Facts,
+        rng: &mut Rng,
+        tcp: bool,
+        question: &[u8],
+    ) -> Option<Vec<u8>> {
+        let view = self.shared.view.load();
+        if !facts.ready {
+            if view.leadership.leader.is_some() {
+                self.ready.store(true, Ordering::Relaxed);
+            }
+            facts.ready = self.ready.load(Ordering::Relaxed);
+        }
+        facts.unix_seconds = wall().0.div_euclid(1000);
+        read(&view.catalog, &self.config, facts, rng, tcp, question)
+    }
+}
+
+/// Starts the tasks that answer datagrams.
+pub(crate) fn serve_udp(
+    socket: UdpSocket,
+    resolver: &Arc<Resolver>,
+    seed: Seed,
+) -> Vec<AbortHandle> {
+    let socket = Arc::new(socket);
+    let start = |task| {
+        let rng = Rng::new(Seed(seed.0 ^ (task + 1))).split("dns.udp");
+        tokio::spawn(answer_datagrams(Arc::clone(&socket), Arc::clone(resolver), rng))
+            .abort_handle()
+    };
+    (0..UDP_TASKS).map(start).collect()
+}
+
+async fn answer_datagrams(socket: Arc<UdpSocket>, resolver: Arc<Resolver>, mut rng: Rng) {
+    let mut buffer = vec![0_u8; UDP_BYTES_MAX];
+    let mut facts = resolver.facts();
+    loop {
+        let (bytes, from) = match socket.recv_from(&mut buffer).await {
+            Ok(received) => received,
+            Err(error) => {
+                // An earlier answer may have bounced; the socket itself is fine.
+                tracing::trace!(target: "agent.dns", "receive failed: {error}");
+                tokio::task::yield_now().await;
+                continue;
+            }
+        };
+        let Some(answer) = resolver.answer(&mut facts, &mut rng, false, &buffer[..bytes]) else {
+            continue;
+        };
+        if let Err(error) = net::send_to(&socket, &answer, from).await {
+            tracing::trace!(target: "agent.dns", "answer not sent: to={from} error={error}");
+        }
+    }
+}
+
+/// Accepts TCP clients for as long as the agent lives.
+pub(crate) async fn serve_tcp(listener: TcpListener, resolver: Arc<Resolver>, seed: Seed) {
+    let clients = Arc::new(tokio::sync::Semaphore::new(TCP_CLIENTS_MAX));
+    let mut count = 0_u64;
+    loop {
+        let (stream, from) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(target: "agent.dns", "could not accept a connection: {error}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let Ok(slot) = Arc::clone(&clients).try_acquire_owned() else {
+            continue;
+        };
+        count += 1;
+        let rng = Rng::new(Seed(seed.0 ^ count)).split("dns.tcp");
+        let resolver = Arc::clone(&resolver);
+        tokio::spawn(async move {
+            let _slot = slot;
+            let served = tokio::time::timeout(TCP_IDLE_MAX, serve_client(stream, resolver, rng));
+            if let Ok(Err(error)) = served.await {
+                tracing::trace!(target: "agent.dns", "connection ended: from={from} error={error}");
+            }
+        });
+    }
+}
+
+/// Questions come one after another, each after its length.
+async fn serve_client(
+    mut stream: TcpStream,
+    resolver: Arc<Resolver>,
+    mut rng: Rng,
+) -> std::io::Result<()> {
+    let mut buffer = BytesMut::with_capacity(512);
+    let mut facts = resolver.facts();
+    while net::fill(&mut stream, &mut buffer, 2).await? {
+        let length = usize::from(buffer.get_u16());
+        if !net::fill(&mut stream, &mut buffer, length).await? {
+            return Ok(());
+        }
+        let question = buffer.split_to(length);
+        let Some(answer) = resolver.answer(&mut facts, &mut rng, true, &question) else {
+            return Ok(());
+        };
+        let Ok(length) = u16::try_from(answer.len()) else {
+            return Ok(());
+        };
+        let mut framed = Vec::with_capacity(answer.len() + 2);
+        framed.extend_from_slice(&length.to_be_bytes());
+        framed.extend_from_slice(&answer);
+        stream.write_all(&framed).await?;
+        stream.flush().await?;
+    }
+    Ok(())
+}
+
+/// Binds both sockets of one DNS address; with port 0 both get the same free port.
+///
+/// # Errors
+/// What the operating system says.
+pub(crate) async fn bind(address: SocketAddr) -> std::io::Result<(UdpSocket, TcpListener)> {
+    let mut last = None;
+    for _ in 0..16 {
+        let udp = UdpSocket::bind(address).await?;
+        match net::listen(udp.local_addr()?).await {
+            Ok(tcp) => return Ok((udp, tcp)),
+            Err(error) if address.port() == 0 => last = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| std::io::Error::other("no free port for DNS")))
+}

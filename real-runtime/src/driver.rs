@@ -1,0 +1,191 @@
+//! The loop: wait, collect what happened up to a budget, step the node, perform its effects.
+//!
+//! One task owns the node. A turn steps every input that is there first and performs afterwards, in
+//! the order given, so that a burst of writes becomes one view and one write to the disk.
+
+use crate::clock::wall;
+use crate::events;
+use crate::peers::Peers;
+use crate::probe::Probes;
+use crate::reload::{Reloaded, Reloading};
+use crate::shared::{Inbound, Shared};
+use crate::storage::Storage;
+use proconsul_core::http::Response;
+use proconsul_core::types::{Duration, Instant};
+use proconsul_core::{Admin, Effect, ExitReason, Input, Node, RequestId};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Sleep;
+
+/// Inputs of one turn: enough to batch, few enough that a heartbeat is not late.
+const TURN_INPUTS_MAX: usize = 512;
+/// How often the node is told the time of day.
+const WALL_CLOCK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Everything the loop owns.
+pub(crate) struct Driver {
+    node: Node,
+    shared: Arc<Shared>,
+    inbox: mpsc::UnboundedReceiver<Inbound>,
+    storage: Box<dyn Storage>,
+    peers: Peers,
+    probes: Probes,
+    reloading: Reloading,
+    waiting: BTreeMap<RequestId, oneshot::Sender<Response>>,
+    exit: Option<ExitReason>,
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver").field("waiting", &self.waiting.len()).finish_non_exhaustive()
+    }
+}
+
+impl Driver {
+    pub(crate) fn new(
+        node: Node,
+        shared: Arc<Shared>,
+        inbox: mpsc::UnboundedReceiver<Inbound>,
+        storage: Box<dyn Storage>,
+        peers: Peers,
+        reloading: Reloading,
+    ) -> Self {
+        Self {
+            node,
+            shared,
+            inbox,
+            storage,
+            peers,
+            probes: Probes::default(),
+            reloading,
+            waiting: BTreeMap::new(),
+            exit: None,
+        }
+    }
+
+    /// Runs until the node says that it is done.
+    pub(crate) async fn run(mut self) -> ExitReason {
+        let mut turn = Vec::with_capacity(TURN_INPUTS_MAX);
+        let mut effects = Vec::new();
+        let mut alarm = Alarm::new(&self.shared);
+        let mut next_wall = Instant::START;
+        loop {
+            let now = self.shared.clock.now();
+            if now >= next_wall {
+                next_wall = now.after(WALL_CLOCK_INTERVAL);
+                self.node.step(now, Input::WallClock(wall()), &mut effects);
+            }
+            for inbound in turn.drain(..) {
+                self.step(now, inbound, &mut effects);
+            }
+            if self.node.next_wakeup().is_some_and(|(at, _)| at <= now) {
+                self.node.step(now, Input::Wake, &mut effects);
+            }
+            self.perform(&mut effects);
+            if let Some(reason) = self.exit.take() {
+                return reason;
+            }
+            // Whoever was just answered may run before the next turn begins.
+            if !self.inbox.is_empty() {
+                tokio::task::yield_now().await;
+            }
+            let deadline = self.node.next_wakeup().map_or(next_wall, |(at, _)| at.min(next_wall));
+            alarm.set(deadline, &self.shared);
+            tokio::select! {
+                biased;
+                received = self.inbox.recv_many(&mut turn, TURN_INPUTS_MAX) => {
+                    assert!(received > 0, "the loop itself keeps its inbox open");
+                }
+                () = alarm.ring() => {}
+            }
+        }
+    }
+
+    fn step(&mut self, now: Instant, inbound: Inbound, effects: &mut Vec<Effect>) {
+        match inbound {
+            Inbound::Http(id, request, answer) => {
+                self.waiting.insert(id, answer);
+                self.node.step(now, Input::Http(id, request), effects);
+            }
+            Inbound::HttpGone(id) => {
+                if self.waiting.remove(&id).is_some() {
+                    self.node.step(now, Input::HttpGone(id), effects);
+                }
+            }
+            Inbound::Input(input) => self.node.step(now, input, effects),
+            Inbound::Reload => self.reload(None),
+        }
+    }
+
+    fn perform(&mut self, effects: &mut Vec<Effect>) {
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::SendPeer { to, address, message } => self.peers.send(to, address, message),
+                Effect::Respond(id, response) => {
+                    if let Some(waiting) = self.waiting.remove(&id) {
+                        // The client may have gone in this very moment.
+                        drop(waiting.send(response));
+                    }
+                }
+                Effect::Io(op) => self.storage.submit(op),
+                Effect::RunCheck(run, spec) => self.probes.run(run, spec, &self.shared),
+                Effect::StopCheck(run) => self.probes.stop(run),
+                Effect::Publish(view) => self.shared.view.store(view),
+                Effect::Reload(answer) => self.reload(answer),
+                Effect::Event(event) => events::log(&event),
+                Effect::Exit(reason) => {
+                    self.exit = Some(reason);
+                    return;
+                }
+                // Questions are answered on the view and never enter the loop.
+                Effect::Reply(..) => {}
+                other => tracing::error!(target: "agent", "effect not known: {other:?}"),
+            }
+        }
+    }
+
+    /// Reads configuration again; what came of it is the loop's next input.
+    fn reload(&mut self, answer: Option<RequestId>) {
+        tracing::info!(target: "agent", "Reloading configuration...");
+        match self.reloading.read() {
+            Ok(Reloaded { services, checks, addresses }) => {
+                if let Some(addresses) = addresses {
+                    self.shared.input(Input::Admin(Admin::Addresses(addresses)));
+                }
+                self.shared.input(Input::Admin(Admin::Reload { services, checks, answer }));
+            }
+            Err(reason) => {
+                tracing::error!(target: "agent", "Reload failed: {reason}");
+                self.shared.input(Input::Admin(Admin::ReloadFailed(answer, reason)));
+            }
+        }
+    }
+}
+
+/// One timer, moved only when it would ring too late: most turns do not touch it.
+struct Alarm {
+    sleep: Pin<Box<Sleep>>,
+    rings_at: Instant,
+}
+
+impl Alarm {
+    fn new(shared: &Shared) -> Self {
+        let now = shared.clock.now();
+        Self { sleep: Box::pin(tokio::time::sleep_until(shared.clock.at(now))), rings_at: now }
+    }
+
+    /// Rings at `deadline`, or before it.
+    fn set(&mut self, deadline: Instant, shared: &Shared) {
+        if deadline < self.rings_at || self.sleep.is_elapsed() {
+            self.sleep.as_mut().reset(shared.clock.at(deadline));
+            self.rings_at = deadline;
+        }
+    }
+
+    async fn ring(&mut self) {
+        self.sleep.as_mut().await;
+    }
+}

@@ -1,0 +1,236 @@
+//! One request: from hyper's value to core's, through the view or the loop, and back.
+
+use crate::archive;
+use crate::http::compress::{accepts_gzip, gzip};
+use crate::shared::{Inbound, Shared};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Body, Incoming};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::{StatusCode, http};
+use proconsul_core::RequestId;
+use proconsul_core::http::{Method, Plan, Request, Response, read};
+use proconsul_core::types::limits::HTTP_BODY_BYTES_MAX;
+use std::convert::Infallible;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// Largest snapshot archive that is taken.
+const SNAPSHOT_BYTES_MAX: usize = 4 << 30;
+/// The headers core wants to see.
+const HEADERS: [&str; 4] = ["x-consul-token", "authorization", "cache-control", "content-type"];
+/// Where snapshots come and go.
+const SNAPSHOT_PATH: &str = "/v1/snapshot";
+
+type Answer = hyper::Response<Full<Bytes>>;
+
+/// Answers one request.
+pub(super) async fn answer(
+    shared: &Arc<Shared>,
+    request: hyper::Request<Incoming>,
+) -> Result<Answer, Infallible> {
+    let packed = request
+        .headers()
+        .get(header::ACCEPT_ENCODING)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(accepts_gzip);
+    let response = match collect(shared, request).await {
+        Ok(request) => decide(shared, request).await,
+        Err(refusal) => refusal,
+    };
+    Ok(convert(response, packed))
+}
+
+/// Reads the body and makes core's request. `Err` is the answer to one that cannot be taken.
+async fn collect(
+    shared: &Arc<Shared>,
+    request: hyper::Request<Incoming>,
+) -> Result<Request, Response> {
+    let (head, body) = request.into_parts();
+    let path = head.uri.path().to_owned();
+    let bytes = if body.is_end_stream() {
+        Bytes::new()
+    } else {
+        let agent = Arc::clone(&shared.view.load().agent);
+        let limit = if path == SNAPSHOT_PATH {
+            SNAPSHOT_BYTES_MAX
+        } else {
+            HTTP_BODY_BYTES_MAX.max(agent.kv_value_bytes_max).max(agent.txn_bytes_max)
+        };
+        let declared = body.size_hint().lower();
+        let too_large = usize::try_from(declared).unwrap_or(usize::MAX) > limit;
+        let read = if too_large { None } else { read_body(body, limit).await? };
+        match read {
+            Some(bytes) => bytes,
+            None => return Err(oversized(&path, declared, agent.kv_value_bytes_max, limit)),
+        }
+    };
+    let query = head.uri.query().unwrap_or_default().to_owned();
+    let headers = wanted_headers(&head.headers);
+    Ok(Request { method: method(&head.method), path, query, headers, body: bytes })
+}
+
+/// `None` if the body is larger than `limit`.
+async fn read_body(body: Incoming, limit: usize) -> Result<Option<Bytes>, Response> {
+    match Limited::new(body, limit).collect().await {
+        Ok(collected) => Ok(Some(collected.to_bytes())),
+        Err(error) if error.is::<LengthLimitError>() => Ok(None),
+        Err(error) => Err(plain(400, format!("could not read the request body: {error}"))),
+    }
+}
+
+fn oversized(path: &str, declared: u64, value_bytes_max: usize, limit: usize) -> Response {
+    if path.starts_with("/v1/kv/") {
+        return plain(
+            413,
+            format!(
+                "Request body({declared} bytes) too large, max size: {value_bytes_max} bytes. \
+                 See https://www.consul.io/docs/agent/options.html#kv_max_value_size."
+            ),
+        );
+    }
+    plain(413, format!("Request body too large, max size: {limit} bytes."))
+}
+
+/// Asks the view; what it cannot answer goes through the loop.
+async fn decide(shared: &Arc<Shared>, request: Request) -> Response {
+    let planned = {
+        let view = shared.view.load();
+        read(&view, shared.clock.now(), &request, &mut shared.cache())
+    };
+    if let Plan::Answer(response) = planned {
+        return response;
+    }
+    if request.path == SNAPSHOT_PATH {
+        return snapshot(shared, request).await;
+    }
+    enter(shared, request).await
+}
+
+/// Hands a request to the loop and waits for the answer. If this future is dropped first, because
+/// the client went away, the loop is told.
+async fn enter(shared: &Arc<Shared>, request: Request) -> Response {
+    let id = shared.request_id();
+    let (sender, receiver) = oneshot::channel();
+    let mut waiting = Waiting { shared, id: Some(id) };
+    shared.enter(Inbound::Http(id, request, sender));
+    let answered = receiver.await;
+    waiting.id = None;
+    answered.unwrap_or_else(|_| plain(500, "agent is shutting down".to_owned()))
+}
+
+struct Waiting<'a> {
+    shared: &'a Shared,
+    id: Option<RequestId>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.shared.enter(Inbound::HttpGone(id));
+        }
+    }
+}
+
+/// Snapshots cross into core as bare state; the archive around it is made and opened here.
+async fn snapshot(shared: &Arc<Shared>, mut request: Request) -> Response {
+    if request.method == Method::Put {
+        let archive = std::mem::take(&mut request.body);
+        match tokio::task::spawn_blocking(move || archive::unpack(&archive)).await {
+            Ok(Ok(archive)) => request.body = archive.state,
+            Ok(Err(reason)) => return plain(500, reason),
+            Err(error) => return plain(500, error.to_string()),
+        }
+        return enter(shared, request).await;
+    }
+    let saving = request.method == Method::Get;
+    let mut response = enter(shared, request).await;
+    if saving && response.status == 200 {
+        let view = shared.view.load_full();
+        let state = std::mem::take(&mut response.body);
+        let index = response.header("x-consul-index").and_then(|text| text.parse().ok());
+        let meta = archive::Meta::of(&view, index.unwrap_or(0), crate::clock::wall(), state.len());
+        match tokio::task::spawn_blocking(move || archive::pack(&meta, &state)).await {
+            Ok(Ok(archive)) => response.body = Bytes::from(archive),
+            Ok(Err(error)) => return plain(500, error.to_string()),
+            Err(error) => return plain(500, error.to_string()),
+        }
+    }
+    response
+}
+
+fn method(method: &http::Method) -> Method {
+    match method.as_str() {
+        "GET" => Method::Get,
+        "PUT" => Method::Put,
+        "POST" => Method::Post,
+        "DELETE" => Method::Delete,
+        "HEAD" => Method::Head,
+        "OPTIONS" => Method::Options,
+        other => Method::Other(other.to_owned()),
+    }
+}
+
+fn wanted_headers(headers: &HeaderMap) -> Vec<(String, String)> {
+    let mut wanted = Vec::new();
+    for name in HEADERS {
+        for value in headers.get_all(name) {
+            wanted.push((name.to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+        }
+    }
+    wanted
+}
+
+fn plain(status: u16, text: String) -> Response {
+    let content_type = ("Content-Type".into(), "text/plain; charset=utf-8".to_owned());
+    let vary = ("Vary".into(), "Accept-Encoding".to_owned());
+    Response { status, headers: vec![content_type, vary], body: Bytes::from(text) }
+}
+
+/// Core's response as hyper's, compressed if the client takes that.
+fn convert(response: Response, packed: bool) -> Answer {
+    let mut body = response.body;
+    let mut answer = hyper::Response::new(Full::default());
+    *answer.status_mut() =
+        StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut plain_body = true;
+    for (name, value) in &response.headers {
+        let name = HeaderName::from_bytes(name.as_bytes());
+        let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(value)) else {
+            continue;
+        };
+        plain_body &= name != header::CONTENT_ENCODING && value != "application/x-gzip";
+        answer.headers_mut().append(name, value);
+    }
+    if packed && plain_body {
+        if let Some(smaller) = gzip(&body) {
+            body = smaller;
+            answer.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+    }
+    *answer.body_mut() = Full::new(body);
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn oversized_values_are_refused_in_consuls_words() {
+        let refusal = oversized("/v1/kv/a", 9_000_000, 524_288, HTTP_BODY_BYTES_MAX);
+        assert_eq!(refusal.status, 413);
+        let text = String::from_utf8(refusal.body.to_vec()).unwrap();
+        assert!(text.starts_with("Request body(9000000 bytes) too large, max size: 524288 bytes."));
+    }
+
+    #[test]
+    fn headers_that_cannot_be_sent_are_left_out() {
+        let mut response = plain(200, "x".to_owned());
+        response.headers.push(("X-Bad\n".into(), "1".to_owned()));
+        response.headers.push(("X-Good".into(), "1".to_owned()));
+        let answer = convert(response, true);
+        assert!(answer.headers().contains_key("x-good"));
+        assert!(!answer.headers().contains_key("content-encoding"));
+    }
+}

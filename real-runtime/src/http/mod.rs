@@ -1,0 +1,7 @@
+//! The HTTP API on sockets: hyper's connection loop around the function in core.
+
+mod accept;
+mod answer;
+mod compress;
+
+pub(crate) use accept::{ClientLimit, serve};

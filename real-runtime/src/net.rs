@@ -1,0 +1,59 @@
+//! The few places where the simulated network is called differently from the real one.
+
+use bytes::BytesMut;
+use std::io;
+use std::net::SocketAddr;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::net::UdpSocket;
+
+/// Sends one datagram.
+///
+/// # Errors
+/// What the operating system says.
+pub(crate) async fn send_to(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) -> io::Result<()> {
+    #[cfg(madsim)]
+    {
+        socket.send_to(to, bytes).await
+    }
+    #[cfg(not(madsim))]
+    {
+        socket.send_to(bytes, to).await.map(|_| ())
+    }
+}
+
+/// Reads until `buffer` holds at least `bytes`. `false` if the stream ended before.
+///
+/// # Errors
+/// What the operating system says.
+pub(crate) async fn fill<R: AsyncRead + Unpin>(
+    stream: &mut R,
+    buffer: &mut BytesMut,
+    bytes: usize,
+) -> io::Result<bool> {
+    while buffer.len() < bytes {
+        if stream.read_buf(buffer).await? == 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Listens on `address`. On real machines the backlog is deep and the address may be taken over
+/// from a process that just died.
+///
+/// # Errors
+/// What the operating system says.
+pub(crate) async fn listen(address: SocketAddr) -> io::Result<tokio::net::TcpListener> {
+    #[cfg(madsim)]
+    {
+        tokio::net::TcpListener::bind(address).await
+    }
+    #[cfg(not(madsim))]
+    {
+        use tokio::net::TcpSocket;
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        std::future::ready(socket.listen(4096)).await
+    }
+}

@@ -1,0 +1,47 @@
+//! Reading configuration again while the agent runs.
+
+use proconsul_core::checks::{CheckDefinition, ServiceDefinition};
+use proconsul_core::types::NodeId;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+
+/// What may change while the agent runs.
+#[derive(Debug, Default)]
+pub struct Reloaded {
+    /// Services from files.
+    pub services: Vec<ServiceDefinition>,
+    /// Checks from files.
+    pub checks: Vec<CheckDefinition>,
+    /// Where servers can be reached, if a file says so.
+    pub addresses: Option<BTreeMap<NodeId, SocketAddr>>,
+}
+
+type Read = dyn FnMut() -> Result<Reloaded, String> + Send;
+
+/// How to read it.
+pub struct Reloading(Option<Box<Read>>);
+
+impl fmt::Debug for Reloading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Reloading").field(&self.0.is_some()).finish()
+    }
+}
+
+impl Reloading {
+    /// By calling this; `Err` is the reason why nothing changes.
+    #[must_use]
+    pub fn by(read: impl FnMut() -> Result<Reloaded, String> + Send + 'static) -> Self {
+        Self(Some(Box::new(read)))
+    }
+
+    /// There is nothing to read.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self(None)
+    }
+
+    pub(crate) fn read(&mut self) -> Result<Reloaded, String> {
+        self.0.as_mut().map_or_else(|| Ok(Reloaded::default()), |read| read())
+    }
+}

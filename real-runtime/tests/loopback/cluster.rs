@@ -1,0 +1,154 @@
+//! Three real servers: formed by `peers.json`, their leader killed in the middle of writes.
+
+use crate::process::{Agent, Scratch, free_ports, pause};
+use crate::web::{ask, get};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const IDS: [&str; 3] = [
+    "859dd897-9323-16ec-ed85-14e0cca3dd82",
+    "eb3af95e-886d-bef0-de5d-5e8d9364505c",
+    "8161e954-0742-0367-9b32-fdcf58f2e4de",
+];
+
+struct Group {
+    scratch: Scratch,
+    addresses: Vec<IpAddr>,
+    ports: Vec<Vec<u16>>,
+    servers: Vec<Agent>,
+}
+
+impl Group {
+    fn form(name: &str) -> Self {
+        let scratch = Scratch::new(name);
+        let addresses: Vec<IpAddr> =
+            (0..3_u8).map(|server| IpAddr::from([127, 0, 0, server + 11])).collect();
+        let ports: Vec<Vec<u16>> =
+            addresses.iter().map(|&address| free_ports(address, 3)).collect();
+        let lines: Vec<String> = (0..3)
+            .map(|server| {
+                let rpc = SocketAddr::new(addresses[server], ports[server][2]);
+                format!(r#"{{"id": "{}", "address": "{rpc}"}}"#, IDS[server])
+            })
+            .collect();
+        let mut group = Self { scratch, addresses, ports, servers: Vec::new() };
+        for server in 0..3 {
+            let text = format!("[{}]", lines.join(","));
+            group.scratch.file(&format!("s{server}/raft/peers.json"), &text);
+            let started = group.start(server);
+            group.servers.push(started);
+        }
+        group
+    }
+
+    fn start(&self, server: usize) -> Agent {
+        let data = self.scratch.0.join(format!("s{server}"));
+        let name = format!("s{server}");
+        let arguments = [
+            "-server",
+            "-data-dir",
+            data.to_str().unwrap(),
+            "-node",
+            &name,
+            "-node-id",
+            IDS[server],
+            "-log-level",
+            "debug",
+        ];
+        let log = self.scratch.0.join(format!("s{server}.log"));
+        Agent::start(&log, self.addresses[server], &self.ports[server], &arguments)
+    }
+
+    /// The place of the leader, once all of `among` agree.
+    fn leader(&self, among: &[usize]) -> usize {
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            let named: Vec<String> = among
+                .iter()
+                .map(|&server| self.servers[server].wait_for_leader(Duration::from_secs(20)))
+                .collect();
+            let found = among.iter().find(|&&server| {
+                named[0]
+                    == SocketAddr::new(self.addresses[server], self.ports[server][2]).to_string()
+            });
+            if let (Some(&found), true) = (found, named.iter().all(|name| *name == named[0])) {
+                return found;
+            }
+            assert!(Instant::now() < until, "no agreement on a leader: {named:?}");
+            pause();
+        }
+    }
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_when_the_leader_is_killed() {
+    let mut group = Group::form("cluster");
+    let first = group.leader(&[0, 1, 2]);
+    let everywhere: Vec<SocketAddr> = group.servers.iter().map(|server| server.http).collect();
+    let acknowledged = Arc::new(Mutex::new(Vec::new()));
+    let (stop, next) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let writers: Vec<_> = (0..4)
+        .map(|writer| {
+            let (acknowledged, stop, next) =
+                (Arc::clone(&acknowledged), Arc::clone(&stop), Arc::clone(&next));
+            let everywhere = everywhere.clone();
+            thread::spawn(move || {
+                let mut server = writer;
+                while !stop.load(Ordering::Relaxed) {
+                    let key = next.fetch_add(1, Ordering::Relaxed);
+                    let target = format!("/v1/kv/w/{key}");
+                    let to = everywhere[server % everywhere.len()];
+                    match ask(to, "PUT", &target, &key.to_string()) {
+                        Ok(answer) if answer.status == 200 => {
+                            acknowledged.lock().unwrap().push(key);
+                        }
+                        Ok(_) | Err(_) => server += 1,
+                    }
+                }
+            })
+        })
+        .collect();
+    let count = || acknowledged.lock().unwrap().len();
+    let wait_for = |wanted: usize, logs: &dyn Fn() -> String| {
+        let until = Instant::now() + Duration::from_secs(30);
+        while count() < wanted {
+            assert!(Instant::now() < until, "{} of {wanted} writes\n{}", count(), logs());
+            pause();
+        }
+    };
+    let logs =
+        |group: &Group| group.servers.iter().map(Agent::log).collect::<Vec<_>>().join("\n----\n");
+    wait_for(200, &|| logs(&group));
+    group.servers[first].kill();
+    let killed_at = Instant::now();
+    let before = count();
+    wait_for(before + 200, &|| logs(&group));
+    let survivors: Vec<usize> = (0..3).filter(|&server| server != first).collect();
+    let second = group.leader(&survivors);
+    assert_ne!(first, second);
+    let revived = group.start(first);
+    group.servers[first] = revived;
+    group.servers[first].wait_for_leader(Duration::from_secs(20));
+    let before = count();
+    wait_for(before + 100, &|| logs(&group));
+    stop.store(true, Ordering::Relaxed);
+    for writer in writers {
+        writer.join().unwrap();
+    }
+    assert!(killed_at.elapsed() < Duration::from_secs(60));
+
+    let acknowledged = acknowledged.lock().unwrap();
+    for server in &group.servers {
+        let listed = get(server.http, "/v1/kv/w/?keys&consistent").json();
+        let keys: std::collections::BTreeSet<&str> =
+            listed.as_array().unwrap().iter().filter_map(|key| key.as_str()).collect();
+        for key in acknowledged.iter() {
+            assert!(keys.contains(format!("w/{key}").as_str()), "acknowledged key {key} is lost");
+        }
+    }
+    let some = acknowledged[acknowledged.len() / 2];
+    assert_eq!(get(everywhere[first], &format!("/v1/kv/w/{some}?raw")).body, some.to_string());
+}

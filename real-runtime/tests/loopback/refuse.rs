@@ -1,0 +1,106 @@
+//! What an agent refuses to start with, and in which words.
+
+use crate::process::{Scratch, run};
+
+/// Runs `agent` with a configuration file and expects to be refused.
+fn refused(name: &str, text: &str, arguments: &[&str]) -> String {
+    let scratch = Scratch::new("refuse");
+    let file = scratch.file(name, text);
+    let data = scratch.0.join("data");
+    let mut all = vec!["agent", "-server", "-bootstrap", "-data-dir", data.to_str().unwrap()];
+    all.extend_from_slice(arguments);
+    all.extend_from_slice(&["-config-file", file.to_str().unwrap()]);
+    let (code, _, stderr) = run(&all);
+    assert_eq!(code, 1, "{text}: {stderr}");
+    stderr
+}
+
+#[test]
+fn files_are_refused_with_file_key_and_reason() {
+    let table = [
+        (r#"{"bogus": 1}"#, &["t.json: 1 error occurred:\n\t* invalid config key bogus"][..]),
+        (r#"{"ports": {"nosuch": 1}}"#, &["invalid config key ports.nosuch"]),
+        (
+            r#"{"reconnect_timeout": 5}"#,
+            &["1 error(s) decoding:", "'reconnect_timeout' expected type 'string', got"],
+        ),
+        (r#"{"server": "yes"}"#, &["'server' expected type 'bool'"]),
+        (r#"{"start_join": "x"}"#, &["start_join: what this key asks for is not supported yet"]),
+        (
+            r#"{"session_ttl_min": "x"}"#,
+            &["session_ttl_min: invalid duration: \"x\": time: invalid duration \"x\""],
+        ),
+        (r#"{"ports": {"http": 70000}}"#, &["ports.http: invalid port: 70000"]),
+        (
+            r#"{"performance": {"raft_multiplier": 0}}"#,
+            &["performance.raft_multiplier cannot be 0. Must be between 1 and 10"],
+        ),
+        (r#"{"datacenter": "a b"}"#, &["datacenter cannot be \"a b\". Please use only"]),
+        (r#"{"node_meta": {"consul-x": "1"}}"#, &["node_meta invalid: Couldn't load metadata"]),
+        (r#"{"log_level": "x"}"#, &["==> Invalid log level: x. Valid log levels are: [TRACE"]),
+        (r#"{"node_id": "x"}"#, &["specified NodeID is invalid: uuid string is wrong length"]),
+        (r#"{"acl": {"enabled": true}}"#, &["acl.enabled: what this key asks for"]),
+        (r#"{"service": {"port": 1}}"#, &["Service name missing"]),
+        (r#"{"dns_config": {"udp_answer_limit": -1}}"#, &["udp_answer_limit cannot be -1"]),
+        ("{ broken", &["t.json"]),
+    ];
+    for (text, expected) in table {
+        let stderr = refused("t.json", text, &[]);
+        for part in expected {
+            assert!(stderr.contains(part), "{text}: {part:?} is not in\n{stderr}");
+        }
+    }
+    let stderr = refused("t.hcl", "ports { http = \"x\" }", &[]);
+    assert!(stderr.contains("'ports.http' expected type 'int'"), "{stderr}");
+}
+
+#[test]
+fn flags_are_refused_by_name() {
+    for (arguments, expected) in [
+        (
+            &["-nosuchflag"][..],
+            "==> error parsing flags: flag provided but not defined: -nosuchflag",
+        ),
+        (&["-retry-join", "127.0.0.2"], "-retry-join is not supported yet"),
+        (&["-encrypt", "pUqJrVyVRj5jsiYEkM/tFQ=="], "-encrypt is not supported yet"),
+        (&["-enable-script-checks"], "-enable-script-checks is not supported yet"),
+        (&["-bootstrap-expect", "3"], "mutually exclusive"),
+        (&["-bootstrap=false", "-bootstrap-expect", "3"], "raft/peers.json"),
+        (&["-server=false", "-bootstrap=false"], "client agents are not supported yet"),
+        (&["-bind", "nowhere"], "\"nowhere\" is not an IP address"),
+        (&["-data-dir="], "data_dir cannot be empty"),
+    ] {
+        let stderr = refused("t.json", "{}", arguments);
+        assert!(stderr.contains(expected), "{arguments:?}: {expected:?} is not in\n{stderr}");
+    }
+}
+
+#[test]
+fn a_data_directory_serves_one_agent() {
+    let scratch = Scratch::new("busy");
+    let file = scratch.file("not-a-directory", "");
+    let (code, _, stderr) =
+        run(&["agent", "-server", "-bootstrap", "-data-dir", file.to_str().unwrap()]);
+    assert_eq!(code, 1);
+    assert!(stderr.contains("cannot use data directory"), "{stderr}");
+}
+
+#[test]
+fn peers_that_make_no_group_are_refused() {
+    let scratch = Scratch::new("peers");
+    let data = scratch.0.join("data");
+    for (text, expected) in [
+        ("[]", "no server that votes"),
+        (
+            r#"[{"id": "859dd897-9323-16ec-ed85-14e0cca3dd82", "address": "127.0.0.1:1"}]"#,
+            "does not list this server",
+        ),
+        ("junk", "cannot use"),
+    ] {
+        scratch.file("data/raft/peers.json", text);
+        let (code, _, stderr) =
+            run(&["agent", "-server", "-bind", "127.0.0.1", "-data-dir", data.to_str().unwrap()]);
+        assert_eq!(code, 1);
+        assert!(stderr.contains(expected), "{text}: {stderr}");
+    }
+}
