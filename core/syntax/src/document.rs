@@ -210,3 +210,86 @@ fn json_number(number: &hcl::Number) -> Value {
     }
     number.as_f64().map_or(Value::Null, Value::from)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn hcl(text: &str) -> Result<Value, String> {
+        parse("a.hcl", Format::Hcl, text).map(Value::Object).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn both_formats_say_the_same() {
+        let hcl = hcl(r#"
+            # a comment
+            node_name = "one"
+            server    = true
+            ports { http = 8500 }
+            retry_join = ["a", "b"]
+            node_meta = { "odd key" = "x", plain = "${y}" }
+            raw = -1
+        "#);
+        let json = parse(
+            "a.json",
+            Format::Json,
+            r#"{"node_name": "one", "server": true, "ports": {"http": 8500}, "raw": -1,
+                "retry_join": ["a", "b"], "node_meta": {"odd key": "x", "plain": "${y}"}}"#,
+        );
+        assert_eq!(hcl.unwrap(), Value::Object(json.unwrap()));
+    }
+
+    #[test]
+    fn blocks_become_objects_and_arrays() {
+        assert_eq!(
+            hcl("service \"web\" { port = 1 }"),
+            Ok(json!({"service": {"web": {"port": 1}}}))
+        );
+        assert_eq!(
+            hcl("service { name = \"a\" }\nservice { name = \"b\" }"),
+            Ok(json!({"service": [{"name": "a"}, {"name": "b"}]}))
+        );
+    }
+
+    #[test]
+    fn errors_name_file_and_place_or_key() {
+        for (text, error) in [
+            ("a = b", "Error parsing a.hcl: a: the variable \"b\" has no place in configuration"),
+            (
+                "x { y = f(1) }",
+                "Error parsing a.hcl: x.y: the function call \"f\" has no place in configuration",
+            ),
+            (
+                "l = [1, a.b]",
+                "Error parsing a.hcl: l[1]: a reference has no place in configuration",
+            ),
+            ("a = 1\na {}", "Error parsing a.hcl: a: given as a block and as a value"),
+        ] {
+            assert_eq!(hcl(text).unwrap_err(), error);
+        }
+        let error = parse("a.hcl", Format::Hcl, "a = 1\nb = = 2").unwrap_err();
+        assert_eq!(error.place.map(|place| place.0), Some(2));
+        let error = parse("a.json", Format::Json, "{\n \"a\": }").unwrap_err();
+        assert_eq!(error.to_string(), "Error parsing a.json: 2:7: expected value");
+        assert!(parse("a.json", Format::Json, "[]").is_err());
+        assert!(hcl("a = 1\na = 2").is_err());
+    }
+
+    #[test]
+    fn names_tell_the_format() {
+        assert_eq!(Format::of_file("x/y.hcl"), Some(Format::Hcl));
+        assert_eq!(Format::of_file("y.json"), Some(Format::Json));
+        assert_eq!(Format::of_file("y.yaml"), None);
+        assert_eq!(Format::of_file("y"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "[a-z =\"{}\\[\\]\\n0-9.$<,-]{0,60}|.{0,30}") {
+            let _ = hcl(&text);
+            let _ = parse("a.json", Format::Json, &text);
+        }
+    }
+}

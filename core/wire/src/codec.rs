@@ -142,3 +142,6 @@ impl bincode::enc::write::Writer for VecWriter<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
