@@ -120,6 +120,9 @@ pub struct Store {
     snapshot: Option<EntryId>,
     snapshot_files: Vec<EntryId>,
     compact_upto: LogIndex,
+    /// Whether any batch is durable, and the snapshot that waits for the first one.
+    log_durable: bool,
+    held_snapshot: Option<Writer>,
 }
 
 /// State after the newest batch that was handed to the disk.
@@ -168,6 +171,8 @@ impl Store {
             snapshot: recovered.snapshot.as_ref().map(|snapshot| snapshot.id),
             snapshot_files: state.snapshot_files.clone(),
             compact_upto: LogIndex(0),
+            log_durable: recovered.restarted,
+            held_snapshot: None,
         };
         let start = recovered.start();
         store.runs.push_back((start.index, start.term));
@@ -235,7 +240,7 @@ impl Store {
     pub fn append(&mut self, batch: Batch, out: &mut Vec<FileOp>) {
         self.open(out);
         if let Some(number) = self.pending.number {
-            assert!(batch.number > number, "batch numbers grow");
+            assert!(batch.number > number, "batch numbers grow, from 1");
         }
         if let Some(from) = batch.truncate_from {
             self.truncate(from);
@@ -279,7 +284,10 @@ impl Store {
     /// Whether everything handed in is durable and no snapshot is under way.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        !self.in_flight && self.pending.number.is_none() && self.writer.is_none()
+        !self.in_flight
+            && self.pending.number.is_none()
+            && self.writer.is_none()
+            && self.held_snapshot.is_none()
     }
 
     /// Takes a completion. Completions that are unknown or come twice change nothing.
@@ -309,10 +317,15 @@ impl Store {
             Wait::Open => {
                 self.open_waits -= 1;
                 progress.opened = self.open_waits == 0;
+                self.unlink_covered(out);
             }
             Wait::Batch(number) => {
                 self.in_flight = false;
-                progress.durable = Some(number);
+                self.log_durable = true;
+                progress.durable = Some(number).filter(|number| *number > 0);
+                if let Some(writer) = self.held_snapshot.take() {
+                    self.name_snapshot(&writer, &mut progress, out);
+                }
                 self.unlink_covered(out);
                 if self.spare.is_none() && self.spare_error.is_none() {
                     self.prepare_spare(out);
@@ -334,7 +347,20 @@ impl Store {
                     }
                 }
             }
-            Wait::SnapshotBytes(id) => self.name_snapshot(id, &mut progress, out),
+            Wait::SnapshotBytes(id) => {
+                let Some(writer) = self.writer.take_if(|writer| writer.id == id) else {
+                    return Ok(progress);
+                };
+                if self.log_durable {
+                    self.name_snapshot(&writer, &mut progress, out);
+                } else {
+                    // A snapshot without a log looks like a log that was lost: first a batch, be
+                    // it an empty one.
+                    self.held_snapshot = Some(writer);
+                    self.pending.number = self.pending.number.or(Some(0));
+                    self.pending.urgent = true;
+                }
+            }
             Wait::SnapshotName(id) => self.snapshot_durable(id, &mut progress, out),
         }
         self.pump(out);
@@ -551,6 +577,10 @@ impl Store {
     }
 
     fn unlink_covered(&mut self, out: &mut Vec<FileOp>) {
+        if self.open_waits > 0 {
+            // The snapshot that covers them was read back, and may not be durable itself.
+            return;
+        }
         // While a batch is under way its segment's checkpoint may not be durable yet.
         let durable =
             self.segments.len() - usize::from(self.in_flight && !self.segments.is_empty());
@@ -620,6 +650,9 @@ impl Store {
 
     /// Gives up the snapshot under way, if any. One whose footer is durable already completes.
     pub fn snapshot_abort(&mut self, out: &mut Vec<FileOp>) {
+        if let Some(writer) = self.held_snapshot.take() {
+            out.push(FileOp::Unlink { lane: Lane::Snapshot, file: writer.file });
+        }
         if let Some(writer) = self.writer.take() {
             self.waits.retain(|_, wait| match wait {
                 Wait::SnapshotPart { id, .. } | Wait::SnapshotBytes(id) => *id != writer.id,
@@ -645,12 +678,9 @@ impl Store {
         self.snapshot
     }
 
-    fn name_snapshot(&mut self, id: EntryId, progress: &mut Progress, out: &mut Vec<FileOp>) {
-        let Some(writer) = self.writer.take_if(|writer| writer.id == id) else {
-            return;
-        };
-        let lane = Lane::Snapshot;
-        out.push(FileOp::Rename { lane, from: writer.file, to: names::snapshot(id) });
+    fn name_snapshot(&mut self, writer: &Writer, progress: &mut Progress, out: &mut Vec<FileOp>) {
+        let (lane, id) = (Lane::Snapshot, writer.id);
+        out.push(FileOp::Rename { lane, from: writer.file.clone(), to: names::snapshot(id) });
         if self.planted.is(Fault::SnapshotBeforeDirSync) {
             self.snapshot_durable(id, progress, out);
             return;
