@@ -189,14 +189,15 @@ impl Raft {
     /// time in both directions).
     fn on_mismatch(&mut self, position: usize, hint: EntryId) {
         let found = self.log.last_at_most(hint.index, hint.term);
-        let is_gone = hint.index < self.log.before().index || found.term > hint.term;
+        let before = self.log.before().index;
+        let is_gone = hint.index < before || found.term > hint.term;
         let Some(leading) = self.role.leader_mut() else {
             return;
         };
         let peer = &mut leading.peers[position];
         match &peer.mode {
             Mode::Snapshot(_) => {}
-            Mode::Probe { .. } | Mode::Replicate if is_gone && peer.matched < hint.index => {
+            Mode::Probe { .. } | Mode::Replicate if is_gone && peer.matched < before => {
                 self.start_snapshot(position);
             }
             Mode::Probe { .. } | Mode::Replicate => peer.probe(found.index.next()),

@@ -138,7 +138,10 @@ impl Table {
             let place = self.position(member);
             if self.servers[place].applied.index < id.index {
                 let applied = self.servers[place].applied;
-                self.judge.breaks(format!("member {} hangs at {applied}", place + 1));
+                let followers =
+                    self.servers[leader].raft.as_ref().map(|raft| raft.status().followers);
+                self.judge
+                    .breaks(format!("member {} hangs at {applied}: {followers:?}", place + 1));
             }
         }
     }
