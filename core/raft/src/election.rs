@@ -14,6 +14,15 @@ impl Raft {
         self.memberships.current().is_voter(self.config.id)
     }
 
+    /// Whether this server may be needed as a leader: a voter, or one whose loss of its vote is not
+    /// committed. It may be the only one that holds that entry, and then nobody else can be elected
+    /// (§4.2.2).
+    pub(crate) fn may_stand(&self) -> bool {
+        let is_pending = self.memberships.current_index() > self.committed;
+        let was_voter = || self.memberships.earlier().is_some_and(|m| m.is_voter(self.config.id));
+        self.is_voter() || (is_pending && was_voter())
+    }
+
     /// Whether this server alone decides.
     pub(crate) fn is_only_voter(&self) -> bool {
         self.memberships.voter_count() == 1 && self.is_voter()
@@ -32,7 +41,7 @@ impl Raft {
 
     /// A voter that hears no leader stands after a random time; others wait to be told.
     pub(crate) fn arm_election(&mut self) {
-        if self.is_leader() || !self.is_voter() {
+        if self.is_leader() || !self.may_stand() {
             self.timers.clear(Timer::Election);
             return;
         }
@@ -42,7 +51,7 @@ impl Raft {
     }
 
     pub(crate) fn on_election_timeout(&mut self) {
-        if self.is_leader() || !self.is_voter() {
+        if self.is_leader() || !self.may_stand() {
             return;
         }
         self.arm_election();
@@ -76,7 +85,7 @@ impl Raft {
 
     /// Stands for election in a new term.
     pub(crate) fn start_election(&mut self, transfer: bool) {
-        assert!(self.is_voter(), "only voters stand for election");
+        assert!(self.may_stand(), "only voters stand for election");
         self.leader = None;
         self.heard_at = None;
         self.status_changed = true;
@@ -233,7 +242,7 @@ impl Raft {
     /// promise made to it allows, and a little later than that so that one of us is first.
     pub(crate) fn on_peer_lost(&mut self, peer: ServerId) {
         self.on_follower_lost(peer);
-        if self.leader != Some(peer) || self.is_leader() || !self.is_voter() {
+        if self.leader != Some(peer) || self.is_leader() || !self.may_stand() {
             return;
         }
         let spread =

@@ -83,6 +83,11 @@ impl Memberships {
         self.history[self.in_force].index
     }
 
+    /// The membership that comes back if the newest entry is cut.
+    pub(crate) fn earlier(&self) -> Option<&Membership> {
+        self.history.get(self.in_force.checked_sub(1)?).map(|recorded| &recorded.membership)
+    }
+
     /// The index of the newest membership entry, in force or not.
     pub(crate) fn newest_index(&self) -> LogIndex {
         self.history.last().map_or(LogIndex(0), |recorded| recorded.index)

@@ -118,7 +118,20 @@ impl Table {
             return;
         }
         let Some(leader) = self.leader() else {
-            self.judge.breaks("nobody leads after healing".to_owned());
+            let statuses: Vec<_> = self
+                .servers
+                .iter()
+                .filter_map(|server| server.raft.as_ref())
+                .map(|raft| {
+                    let status = raft.status();
+                    let members: Vec<_> = status.membership.members.iter().collect();
+                    let pointers = (status.last, status.durable, status.committed);
+                    let role = (status.role, status.term, raft.next_wakeup());
+                    format!("{role:?} {pointers:?} {members:?}")
+                })
+                .collect();
+            let statuses = statuses.join("\n");
+            self.judge.breaks(format!("nobody leads after healing:\n{statuses}"));
             return;
         };
         let ticket = self.propose(leader);
