@@ -4,15 +4,15 @@
 //! A decoder walks an object's fields in order and calls one of these for each: the first wrong
 //! field is the one that is reported. `field` is the place as Go names it, such as `.Port`.
 
-use super::duration::{signed_nanos, whole};
 use super::scan;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use proconsul_syntax::duration as go_duration;
 use proconsul_types::{Duration, TextMap};
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 /// The first value of a body.
 ///
@@ -194,7 +194,7 @@ pub fn text_map(value: &Value, field: &str, out: &mut TextMap) -> Result<(), Str
 /// Go's text for a duration that cannot be read.
 pub fn duration(value: &Value, out: &mut Option<Duration>) -> Result<(), String> {
     let nanos = match value {
-        Value::String(text) => signed_nanos(text)?,
+        Value::String(text) => go_duration::parse(text).map_err(|error| format!("{error}"))?,
         Value::Number(number) => whole(number),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return Ok(()),
     };
@@ -212,6 +212,12 @@ pub fn unknown_field(key: &str) -> String {
 #[must_use]
 pub fn mismatch(value: &Value, field: &str, target: &str) -> String {
     format!("json: cannot unmarshal {} into Go struct field {field} of type {target}", word(value))
+}
+
+/// A JSON number as whole nanoseconds.
+fn whole(number: &Number) -> i64 {
+    let rounded = || format!("{:.0}", number.as_f64().unwrap_or(0.0)).parse().unwrap_or(i64::MAX);
+    number.as_i64().unwrap_or_else(rounded)
 }
 
 fn bad_number(number: &str, field: &str, target: &str) -> String {

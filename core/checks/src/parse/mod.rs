@@ -3,7 +3,6 @@
 pub mod json;
 
 mod check;
-mod duration;
 mod scan;
 mod service;
 
