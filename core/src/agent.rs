@@ -35,8 +35,10 @@ pub(crate) struct Agent {
     settling: BTreeMap<Ticket, Origin>,
     /// Anti-entropy has something to say.
     sync_due: bool,
-    /// The leader changed since anti-entropy last looked.
+    /// The leader that was told of everything.
     leader: Option<NodeId>,
+    /// A new leader must be compared with, once its catalog is the one here too.
+    leader_is_new: bool,
 }
 
 /// What a write of this agent is for.
@@ -86,6 +88,7 @@ impl Agent {
             settling: BTreeMap::new(),
             sync_due: false,
             leader: None,
+            leader_is_new: true,
         }
     }
 
@@ -223,10 +226,21 @@ impl Node {
         }
     }
 
-    /// Who leads now; a new leader is told everything.
+    /// Who leads now; a new leader is told everything it does not know.
     pub(crate) fn leader_for_agent(&mut self, leader: Option<NodeId>) {
-        if leader.is_some() && leader != self.agent.leader {
+        if leader != self.agent.leader {
             self.agent.leader = leader;
+            self.agent.leader_is_new = true;
+            self.compare_with_new_leader();
+        }
+    }
+
+    /// Something of the present term is applied, so the catalog here has everything that earlier
+    /// leaders acknowledged: what it lacks is worth writing.
+    pub(crate) fn compare_with_new_leader(&mut self) {
+        let Agent { leader, leader_is_new, .. } = &self.agent;
+        if *leader_is_new && leader.is_some() && self.applied.term == self.raft.term() {
+            self.agent.leader_is_new = false;
             self.agent.local.sync_soon(self.now, true);
             self.check_registration();
         }
@@ -280,6 +294,9 @@ impl Node {
 
     /// Writes what the catalog does not know of this agent yet.
     fn tell_catalog(&mut self) {
+        if self.agent.leader_is_new {
+            return; // everything is compared when its catalog is the one here too
+        }
         let Agent { local, effects, .. } = &mut self.agent;
         let plan = local.sync_plan(self.now, &self.catalog, effects);
         for (id, command) in plan {

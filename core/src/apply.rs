@@ -50,6 +50,7 @@ impl Node {
         }
         self.raft_input(proconsul_raft::Input::Applied(self.applied.index));
         self.reads_applied();
+        self.compare_with_new_leader();
         self.consider_snapshot(out);
     }
 

@@ -27,6 +27,8 @@ pub(crate) struct Calls {
     seen: BTreeMap<NodeId, Seen>,
     /// Requests that wait for a leader.
     held: BTreeSet<Origin>,
+    /// Agents whose connection broke and who were not heard since: nothing is forwarded to them.
+    silent: BTreeSet<NodeId>,
 }
 
 /// A call that was forwarded this often already is not forwarded again.
@@ -44,6 +46,7 @@ impl Calls {
             outgoing: BTreeMap::new(),
             seen: BTreeMap::new(),
             held: BTreeSet::new(),
+            silent: BTreeSet::new(),
         }
     }
 
@@ -114,6 +117,7 @@ impl Node {
     /// will not come.
     pub(crate) fn peer_lost(&mut self, peer: NodeId, out: &mut Vec<Effect>) {
         self.raft_input(proconsul_raft::Input::PeerLost(peer));
+        self.calls.silent.insert(peer);
         let theirs: Vec<Origin> = self
             .opens
             .range(Origin::Peer(peer, CallId(0))..=Origin::Peer(peer, CallId(u64::MAX)))
@@ -124,6 +128,13 @@ impl Node {
         }
         for origin in self.forwarded_to(|to| to == peer) {
             self.call_lost(origin);
+        }
+    }
+
+    /// An agent speaks: it is there.
+    pub(crate) fn heard(&mut self, peer: NodeId) {
+        if !self.calls.silent.is_empty() && self.calls.silent.remove(&peer) {
+            self.look_again_at_held();
         }
     }
 
@@ -179,6 +190,7 @@ impl Node {
             self.not_leader(origin);
         } else if let Some(leader) = leader
             && self.addresses.get(leader).is_some()
+            && !self.calls.silent.contains(&leader)
         {
             self.forward(origin, leader, out);
         } else {

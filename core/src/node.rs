@@ -109,6 +109,7 @@ impl Node {
     }
 
     fn peer(&mut self, from: proconsul_types::NodeId, message: PeerMessage, out: &mut Vec<Effect>) {
+        self.heard(from);
         match message {
             PeerMessage::Raft(message) => {
                 self.raft_input(proconsul_raft::Input::Message { from, message });

@@ -1,0 +1,75 @@
+//! Servers with disks: restart, compaction, followers that fell behind.
+
+use crate::table::{Table, config};
+use proconsul_core::types::Duration;
+
+#[test]
+fn a_single_server_remembers() {
+    let mut table = Table::new(1, true);
+    table.put(0, "/v1/kv/a", "1");
+    table.put(0, "/v1/kv/b", "2");
+    table.put(0, "/v1/agent/service/register", r#"{"Name":"web","Port":80}"#);
+    table.run(Duration::from_secs(1));
+    let digest = table.nodes[0].as_ref().unwrap().digest();
+    table.kill(0);
+    table.boot(0);
+    table.elect();
+    table.run(Duration::from_secs(1));
+    assert_eq!(table.nodes[0].as_ref().unwrap().digest(), digest);
+    assert_eq!(table.get(0, "/v1/kv/b?raw"), "2");
+    assert!(table.get(0, "/v1/agent/services").contains("\"web\""));
+}
+
+#[test]
+fn all_restart_and_nothing_is_lost() {
+    let mut table = Table::new(3, true);
+    let leader = table.elect();
+    for number in 0..20 {
+        table.put((leader + number) % 3, &format!("/v1/kv/k{number}"), "v");
+    }
+    for number in 0..3 {
+        table.kill(number);
+    }
+    for number in 0..3 {
+        table.boot(number);
+    }
+    table.elect();
+    table.converge();
+    for number in 0..20 {
+        assert_eq!(table.get(number % 3, &format!("/v1/kv/k{number}?raw")), "v");
+    }
+}
+
+#[test]
+fn a_follower_that_fell_behind_gets_a_snapshot() {
+    let mut configs: Vec<_> = (1..=3).map(|number| config(number, true)).collect();
+    for config in &mut configs {
+        config.snapshot_log_bytes = 64 << 10;
+        config.segment_bytes = 32 << 10;
+        config.raft.trailing_bytes_max = 4 << 10;
+    }
+    let mut table = Table::with(configs);
+    let leader = table.elect();
+    let behind = (leader + 1) % 3;
+    table.put(leader, "/v1/kv/first", "1");
+    table.run(Duration::from_secs(1));
+    table.kill(behind);
+    // The log is kept for a follower that may be back in a moment; this one is not.
+    table.run(Duration::from_secs(30));
+    let value = "x".repeat(2000);
+    for number in 0..200 {
+        table.put(leader, &format!("/v1/kv/bulk/{}", number % 40), &value);
+    }
+    table.run(Duration::from_secs(1));
+    let status = table.nodes[leader].as_ref().unwrap().status();
+    assert!(status.snapshot.index.0 > 100, "snapshots were taken: {:?}", status.snapshot);
+    assert!(status.disk_log_bytes < 400_000, "and the log was cut: {}", status.disk_log_bytes);
+    table.boot(behind);
+    table.converge();
+    assert!(table.saw_big > 0, "the log alone could not bring it up");
+    assert_eq!(table.get(behind, "/v1/kv/bulk/7?raw&stale"), value);
+    table.kill(behind);
+    table.boot(behind);
+    table.converge();
+    assert_eq!(table.get(behind, "/v1/kv/first?raw&stale"), "1");
+}

@@ -1,0 +1,7 @@
+//! Nodes on a kitchen table: virtual time, a wire with one millisecond of delay, disks that keep
+//! what they are told. No simulator: just enough to see that the parts fit together.
+
+mod cluster;
+mod disk;
+mod single;
+mod table;

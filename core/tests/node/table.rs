@@ -1,0 +1,364 @@
+//! The table: it performs effects and moves time to whatever comes next.
+
+use proconsul_core::disk::FileOp;
+use proconsul_core::http::{AgentFacts, Method, Request, Response};
+use proconsul_core::types::{Duration, Instant, NodeId, Planted, Seed, WallTime};
+use proconsul_core::{Boot, Config, Effect, Input, Node, PeerEntry, PeerMessage, RequestId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+const DELAY: Duration = Duration::from_millis(1);
+
+/// What is on its way to a node.
+enum Coming {
+    Peer(usize, PeerMessage),
+    Input(Input),
+}
+
+/// Some nodes, their wires and their disks.
+pub(crate) struct Table {
+    pub(crate) nodes: Vec<Option<Node>>,
+    configs: Vec<Config>,
+    peers: Vec<PeerEntry>,
+    pub(crate) files: Vec<BTreeMap<Arc<str>, Vec<u8>>>,
+    pub(crate) now: Instant,
+    /// When each node's present life began on the table's clock.
+    born: Vec<Instant>,
+    coming: BTreeMap<(Instant, u64), (usize, Coming)>,
+    sequence: u64,
+    pub(crate) answers: BTreeMap<RequestId, Response>,
+    next_request: u64,
+    /// Nodes whose messages are lost, in both directions.
+    pub(crate) cut: BTreeSet<usize>,
+    lives: u64,
+    pub(crate) saw_big: usize,
+}
+
+/// A configuration as the host would build it.
+pub(crate) fn config(number: usize, durable: bool) -> Config {
+    let id = node_id(number);
+    Config {
+        id,
+        facts: AgentFacts {
+            name: format!("s{number}").into(),
+            datacenter: "dc1".into(),
+            address: format!("10.0.0.{number}").into(),
+            server: true,
+            server_port: 8300,
+            version: "1.8.7".into(),
+            kv_value_bytes_max: 512 * 1024,
+            txn_bytes_max: 512 * 1024,
+            ..AgentFacts::default()
+        },
+        raft: proconsul_core::raft::Config {
+            id,
+            heartbeat_interval: Duration::from_millis(50),
+            election_timeout_min: Duration::from_millis(250),
+            election_timeout_max: Duration::from_millis(500),
+            lease_margin_percent: 20,
+            append_bytes_max: 1 << 20,
+            append_entries_max: 1024,
+            inflight_bytes_max: 8 << 20,
+            inflight_messages_max: 64,
+            uncommitted_bytes_max: 64 << 20,
+            trailing_bytes_max: 64 << 10,
+            transfer_timeout: Duration::from_secs(1),
+            planted: Planted::none(),
+        },
+        dns: proconsul_core::dns::Config::default(),
+        durable,
+        segment_bytes: 1 << 20,
+        snapshot_log_bytes: 1 << 20,
+        rpc_hold_timeout: Duration::from_secs(7),
+        blocking_wait_max: Duration::from_secs(600),
+        blocking_wait_default: Duration::from_secs(300),
+        session_ttl_min: Duration::from_secs(10),
+        session_ttl_percent: 200,
+        anti_entropy_interval: Duration::from_secs(60),
+        check_update_interval: Duration::from_secs(300),
+        services: Vec::new(),
+        checks: Vec::new(),
+        planted: Planted::none(),
+    }
+}
+
+fn node_id(number: usize) -> NodeId {
+    NodeId(0x1111_0000 + u128::try_from(number).unwrap())
+}
+
+impl Table {
+    /// `count` nodes that know one another.
+    pub(crate) fn new(count: usize, durable: bool) -> Self {
+        Self::with((1..=count).map(|number| config(number, durable)).collect())
+    }
+
+    /// Nodes of these configurations.
+    pub(crate) fn with(configs: Vec<Config>) -> Self {
+        let peers = (1..=configs.len()).map(|number| PeerEntry {
+            id: node_id(number),
+            address: format!("10.0.0.{number}:8300").parse().unwrap(),
+            non_voter: false,
+        });
+        let mut table = Self {
+            nodes: Vec::new(),
+            peers: peers.collect(),
+            files: vec![BTreeMap::new(); configs.len()],
+            now: Instant::START,
+            born: vec![Instant::START; configs.len()],
+            coming: BTreeMap::new(),
+            sequence: 0,
+            answers: BTreeMap::new(),
+            next_request: 0,
+            cut: BTreeSet::new(),
+            lives: 0,
+            saw_big: 0,
+            configs,
+        };
+        for number in 0..table.configs.len() {
+            table.nodes.push(None);
+            table.boot(number);
+        }
+        table
+    }
+
+    /// Starts a node from what its disk holds.
+    pub(crate) fn boot(&mut self, number: usize) {
+        let files = self.files[number]
+            .iter()
+            .map(|(name, bytes)| (name.clone(), bytes.clone().into()))
+            .collect();
+        let boot = Boot { files, peers: self.peers.clone(), recover: false };
+        self.lives += 1;
+        let node = Node::new(self.configs[number].clone(), Seed(self.lives), boot);
+        self.nodes[number] = Some(node.expect("the disk is sound"));
+        self.born[number] = self.now;
+        self.step(number, Input::WallClock(WallTime(1_700_000_000_000)));
+    }
+
+    /// Kills a node; its disk keeps everything it was told.
+    pub(crate) fn kill(&mut self, number: usize) {
+        self.nodes[number] = None;
+        self.coming.retain(|_, (to, _)| *to != number);
+        for other in 0..self.nodes.len() {
+            self.step(other, Input::PeerLost(node_id(number + 1)));
+        }
+    }
+
+    /// Gives one input to one node and performs what comes out.
+    pub(crate) fn step(&mut self, number: usize, input: Input) {
+        let at = Instant(self.now.0 - self.born[number].0);
+        let Some(node) = self.nodes[number].as_mut() else {
+            return;
+        };
+        let mut effects = Vec::new();
+        node.step(at, input, &mut effects);
+        node.check_invariants();
+        for effect in effects {
+            self.perform(number, effect);
+        }
+    }
+
+    fn perform(&mut self, number: usize, effect: Effect) {
+        match effect {
+            Effect::SendPeer { to, message, .. } => {
+                let to = self.peers.iter().position(|peer| peer.id == to).unwrap();
+                if let PeerMessage::Raft(proconsul_core::raft::Message::Snapshot { .. }) = &message
+                {
+                    self.saw_big += 1;
+                }
+                if self.nodes[to].is_some() {
+                    self.later(to, Coming::Peer(number, message));
+                } else {
+                    let lost = Input::PeerLost(node_id(to + 1));
+                    self.later(number, Coming::Input(lost));
+                }
+            }
+            Effect::Respond(id, response) => {
+                let twice = self.answers.insert(id, response);
+                assert!(twice.is_none(), "a request is answered once");
+            }
+            Effect::Io(op) => self.file(number, op),
+            Effect::Exit(reason) => panic!("node {number} stopped: {reason:?}"),
+            Effect::Reply(..)
+            | Effect::RunCheck(..)
+            | Effect::StopCheck(_)
+            | Effect::Publish(_)
+            | Effect::Reload(_)
+            | Effect::Event(_) => {}
+            _ => panic!("an effect this table does not know"),
+        }
+    }
+
+    fn later(&mut self, to: usize, what: Coming) {
+        self.sequence += 1;
+        self.coming.insert((self.now.after(DELAY), self.sequence), (to, what));
+    }
+
+    fn file(&mut self, number: usize, op: FileOp) {
+        let files = &mut self.files[number];
+        match op {
+            FileOp::Create { file, size, .. } => {
+                files.insert(file, vec![0; usize::try_from(size).unwrap()]);
+            }
+            FileOp::Write { file, offset, bytes, .. } => {
+                let content = files.entry(file).or_default();
+                let start = usize::try_from(offset).unwrap();
+                let end = start + bytes.len();
+                if content.len() < end {
+                    content.resize(end, 0);
+                }
+                content[start..end].copy_from_slice(&bytes);
+            }
+            FileOp::Rename { from, to, .. } => {
+                if let Some(content) = files.remove(&from) {
+                    files.insert(to, content);
+                }
+            }
+            FileOp::Unlink { file, .. } => {
+                files.remove(&file);
+            }
+            FileOp::Sync { token, .. } | FileOp::SyncDir { token, .. } => {
+                self.later(number, Coming::Input(Input::Io(token, Ok(()))));
+            }
+        }
+    }
+
+    /// Lets `span` pass.
+    pub(crate) fn run(&mut self, span: Duration) {
+        let end = self.now.after(span);
+        self.run_until(end, |_| false);
+        self.now = end;
+    }
+
+    /// Goes on until `done` says so; panics after a minute.
+    pub(crate) fn until(&mut self, done: impl Fn(&Self) -> bool) {
+        let end = self.now.after(Duration::from_secs(60));
+        assert!(self.run_until(end, done), "it does not take a minute");
+    }
+
+    fn run_until(&mut self, end: Instant, done: impl Fn(&Self) -> bool) -> bool {
+        for _ in 0..5_000_000 {
+            if done(self) {
+                return true;
+            }
+            let wire = self.coming.first_key_value().map(|((at, _), _)| *at);
+            let wake = (0..self.nodes.len())
+                .filter_map(|number| {
+                    let (at, _) = self.nodes[number].as_ref()?.next_wakeup()?;
+                    Some((
+                        at.max(Instant::START).after(self.born[number].since(Instant::START)),
+                        number,
+                    ))
+                })
+                .min();
+            let next = [wire, wake.map(|(at, _)| at)].into_iter().flatten().min();
+            let Some(at) = next.filter(|at| *at <= end) else {
+                return false;
+            };
+            self.now = self.now.max(at);
+            if wire == Some(at)
+                && let Some((_, (to, what))) = self.coming.pop_first()
+            {
+                match what {
+                    Coming::Input(input) => self.step(to, input),
+                    Coming::Peer(from, message) => {
+                        if !self.cut.contains(&from) && !self.cut.contains(&to) {
+                            self.step(to, Input::Peer { from: node_id(from + 1), message });
+                        }
+                    }
+                }
+            } else if let Some((_, number)) = wake {
+                self.step(number, Input::Wake);
+            }
+        }
+        panic!("time does not pass");
+    }
+
+    /// Sends a request and does not wait.
+    pub(crate) fn send(
+        &mut self,
+        number: usize,
+        method: Method,
+        target: &str,
+        body: &str,
+    ) -> RequestId {
+        self.next_request += 1;
+        let id = RequestId(self.next_request);
+        let request = Request::new(method, target, body.as_bytes().to_vec().into());
+        self.step(number, Input::Http(id, request));
+        id
+    }
+
+    /// Sends a request and waits for its answer.
+    pub(crate) fn ask(
+        &mut self,
+        number: usize,
+        method: Method,
+        target: &str,
+        body: &str,
+    ) -> Response {
+        let id = self.send(number, method, target, body);
+        self.until(|table| table.answers.contains_key(&id));
+        self.answers[&id].clone()
+    }
+
+    /// `GET`, as text; panics unless it succeeds.
+    pub(crate) fn get(&mut self, number: usize, target: &str) -> String {
+        let response = self.ask(number, Method::Get, target, "");
+        assert_eq!(response.status, 200, "{target}: {}", text(&response));
+        text(&response)
+    }
+
+    /// `PUT`, as text; panics unless it succeeds.
+    pub(crate) fn put(&mut self, number: usize, target: &str, body: &str) -> String {
+        let response = self.ask(number, Method::Put, target, body);
+        assert_eq!(response.status, 200, "{target}: {}", text(&response));
+        text(&response)
+    }
+
+    /// `PUT /v1/snapshot` with the bare state.
+    pub(crate) fn restore(&mut self, number: usize, state: bytes::Bytes) {
+        self.next_request += 1;
+        let id = RequestId(self.next_request);
+        let request = Request::new(Method::Put, "/v1/snapshot", state);
+        self.step(number, Input::Http(id, request));
+        self.until(|table| table.answers.contains_key(&id));
+        assert_eq!(self.answers[&id].status, 200, "{}", text(&self.answers[&id]));
+    }
+
+    /// Which node leads, if exactly one of those that are up and not cut off does.
+    pub(crate) fn leader(&self) -> Option<usize> {
+        let mut leaders = (0..self.nodes.len()).filter(|number| {
+            !self.cut.contains(number)
+                && self.nodes[*number].as_ref().is_some_and(|node| node.raft().is_leader())
+        });
+        let leader = leaders.next()?;
+        leaders.next().is_none().then_some(leader)
+    }
+
+    /// Waits for a leader.
+    pub(crate) fn elect(&mut self) -> usize {
+        self.until(|table| table.leader().is_some());
+        self.leader().unwrap()
+    }
+
+    /// Waits until everyone up has applied the same.
+    pub(crate) fn converge(&mut self) {
+        self.until(|table| {
+            let mut states =
+                table.nodes.iter().flatten().map(|node| (node.applied(), node.digest()));
+            let first = states.next();
+            states.all(|state| Some(state) == first)
+        });
+    }
+}
+
+/// A body as text.
+pub(crate) fn text(response: &Response) -> String {
+    String::from_utf8_lossy(&response.body).into_owned()
+}
+
+/// The index of a read.
+pub(crate) fn index(response: &Response) -> u64 {
+    response.header("X-Consul-Index").expect("a read has an index").parse().unwrap()
+}
