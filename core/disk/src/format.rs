@@ -29,7 +29,7 @@ pub(crate) enum Kind {
     HardState = 4,
     /// The commit index.
     Commit = 5,
-    /// All entries from `index` on are dropped.
+    /// All entries from `index` on are dropped; `term` is that of the entry before.
     Truncate = 6,
     /// All entries are dropped; the log goes on after `index`, which a durable snapshot covers.
     Restart = 7,

@@ -452,8 +452,14 @@ impl Replay {
             }
             Kind::Commit => self.committed = self.committed.max(index),
             Kind::Truncate => {
-                if index <= self.start.index || index > self.last.index {
+                if index.0 == 0 || index > self.last.index {
                     return Err("entries are dropped that are not there");
+                }
+                if index <= self.start.index {
+                    // The entries in between were in segments that are gone; a snapshot must cover
+                    // what stays of them.
+                    self.start = EntryId::new(record.id.term, index.previous());
+                    self.entries.clear();
                 }
                 let keep = usize::try_from(index.0 - self.start.index.0 - 1).unwrap_or(0);
                 self.entries.truncate(keep);

@@ -416,14 +416,14 @@ impl Store {
         }
         let start = self.runs.front().map_or(LogIndex(0), |run| run.0);
         assert!(from > start, "entries that a snapshot covers are never dropped");
-        if !self.planted.is(Fault::TruncationNotLogged) {
-            let id = EntryId { index: from, ..EntryId::default() };
-            self.put(Kind::Truncate, 0, id, &[]);
-        }
         while self.runs.len() > 1 && self.runs.back().is_some_and(|run| run.0 >= from) {
             self.runs.pop_back();
         }
         let term = self.runs.back().map_or(Term(0), |run| run.1);
+        if !self.planted.is(Fault::TruncationNotLogged) {
+            // With the term of the entry before: a replay may begin after that entry.
+            self.put(Kind::Truncate, 0, EntryId::new(term, from), &[]);
+        }
         self.last = EntryId::new(term, from.previous());
         self.committed = self.committed.min(self.last.index);
     }
