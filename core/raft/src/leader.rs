@@ -111,6 +111,7 @@ impl Raft {
             self.retry_snapshot(position);
             position += 1;
         }
+        self.confirm_rounds();
         self.remind_target();
         self.compact();
         self.arm_heartbeat();
@@ -196,6 +197,7 @@ impl Raft {
             self.sync_peers();
             self.update_commit_target();
             self.arm_heartbeat();
+            self.confirm_rounds();
         } else if !self.is_voter() || self.timers.get(Timer::Election).is_none() {
             self.arm_election();
         }

@@ -31,6 +31,8 @@ pub(crate) struct Transfer {
     pub(crate) moved_at: Instant,
     /// Whether the host was asked and has not answered.
     pub(crate) asked: bool,
+    /// How often the chunk was sent again: each time is waited for twice as long.
+    pub(crate) retries: u32,
 }
 
 /// A message of entries on its way.

@@ -91,6 +91,7 @@ impl Raft {
             self.broadcast();
             self.update_commit_target();
             self.arm_heartbeat();
+            self.confirm_rounds();
         }
     }
 }

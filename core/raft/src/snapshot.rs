@@ -6,8 +6,9 @@ use proconsul_types::{EntryId, LogIndex, ServerId, Term};
 
 /// For a live follower that is behind, so many times the trailing log is kept, and no more.
 const PINNED_LOG_FACTOR: usize = 4;
-/// A chunk without an answer is sent again after so many election timeouts.
-const CHUNK_TIMEOUTS: u32 = 3;
+/// A chunk without an answer is sent again after an election timeout if later messages were answered
+/// (it is lost), else after twice as long each time, with so many doublings: the link may be slow.
+const RETRY_DOUBLINGS_MAX: u32 = 3;
 
 impl Raft {
     /// The entries a follower needs are gone: ask the host for its newest snapshot.
@@ -124,20 +125,28 @@ impl Raft {
             return false;
         }
         sending.offset = offset;
+        sending.retries = 0;
         true
     }
 
     /// Sends a chunk again whose answer did not come.
     pub(crate) fn retry_snapshot(&mut self, position: usize) {
-        let limit = self.config.election_timeout_max * CHUNK_TIMEOUTS;
-        let now = self.now;
-        let is_late = self.role.leader().is_some_and(|leading| {
-            matches!(
-                &leading.peers[position].mode,
-                Mode::Snapshot(sending) if !sending.asked && now.since(sending.moved_at) > limit
-            )
-        });
-        if is_late {
+        let (now, timeout) = (self.now, self.config.election_timeout_max);
+        let Some(leading) = self.role.leader_mut() else {
+            return;
+        };
+        let peer = &mut leading.peers[position];
+        let Mode::Snapshot(sending) = &mut peer.mode else {
+            return;
+        };
+        if peer.heard_at <= sending.moved_at {
+            return; // not there: it is sent what it needs when it is
+        }
+        let is_overtaken = peer.acked_round > sending.round;
+        let doublings = if is_overtaken { 0 } else { sending.retries.min(RETRY_DOUBLINGS_MAX) };
+        let limit = timeout * 2_u32.pow(doublings);
+        if !sending.asked && now.since(sending.moved_at) > limit {
+            sending.retries += 1;
             self.need_chunk(position);
         }
     }

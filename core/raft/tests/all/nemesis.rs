@@ -107,6 +107,22 @@ impl Table {
         }
     }
 
+    fn describe(&self) -> String {
+        let statuses: Vec<_> = self
+            .servers
+            .iter()
+            .filter_map(|server| server.raft.as_ref())
+            .map(|raft| {
+                let status = raft.status();
+                let members: Vec<_> = status.membership.members.iter().collect();
+                let pointers = (status.last, status.durable, status.committed);
+                let role = (status.role, status.term, raft.next_wakeup());
+                format!("{role:?} {pointers:?} {members:?}")
+            })
+            .collect();
+        statuses.join("\n")
+    }
+
     /// Everything works again: the group must too.
     fn heal(&mut self) {
         self.weather = CALM;
@@ -118,19 +134,7 @@ impl Table {
             return;
         }
         let Some(leader) = self.leader() else {
-            let statuses: Vec<_> = self
-                .servers
-                .iter()
-                .filter_map(|server| server.raft.as_ref())
-                .map(|raft| {
-                    let status = raft.status();
-                    let members: Vec<_> = status.membership.members.iter().collect();
-                    let pointers = (status.last, status.durable, status.committed);
-                    let role = (status.role, status.term, raft.next_wakeup());
-                    format!("{role:?} {pointers:?} {members:?}")
-                })
-                .collect();
-            let statuses = statuses.join("\n");
+            let statuses = self.describe();
             self.judge.breaks(format!("nobody leads after healing:\n{statuses}"));
             return;
         };
@@ -139,11 +143,14 @@ impl Table {
         self.run(2_000 * MS);
         let refusal = self.refused.get(&ticket);
         let Some(id) = self.proposed.get(&ticket).copied() else {
-            self.judge.breaks(format!("a healed leader takes no writes: {refusal:?}"));
+            let statuses = self.describe();
+            self.judge.breaks(format!("no writes after healing: {refusal:?}\n{statuses}"));
             return;
         };
         if !self.answered.contains(&read) {
-            self.judge.breaks("a read is not answered after healing".to_owned());
+            let refusal = self.refused.get(&read);
+            let statuses = self.describe();
+            self.judge.breaks(format!("a read is not answered: {refusal:?}\n{statuses}"));
         }
         let raft = self.servers[leader].raft.as_ref().unwrap();
         let members: Vec<ServerId> = raft.membership().members.keys().copied().collect();
