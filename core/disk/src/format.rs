@@ -1,6 +1,6 @@
 //! Every byte of a log segment. The picture is in this crate's README.
 
-use crate::HardState;
+use crate::{HardState, names};
 use alloc::vec::Vec;
 use proconsul_types::{EntryId, LogIndex};
 use serde::{Deserialize, Serialize};
@@ -83,6 +83,15 @@ pub(crate) struct Checkpoint {
     pub(crate) last: EntryId,
     pub(crate) committed: LogIndex,
     pub(crate) hard_state: HardState,
+}
+
+impl Checkpoint {
+    /// Whether its numbers leave room to count on.
+    pub(crate) fn is_plausible(&self) -> bool {
+        let link = self.previous.map_or(0, |link| link.number);
+        let most = self.number.max(self.sequence).max(self.last.index.0).max(link);
+        (1..names::NUMBER_MAX).contains(&most) && self.sequence > 0
+    }
 }
 
 /// A record as found.
@@ -201,7 +210,7 @@ pub(crate) fn parse_unchecked(file: &[u8], at: usize) -> Option<(Record<'_>, u32
         index: LogIndex(number(head, 8)?),
         term: proconsul_types::Term(number(head, 16)?),
     };
-    let kind = Kind::of(head[24])?;
+    let kind = Kind::of(head[24]).filter(|_| id.index.0 < names::NUMBER_MAX)?;
     let next = at + padded(RECORD_HEAD_BYTES + length);
     Some((Record { kind, payload_kind: head[25], id, payload, payload_at, next }, crc))
 }

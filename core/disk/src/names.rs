@@ -8,6 +8,9 @@ use proconsul_types::{EntryId, LogIndex, Term};
 /// The directory of everything Raft keeps, below the data directory.
 pub const DIRECTORY: &str = "raft";
 
+/// Numbers, sequences and indexes are below this: there is always room to count on.
+pub(crate) const NUMBER_MAX: u64 = 1 << 62;
+
 const LOG: &str = "raft/log-";
 const SNAPSHOT: &str = "raft/snapshot-";
 const TEMPORARY: &str = ".tmp";
@@ -46,10 +49,11 @@ pub(crate) fn parse(file: &str) -> Option<Name> {
             return Some(Name::Temporary);
         }
         let (index, term) = pair(rest)?;
-        return Some(Name::Snapshot(EntryId::new(Term(term), LogIndex(index))));
+        let id = EntryId::new(Term(term), LogIndex(index));
+        return (index < NUMBER_MAX).then_some(Name::Snapshot(id));
     }
     let (number, id) = pair(file.strip_prefix(LOG)?)?;
-    Some(Name::Segment { number, id })
+    (number < NUMBER_MAX).then_some(Name::Segment { number, id })
 }
 
 fn pair(text: &str) -> Option<(u64, u64)> {

@@ -236,7 +236,8 @@ impl<'a> Found<'a> {
         let checkpoint = head
             .filter(|record| record.kind == Kind::Segment)
             .and_then(|record| format::parse_body::<Checkpoint>(record.payload))
-            .filter(|checkpoint| checkpoint.number == number && checkpoint.id == id);
+            .filter(|checkpoint| checkpoint.number == number && checkpoint.id == id)
+            .filter(Checkpoint::is_plausible);
         let (Some(head), Some(checkpoint)) = (head, checkpoint) else {
             self.headless.insert((number, id), (file, bytes));
             return Ok(());

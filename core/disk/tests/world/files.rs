@@ -24,18 +24,18 @@ enum NameOp {
 
 /// One directory tree and what of it would survive.
 #[derive(Clone, Debug, Default)]
-pub struct Files {
+pub(crate) struct Files {
     inodes: BTreeMap<u64, Inode>,
     names: BTreeMap<Arc<str>, u64>,
     synced_names: BTreeMap<Arc<str>, u64>,
     name_ops: Vec<NameOp>,
     next: u64,
     /// Whether the next sync fails and forgets what it should have written.
-    pub fail_next_sync: bool,
+    pub(crate) fail_next_sync: bool,
 }
 
 /// Which of the things not yet durable survive a crash.
-pub trait Fate {
+pub(crate) trait Fate {
     fn survives(&mut self) -> bool;
 }
 
@@ -46,7 +46,7 @@ impl Fate for Rng {
 }
 
 /// The bits of a number, one for each thing.
-pub struct Bits(pub u64);
+pub(crate) struct Bits(pub(crate) u64);
 
 impl Fate for Bits {
     fn survives(&mut self) -> bool {
@@ -81,7 +81,7 @@ fn put(file: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
 
 impl Files {
     /// Performs one operation; a sync gives the token and how it went.
-    pub fn perform(&mut self, op: &FileOp) -> Option<(IoToken, Result<(), IoError>)> {
+    pub(crate) fn perform(&mut self, op: &FileOp) -> Option<(IoToken, Result<(), IoError>)> {
         match op {
             FileOp::Create { file, size, .. } => {
                 self.next += 1;
@@ -142,18 +142,23 @@ impl Files {
                 None
             }
             FileOp::SyncDir { dir, token, .. } => {
-                if &**dir == "raft" {
-                    for op in std::mem::take(&mut self.name_ops) {
-                        name_op(&mut self.synced_names, &op);
-                    }
+                let of_dir = |op: &NameOp| {
+                    let (NameOp::Link(file, _) | NameOp::Unlink(file) | NameOp::Rename(file, _)) =
+                        op;
+                    file.rsplit_once('/').map_or("", |(dir, _)| dir) == &**dir
+                };
+                let (now, later) = self.name_ops.drain(..).partition::<Vec<_>, _>(of_dir);
+                for op in now {
+                    name_op(&mut self.synced_names, &op);
                 }
+                self.name_ops = later;
                 Some((*token, Ok(())))
             }
         }
     }
 
     /// What a process sees that starts without a crash in between.
-    pub fn view(&self) -> BTreeMap<Arc<str>, Bytes> {
+    pub(crate) fn view(&self) -> BTreeMap<Arc<str>, Bytes> {
         let read = |inode: &u64| {
             let inode = &self.inodes[inode];
             let mut bytes = inode.synced.clone();
@@ -166,13 +171,13 @@ impl Files {
     }
 
     /// How many things hang in the balance.
-    pub fn unsynced(&self) -> usize {
+    pub(crate) fn unsynced(&self) -> usize {
         let writes: usize = self.inodes.values().map(|inode| inode.writes.len()).sum();
         writes + self.name_ops.len()
     }
 
     /// The file system after the power went, with those unsynced things that fate lets survive.
-    pub fn crash(&self, fate: &mut dyn Fate) -> Self {
+    pub(crate) fn crash(&self, fate: &mut dyn Fate) -> Self {
         let mut names = self.synced_names.clone();
         for op in &self.name_ops {
             if fate.survives() {
@@ -200,7 +205,7 @@ impl Files {
     }
 
     /// Bytes of all files.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.view().values().map(Bytes::len).sum()
     }
 }

@@ -2,7 +2,7 @@
 
 mod files;
 
-pub use files::{Bits, Files};
+pub(crate) use files::{Bits, Files};
 
 use bytes::Bytes;
 use proconsul_disk::{
@@ -44,8 +44,8 @@ impl Log {
 }
 
 /// A disk, the store on it, and everything that may be found on it after a crash.
-pub struct World {
-    pub files: Files,
+pub(crate) struct World {
+    pub(crate) files: Files,
     store: Store,
     rng: Rng,
     planted: Planted,
@@ -61,8 +61,8 @@ pub struct World {
     writing: Option<(EntryId, usize)>,
     /// Entries from here on may still be dropped.
     committed: LogIndex,
-    pub max_bytes: usize,
-    pub checked: u64,
+    pub(crate) max_bytes: usize,
+    pub(crate) checked: u64,
 }
 
 fn payload(id: EntryId, bytes: usize) -> Bytes {
@@ -79,7 +79,7 @@ fn meta(id: EntryId) -> Bytes {
 }
 
 impl World {
-    pub fn new(seed: u64, planted: Planted) -> Self {
+    pub(crate) fn new(seed: u64, planted: Planted) -> Self {
         let mut rng = Rng::new(Seed(seed));
         let config = Config { segment_bytes: 1024 * rng.between(1, 6) };
         let recovered = recover(&BTreeMap::new(), planted).unwrap();
@@ -125,7 +125,7 @@ impl World {
     }
 
     /// One thing happens.
-    pub fn step(&mut self) -> Result<(), String> {
+    pub(crate) fn step(&mut self) -> Result<(), String> {
         match self.rng.below(100) {
             0..30 => self.append(),
             30..60 => self.perform(),
@@ -134,6 +134,7 @@ impl World {
             93..96 => self.compact(),
             96 => self.restart(false)?,
             97 => self.restart(true)?,
+            98 if self.rng.chance(1, 4) => self.files.fail_next_sync = true,
             _ => self.with(Store::flush),
         }
         self.max_bytes = self.max_bytes.max(self.files.bytes());
@@ -196,9 +197,13 @@ impl World {
 
     fn complete(&mut self) -> Result<(), String> {
         let Some((token, result)) = self.done.pop_front() else { return Ok(()) };
-        let progress = self
-            .with(|store, out| store.on_io(token, result, out))
-            .map_err(|error| format!("refused to go on: {error}"))?;
+        let failed = result.is_err();
+        let Ok(progress) = self.with(|store, out| store.on_io(token, result, out)) else {
+            if !failed {
+                return Err("the store gave up without a reason".into());
+            }
+            return self.restart(true);
+        };
         if let Some(number) = progress.durable {
             self.floor(number);
         }
@@ -278,7 +283,7 @@ impl World {
     }
 
     /// The process ends, with or without the power, and comes back.
-    pub fn restart(&mut self, power: bool) -> Result<(), String> {
+    pub(crate) fn restart(&mut self, power: bool) -> Result<(), String> {
         if power {
             let mut fate = self.rng.split(&format!("crash {}", self.boots));
             self.files = self.files.crash(&mut fate);
@@ -341,7 +346,7 @@ impl World {
     }
 
     /// Recovers from every disk a crash could leave behind now, or from some if they are many.
-    pub fn check_crashes(&mut self, limit: u32) -> Result<(), String> {
+    pub(crate) fn check_crashes(&mut self, limit: u32) -> Result<(), String> {
         let things = self.files.unsynced();
         if things <= usize::try_from(limit).unwrap() {
             for bits in 0..1_u64 << things {
@@ -362,8 +367,18 @@ impl World {
     }
 }
 
+/// Performs `ops` at once and tells `store`, until nothing is left to do.
+pub(crate) fn settle(files: &mut Files, store: &mut Store, mut ops: Vec<FileOp>) {
+    while !ops.is_empty() {
+        let done: Vec<_> = ops.drain(..).filter_map(|op| files.perform(&op)).collect();
+        for (token, result) in done {
+            store.on_io(token, result, &mut ops).expect("this disk does not fail");
+        }
+    }
+}
+
 /// A whole run; `Err` says what was found wrong.
-pub fn run(seed: u64, steps: u32, planted: Planted, limit: u32) -> Result<World, String> {
+pub(crate) fn run(seed: u64, steps: u32, planted: Planted, limit: u32) -> Result<World, String> {
     let mut world = World::new(seed, planted);
     for _ in 0..steps {
         world.step()?;
