@@ -1,0 +1,168 @@
+//! Who may answer, who must wait, what is kept.
+
+mod world;
+
+use proconsul_http::{Plan, Request};
+use proconsul_types::{CatalogIndex, Duration, Instant};
+use world::{World, request};
+
+fn get(target: &str) -> Request {
+    request(&format!("GET {target}"), "")
+}
+
+fn put(world: &mut World, target: &str, body: &str) {
+    let response = world.ask(&request(&format!("PUT {target}"), body));
+    assert_eq!(response.status, 200, "{target}");
+}
+
+fn header(plan: Plan, name: &str) -> String {
+    let Plan::Answer(response) = plan else { panic!("an answer, not {plan:?}") };
+    response.header(name).expect("the header is there").to_owned()
+}
+
+#[test]
+fn a_leader_answers_under_its_lease_alone() {
+    let mut world = World::new();
+    assert!(matches!(world.read(&get("/v1/catalog/nodes")), Plan::Answer(_)));
+    world.view.lease_until = world.now;
+    assert_eq!(world.read(&get("/v1/catalog/nodes")), Plan::Enter);
+    assert_eq!(world.plan(&get("/v1/catalog/nodes"), false, false), Plan::Leader);
+    assert!(matches!(world.plan(&get("/v1/catalog/nodes"), true, false), Plan::Answer(_)));
+    let consistent = get("/v1/kv/x?consistent");
+    assert_eq!(world.read(&consistent), Plan::Enter);
+    assert_eq!(world.plan(&consistent, false, false), Plan::Confirm);
+    assert!(matches!(world.plan(&consistent, true, false), Plan::Answer(_)));
+}
+
+#[test]
+fn a_follower_answers_stale_reads_and_its_own_affairs() {
+    let mut world = World::new();
+    world.follow(Some(world.now.before(Duration::from_millis(21))));
+    assert_eq!(world.plan(&get("/v1/kv/x"), false, false), Plan::Leader);
+    assert_eq!(world.plan(&get("/v1/kv/x?consistent"), false, false), Plan::Leader);
+    let put = request("PUT /v1/kv/x", "v");
+    assert_eq!(world.read(&put), Plan::Enter);
+    assert_eq!(world.plan(&put, false, false), Plan::Leader);
+    let stale = world.read(&get("/v1/catalog/nodes?stale"));
+    assert_eq!(header(stale.clone(), "X-Consul-LastContact"), "21");
+    assert_eq!(header(stale, "X-Consul-Effective-Consistency"), "stale");
+    assert!(matches!(world.read(&get("/v1/kv/?keys&max_stale=1s")), Plan::Answer(_)));
+    assert_eq!(world.read(&get("/v1/kv/?keys&max_stale=20ms")), Plan::Enter);
+    assert!(matches!(world.read(&get("/v1/agent/services")), Plan::Answer(_)));
+    assert!(matches!(world.read(&get("/v1/status/leader")), Plan::Answer(_)));
+    world.follow(None);
+    assert!(matches!(world.read(&get("/v1/kv/?keys&stale")), Plan::Answer(_)));
+}
+
+#[test]
+fn a_blocking_read_waits_for_a_newer_index() {
+    let mut world = World::new();
+    put(&mut world, "/v1/kv/a", "1");
+    let now = header(world.read(&get("/v1/kv/a")), "X-Consul-Index");
+    let blocking = get(&format!("/v1/kv/a?wait=16s&index={now}"));
+    assert_eq!(world.read(&blocking), Plan::Enter);
+    let Plan::Park(wait) = world.plan(&blocking, false, false) else { panic!("it waits") };
+    assert_eq!(wait.min_index, CatalogIndex(now.parse().unwrap()));
+    assert_eq!(wait.key, "/v1/kv/a");
+    let seconds = |seconds| Duration::from_secs(seconds);
+    assert!((seconds(16)..=seconds(17)).contains(&wait.at_most));
+    // Another key changes: it goes on waiting. Time passes: it answers what is.
+    put(&mut world, "/v1/kv/b", "1");
+    assert!(matches!(world.plan(&blocking, false, false), Plan::Park(_)));
+    assert_eq!(header(world.plan(&blocking, false, true), "X-Consul-Index"), now);
+    // The key changes.
+    put(&mut world, "/v1/kv/a", "2");
+    let later = header(world.read(&blocking), "X-Consul-Index");
+    assert!(later.parse::<u64>().unwrap() > now.parse().unwrap());
+    let ceiling = get("/v1/kv/a?wait=9000h&index=99");
+    let Plan::Park(wait) = world.plan(&ceiling, false, false) else { panic!("it waits") };
+    assert_eq!(wait.at_most, seconds(600));
+}
+
+#[test]
+fn a_body_is_encoded_once_per_change() {
+    let mut world = World::new();
+    let register = |port: u32| {
+        format!(r#"{{"Node":"n","Address":"a","Service":{{"Service":"web","Port":{port}}}}}"#)
+    };
+    put(&mut world, "/v1/catalog/register", &register(1));
+    let asked = get("/v1/health/service/web");
+    let body = |plan| {
+        let Plan::Answer(response) = plan else { panic!("an answer, not {plan:?}") };
+        response.body
+    };
+    let first = body(world.read(&asked));
+    let kept = body(world.read(&asked));
+    assert_eq!(first.as_ptr(), kept.as_ptr(), "the same bytes are given again");
+    put(&mut world, "/v1/kv/unrelated", "x");
+    assert_eq!(first.as_ptr(), body(world.read(&asked)).as_ptr(), "another table is no change");
+    put(&mut world, "/v1/catalog/register", &register(2));
+    let changed = body(world.read(&asked));
+    assert_ne!(first, changed);
+    // Last contact is never kept with the body.
+    world.follow(Some(world.now));
+    world.now = world.now.after(Duration::from_millis(5));
+    let stale = get("/v1/health/service/web?stale");
+    assert_eq!(header(world.read(&stale), "X-Consul-LastContact"), "5");
+    world.now = world.now.after(Duration::from_millis(5));
+    assert_eq!(header(world.read(&stale), "X-Consul-LastContact"), "10");
+}
+
+#[test]
+fn a_forwarded_request_keeps_the_node_it_came_to() {
+    let mut world = World::new();
+    let mut facts = (*world.view.agent).clone();
+    facts.name = "other".into();
+    let mut other = world.view.clone();
+    other.agent = facts.into();
+    let forwarded = proconsul_http::forward(&other, &request("PUT /v1/session/create", ""));
+    let response = world.ask(&forwarded);
+    assert_eq!(&response.body[..], b"Missing node registration");
+    let passed_on = proconsul_http::error::forwarded(response);
+    assert_eq!(&passed_on.body[..], b"rpc error making call: Missing node registration");
+}
+
+#[test]
+fn agent_services_wait_by_hash() {
+    let mut world = World::new();
+    put(&mut world, "/v1/agent/service/register", r#"{"Name":"h","Port":80}"#);
+    let hash = header(world.read(&get("/v1/agent/service/h")), "X-Consul-ContentHash");
+    let waiting = get(&format!("/v1/agent/service/h?wait=1s&hash={hash}"));
+    assert_eq!(world.read(&waiting), Plan::Enter);
+    assert!(matches!(world.plan(&waiting, false, false), Plan::Park(_)));
+    assert_eq!(header(world.plan(&waiting, false, true), "X-Consul-ContentHash"), hash);
+    put(&mut world, "/v1/agent/service/register", r#"{"Name":"h","Port":81}"#);
+    assert_ne!(header(world.read(&waiting), "X-Consul-ContentHash"), hash);
+}
+
+#[cfg(feature = "planted")]
+mod planted {
+    use super::*;
+    use proconsul_types::Fault;
+
+    #[test]
+    fn each_fault_does_the_wrong_thing() {
+        let mut world = World::carrying(Some(Fault::FollowerServesDefault));
+        world.follow(Some(world.now));
+        assert!(matches!(world.read(&get("/v1/kv/?keys")), Plan::Answer(_)));
+
+        let mut world = World::carrying(Some(Fault::LeaseIgnored));
+        world.view.lease_until = Instant::START;
+        assert!(matches!(world.read(&get("/v1/kv/?keys")), Plan::Answer(_)));
+
+        let mut world = World::carrying(Some(Fault::IndexNewerThanBody));
+        put(&mut world, "/v1/kv/a", "1");
+        let blocking = get("/v1/kv/a?index=1");
+        let Plan::Answer(old) = world.read(&blocking) else { panic!("an answer") };
+        put(&mut world, "/v1/kv/a", "2");
+        let Plan::Answer(new) = world.read(&blocking) else { panic!("an answer") };
+        assert_eq!(old.body, new.body);
+        assert_ne!(old.header("X-Consul-Index"), new.header("X-Consul-Index"));
+    }
+}
+
+#[cfg(not(feature = "planted"))]
+#[test]
+fn no_moment_is_before_the_start() {
+    assert!(World::new().now > Instant::START);
+}

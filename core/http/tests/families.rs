@@ -1,0 +1,110 @@
+//! Requests and answers of each family, in `testdata/*.txt`.
+//!
+//! A case is a line `> METHOD target`, the body in lines that start with `| `, then `< status` with
+//! headers in lines that start with `: ` and the body in lines that start with `| `. `${name}` in a
+//! request is what `= name` after an earlier answer took from its first quoted value.
+//! `TESTDATA=write cargo test -p proconsul-http --test families` writes the answers anew: look at
+//! the difference before you keep it.
+
+mod world;
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use world::{World, request};
+
+fn run(text: &str) -> String {
+    let mut world = World::new();
+    let mut names: Vec<(String, String)> = Vec::new();
+    let mut out = String::new();
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        let Some(asked) = line.strip_prefix("> ") else {
+            if line.is_empty() || line.starts_with('#') {
+                writeln!(out, "{line}").unwrap();
+            }
+            continue;
+        };
+        writeln!(out, "> {asked}").unwrap();
+        let mut body = String::new();
+        while let Some(line) = lines.next_if(|line| line.starts_with("| ")) {
+            writeln!(out, "{line}").unwrap();
+            body.push_str(&line[2..]);
+        }
+        while lines.next_if(|l| ["< ", ": ", "| "].iter().any(|p| l.starts_with(p))).is_some() {}
+        let fill = |text: &str| {
+            names.iter().fold(text.to_owned(), |text, (name, value)| {
+                text.replace(&format!("${{{name}}}"), value)
+            })
+        };
+        let response = world.ask(&request(&fill(asked), &fill(&body)));
+        writeln!(out, "< {}", response.status).unwrap();
+        for (name, value) in &response.headers {
+            writeln!(out, ": {name}: {value}").unwrap();
+        }
+        let answer = String::from_utf8_lossy(&response.body).into_owned();
+        for line in answer.lines() {
+            writeln!(out, "| {line}").unwrap();
+        }
+        if let Some(taken) = lines.next_if(|line| line.starts_with("= ")) {
+            writeln!(out, "{taken}").unwrap();
+            let value = answer.split('"').nth(3).expect("a value to take").to_owned();
+            names.push((taken[2..].to_owned(), value));
+        }
+    }
+    out
+}
+
+fn check(family: &str) {
+    let folder: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/testdata");
+    let file = folder.join(family).with_extension("txt");
+    let wanted = std::fs::read_to_string(&file).expect("each family has its file");
+    let got = run(&wanted);
+    if std::env::var("TESTDATA").is_ok_and(|word| word == "write") {
+        std::fs::write(&file, &got).expect("the folder can be written");
+        return;
+    }
+    for (place, (wanted, got)) in wanted.lines().zip(got.lines()).enumerate() {
+        assert_eq!(got, wanted, "{family}.txt, line {}", place + 1);
+    }
+    assert_eq!(got.lines().count(), wanted.lines().count(), "{family}.txt");
+}
+
+#[test]
+fn status_and_routing() {
+    check("routing");
+}
+
+#[test]
+fn keys() {
+    check("kv");
+}
+
+#[test]
+fn transactions() {
+    check("txn");
+}
+
+#[test]
+fn sessions() {
+    check("session");
+}
+
+#[test]
+fn the_catalog() {
+    check("catalog");
+}
+
+#[test]
+fn health() {
+    check("health");
+}
+
+#[test]
+fn the_agent() {
+    check("agent");
+}
+
+#[test]
+fn operators() {
+    check("operator");
+}
