@@ -96,9 +96,12 @@ impl Node {
             self.raft_input(proconsul_raft::Input::Persisted(number));
             return;
         }
+        // When a snapshot that the log contradicts becomes durable, the disk restarts the log
+        // behind it by itself; what raft cuts for the same reason is gone already.
+        let covered = self.durable.store.as_ref().and_then(Store::snapshot).unwrap_or_default();
         let batch = disk::Batch {
             number,
-            truncate_from: persist.truncate_from,
+            truncate_from: persist.truncate_from.filter(|from| *from > covered.index),
             entries: persist.entries.into_iter().map(record).collect(),
             hard_state: persist
                 .hard_state

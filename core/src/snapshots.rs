@@ -230,6 +230,12 @@ impl Node {
         wanted: Option<&SnapshotMeta>,
         offset: u64,
     ) -> Option<SnapshotChunk> {
+        let first = self.raft.first_index();
+        if wanted.is_some_and(|wanted| wanted.last.index.next() < first) {
+            // The log does not continue it any more, so it would bring the follower nowhere.
+            self.snapshots.sending.remove(&to);
+            return None;
+        }
         let fits = self.snapshots.sending.get(&to).is_some_and(|sending| {
             wanted.is_some_and(|wanted| *wanted == sending.meta) && sending.offset <= offset
         });

@@ -233,7 +233,12 @@ impl Table {
     /// Goes on until `done` says so; panics after a minute.
     pub(crate) fn until(&mut self, done: impl Fn(&Self) -> bool) {
         let end = self.now.after(Duration::from_secs(60));
-        assert!(self.run_until(end, done), "it does not take a minute");
+        if !self.run_until(end, done) {
+            for node in self.nodes.iter().flatten() {
+                println!("{:#?}", node.status());
+            }
+            panic!("it does not take a minute");
+        }
     }
 
     fn run_until(&mut self, end: Instant, done: impl Fn(&Self) -> bool) -> bool {
