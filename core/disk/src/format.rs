@@ -227,3 +227,56 @@ pub(crate) fn segment_head(checkpoint: &Checkpoint) -> Vec<u8> {
     seal(&mut out[MAGIC.len()..], 0);
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+    use alloc::string::String;
+    use proconsul_types::{NodeId, Term};
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The bytes of a format are a promise: whoever changes them gives [`MAGIC`] another version.
+    #[test]
+    fn golden_bytes() {
+        let hard_state = HardState { term: Term(3), vote: Some(NodeId(0x0a0b)) };
+        let head = segment_head(&Checkpoint {
+            number: 2,
+            id: 0x1122_3344_5566_7788,
+            sequence: 9,
+            previous: Some(Link { number: 1, id: 7, end: 4096 }),
+            last: EntryId::new(Term(2), LogIndex(40)),
+            committed: LogIndex(39),
+            hard_state,
+        });
+        assert_eq!(hex(&head), HEAD);
+        assert!(head.len() < HEAD_BYTES_MAX);
+        assert_eq!(hex(&mark(0x1122_3344_5566_7788, 9, 104)), MARK);
+        let mut records = Vec::new();
+        let id = EntryId::new(Term(3), LogIndex(41));
+        put(&mut records, Kind::Entry, 1, id, b"hello");
+        put(&mut records, Kind::HardState, 0, EntryId::default(), &body(&hard_state));
+        seal(&mut records, batch_seed(0x1122_3344_5566_7788, 9));
+        assert_eq!(hex(&records), RECORDS);
+    }
+
+    const HEAD: &str = concat!(
+        "50434c4f47000001620000002515c56428000000000000000200000000000000",
+        "0100020000000000000088776655443322110900000000000000010100000000",
+        "0000000700000000000000001000000000000002000000000000002800000000",
+        "00000027000000000000000300000000000000010b0a00000000000000000000",
+        "0000000000000000"
+    );
+    const MARK: &str = concat!(
+        "1000000017d56e26090000000000000000000000000000000200887766554433",
+        "22116800000000000000000000000000"
+    );
+    const RECORDS: &str = concat!(
+        "0500000079dbab7929000000000000000300000000000000030168656c6c6f00",
+        "19000000fb5113f7000000000000000000000000000000000400030000000000",
+        "0000010b0a00000000000000000000000000000000000000"
+    );
+}

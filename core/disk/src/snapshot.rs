@@ -194,13 +194,13 @@ pub(crate) fn parse(file: &Bytes) -> Result<SnapshotFile, (u64, &'static str)> {
     let footer_at = tail_at
         .checked_sub(footer_bytes)
         .filter(|at| *at >= MAGIC.len())
-        .ok_or((length(tail_at), "footer longer than the file"))?;
+        .ok_or_else(|| (length(tail_at), "footer longer than the file"))?;
     let bytes = &file[footer_at..tail_at];
     let wrong = |reason| (length(footer_at), reason);
     if crc32c::crc32c(bytes) != word(4) {
         return Err(wrong("footer fails its CRC"));
     }
-    let footer: Footer = parse_footer(bytes).ok_or(wrong("footer has no known form"))?;
+    let footer: Footer = parse_footer(bytes).ok_or_else(|| wrong("footer has no known form"))?;
     let payload = file.slice(MAGIC.len()..footer_at);
     if length(payload.len()) != footer.payload_bytes || footer.block_bytes != block_bytes() {
         return Err(wrong("payload has another length than the footer says"));

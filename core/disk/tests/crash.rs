@@ -1,6 +1,8 @@
 //! Crashes at every point, in every form: nothing durable is lost, nothing else is invented, and
 //! what no crash leaves behind is refused.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod world;
 
 use bytes::Bytes;
@@ -331,7 +333,8 @@ proptest! {
         ];
         let mut files = no_files();
         for (name, mut bytes) in contents {
-            let magic: &[u8] = if names[name].contains("log") { b"PCLOG\0\0\x01" } else { b"PCSNAP\0\x01" };
+            let log = names[name].contains("log");
+            let magic = if log { b"PCLOG\0\0\x01" } else { b"PCSNAP\0\x01" };
             bytes.splice(0..0, magic.iter().copied());
             files.insert(names[name].into(), Bytes::from(bytes));
         }

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-/// Longest DNS label (RFC 1035 §2.3.4).
+/// Longest DNS label (RFC 1035, 2.3.4).
 pub const LABEL_BYTES_MAX: usize = 63;
 
 /// Why a name cannot be looked up in DNS. Consul warns of it and goes on.

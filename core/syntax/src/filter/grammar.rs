@@ -88,13 +88,15 @@ struct Parser<'a> {
 impl Parser<'_> {
     fn input(&mut self) -> Option<Expression> {
         let c = &mut self.cursor;
-        if c.optional_space() && c.literal("(", "\"(\"") && c.optional_space() {
-            if let Some(inner) = self.or() {
-                let c = &mut self.cursor;
-                c.optional_space();
-                if c.literal(")", "\")\"") && c.optional_space() && c.end() {
-                    return Some(inner);
-                }
+        if c.optional_space()
+            && c.literal("(", "\"(\"")
+            && c.optional_space()
+            && let Some(inner) = self.or()
+        {
+            let c = &mut self.cursor;
+            c.optional_space();
+            if c.literal(")", "\")\"") && c.optional_space() && c.end() {
+                return Some(inner);
             }
         }
         self.cursor.at = 0;
@@ -171,10 +173,11 @@ impl Parser<'_> {
     fn negation(&mut self) -> Option<Expression> {
         self.once(Rule::Not, |p| {
             let start = p.cursor.at;
-            if p.cursor.literal("not", "\"not\"") && p.cursor.space() {
-                if let Some(inner) = p.deeper(Self::negation) {
-                    return Some(Expression::Not(Box::new(inner)));
-                }
+            if p.cursor.literal("not", "\"not\"")
+                && p.cursor.space()
+                && let Some(inner) = p.deeper(Self::negation)
+            {
+                return Some(Expression::Not(Box::new(inner)));
             }
             p.cursor.at = start;
             p.group()
@@ -215,10 +218,10 @@ impl Parser<'_> {
         let start = self.cursor.at;
         if let Some(selector) = self.cursor.selector() {
             let after = self.cursor.at;
-            if let Some(operator) = self.cursor.value_operator() {
-                if let Some(value) = self.cursor.value() {
-                    return Some(Expression::Match { selector, operator, value });
-                }
+            if let Some(operator) = self.cursor.value_operator()
+                && let Some(value) = self.cursor.value()
+            {
+                return Some(Expression::Match { selector, operator, value });
             }
             self.cursor.at = after;
             if let Some(operator) = self.cursor.empty_operator() {

@@ -1,13 +1,16 @@
 //! The `filter=` language: `Service.Tags contains web and not Node.Meta.rack == r1`.
 //!
-//! A [`Schema`] says which selectors a kind of record has; [`Filter::parse`] checks the text against
-//! it and finds every error there is; [`Filter::matches`] cannot fail.
+//! A [`Schema`] says which selectors a kind of record has; [`Filter::parse`] checks the text
+//! against it and finds every error there is; [`Filter::matches`] cannot fail.
 //!
 //! ```
 //! use proconsul_syntax::filter::{Field, Filter, Kind, Record, Schema, Value};
 //!
 //! static NODE: Schema = Schema {
-//!     fields: &[Field { name: "Node", kind: Kind::Text }, Field { name: "Port", kind: Kind::Int }],
+//!     fields: &[
+//!         Field { name: "Node", kind: Kind::Text },
+//!         Field { name: "Port", kind: Kind::Int },
+//!     ],
 //! };
 //!
 //! struct Row { name: String, port: i32 }

@@ -63,7 +63,7 @@ pub enum Value<'a> {
     Records(Vec<Box<dyn Record + 'a>>),
     /// For [`Kind::RecordMap`], with its keys.
     RecordMap(Vec<(&'a str, Box<dyn Record + 'a>)>),
-    /// There is no such thing here: an empty text, list or map, 0 or false, whichever the kind asks.
+    /// There is no such thing here: an empty text, list or map, 0 or false, as the kind asks.
     Absent,
 }
 

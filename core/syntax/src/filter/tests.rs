@@ -239,8 +239,8 @@ fn deep_nesting_is_refused_and_costs_little() {
 
 proptest! {
     #[test]
-    fn no_text_panics(text in "[ ()a-zA-Z.\\[\\]\"`0-9=!é\\\\*+?{}|^$-]{0,40}|.{0,40}") {
-        let _ = ask("health", &text);
+    fn no_text_panics(text in "[ ()a-zA-Z.\\[\\]\"`0-9=!\u{e9}\\\\*+?{}|^$-]{0,40}|.{0,40}") {
+        drop(ask("health", &text));
     }
 
     #[test]
@@ -254,7 +254,7 @@ proptest! {
             0..14,
         ),
     ) {
-        let _ = ask("service", &words.join(" "));
+        drop(ask("service", &words.join(" ")));
     }
 
     #[test]
