@@ -18,7 +18,7 @@ pub struct Config {
     pub service_ttl: BTreeMap<String, Duration>,
     /// Whether warning instances are dropped as well as critical ones.
     pub only_passing: bool,
-    /// Whether a cut answer says so (TC). Consul's default is no; ours is yes.
+    /// Whether a cut answer says so (TC).
     pub enable_truncate: bool,
     /// Most answers over UDP to a client without EDNS.
     pub udp_answer_limit: usize,

@@ -146,8 +146,7 @@ type Row<'a> = (&'a str, &'a str, ResponseCode, &'a [&'a str], bool, &'a [&'a st
 #[test]
 fn answers_are_those_of_consul() {
     use ResponseCode::{NXDomain, NoError};
-    let texts: &[&str] =
-        &["n1.node.consul. 0 TXT \"os=linux\"", "n1.node.consul. 0 TXT \"plain text\""];
+    let texts: &[&str] = &["n1.node.consul. 0 TXT os=linux", "n1.node.consul. 0 TXT plain text"];
     let rows: &[Row<'_>] = &[
         ("n1.node.consul.", "A", NoError, &["n1.node.consul. 0 A 10.0.0.1"], false, texts),
         (
@@ -156,7 +155,7 @@ fn answers_are_those_of_consul() {
             NoError,
             &[],
             false,
-            &["n1.node.dc1.consul. 0 TXT \"os=linux\"", "n1.node.dc1.consul. 0 TXT \"plain text\""],
+            &["n1.node.dc1.consul. 0 TXT os=linux", "n1.node.dc1.consul. 0 TXT plain text"],
         ),
         (
             "n1.node.consul.",
@@ -214,8 +213,8 @@ fn answers_are_those_of_consul() {
             false,
             &[
                 "n1.node.dc1.consul. 0 A 10.0.0.1",
-                "n1.node.dc1.consul. 0 TXT \"os=linux\"",
-                "n1.node.dc1.consul. 0 TXT \"plain text\"",
+                "n1.node.dc1.consul. 0 TXT os=linux",
+                "n1.node.dc1.consul. 0 TXT plain text",
             ],
         ),
         (
