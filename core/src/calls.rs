@@ -7,6 +7,7 @@ use crate::open::{Job, Open, Origin, Seen, Stage};
 use crate::timers::Timer;
 use crate::{Call, CallAnswer, CallId, Effect, Event, PeerMessage};
 use alloc::borrow::Cow;
+use alloc::collections::btree_map::Entry;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::ToString;
@@ -76,8 +77,8 @@ impl Calls {
 impl Node {
     /// A new request. One that is open already is ignored.
     pub(crate) fn accept(&mut self, origin: Origin, job: Job, hops: u8) {
-        if !self.opens.contains_key(&origin) {
-            self.opens.insert(origin, Open::new(job, hops));
+        if let Entry::Vacant(place) = self.opens.entry(origin) {
+            place.insert(Open::new(job, hops));
             self.make_ready(origin);
         }
     }

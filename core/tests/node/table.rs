@@ -234,10 +234,8 @@ impl Table {
     pub(crate) fn until(&mut self, done: impl Fn(&Self) -> bool) {
         let end = self.now.after(Duration::from_secs(60));
         if !self.run_until(end, done) {
-            for node in self.nodes.iter().flatten() {
-                println!("{:#?}", node.status());
-            }
-            panic!("it does not take a minute");
+            let states: Vec<_> = self.nodes.iter().flatten().map(Node::status).collect();
+            panic!("it does not take a minute: {states:#?}");
         }
     }
 
