@@ -19,7 +19,8 @@ pub enum Lane {
     Local,
 }
 
-/// One operation on a file. Paths are relative to the data directory, with `/` between parts.
+/// One operation on a file. If one without a token fails, the next `Sync` or `SyncDir` of its lane
+/// completes with that error, whatever it did itself. Paths are relative to the data directory, with `/` between parts.
 /// Parent directories are made by the host when a file is created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileOp {

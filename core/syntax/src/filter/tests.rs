@@ -67,6 +67,10 @@ fn texts(pairs: &[(&str, &str)]) -> TextMap {
     pairs.iter().map(|(key, value)| (Arc::from(*key), Arc::from(*value))).collect()
 }
 
+fn boxed<'a>(record: impl Record + 'a) -> Box<dyn Record + 'a> {
+    Box::new(record)
+}
+
 struct Node {
     addresses: TextMap,
     meta: TextMap,
@@ -113,9 +117,7 @@ impl Record for Service {
             "EnableTagOverride" => Value::Bool(false),
             "Tags" => Value::TextList(&self.tags),
             "Meta" => Value::TextMap(&self.meta),
-            "TaggedAddresses" => {
-                Value::RecordMap(Vec::from([("lan", Box::new(Address) as Box<dyn Record>)]))
-            }
+            "TaggedAddresses" => Value::RecordMap(Vec::from([("lan", boxed(Address))])),
             "Weights" => Value::Made(Box::new(Weights)),
             _ => Value::Absent,
         }
@@ -140,7 +142,7 @@ impl Record for Health {
         match name {
             "Node" => Value::Record(&self.node),
             "Service" => Value::Record(&self.service),
-            "Checks" => Value::Records(Vec::from([Box::new(Check) as Box<dyn Record>])),
+            "Checks" => Value::Records(Vec::from([boxed(Check)])),
             _ => Value::Absent,
         }
     }
