@@ -149,7 +149,7 @@ fn blocking(index: u64) -> String {
 
 fn txn(key: u8, other: u8, context: &Context<'_>) -> Bytes {
     let value = base64(context.tag.to_string().as_bytes());
-    let (tag, seen) = (context.tag, context.client.seen[usize::from(key) % KEYS_MAX]);
+    let tag = context.tag;
     let mut body = String::from("[");
     let mut set = |key: u8| {
         write!(
@@ -160,16 +160,15 @@ fn txn(key: u8, other: u8, context: &Context<'_>) -> Bytes {
     };
     set(other);
     set(key);
-    // The condition comes last: if it fails, what came before must be undone.
+    // The condition comes last, on a third key: if it fails, what came before must be undone.
+    let third = (usize::from(key.max(other)) + 1) % KEYS_MAX;
+    let seen = context.client.seen[third];
     if seen == 0 {
-        body.push_str(r#"{"KV":{"Verb":"get","Key":"k/0"}}]"#);
+        write!(body, r#"{{"KV":{{"Verb":"check-not-exists","Key":"k/{third}"}}}}]"#)
     } else {
-        // After the set the index is a new one, so the condition is on a third key.
-        let third = (usize::from(key.max(other)) + 1) % KEYS_MAX;
-        let seen = context.client.seen[third];
         write!(body, r#"{{"KV":{{"Verb":"check-index","Key":"k/{third}","Index":{seen}}}}}]"#)
-            .expect("a String takes everything");
     }
+    .expect("a String takes everything");
     Bytes::from(body)
 }
 

@@ -16,6 +16,8 @@ pub(crate) struct RaftJudge {
     leaders: BTreeMap<Term, usize>,
     /// The one sequence of committed entries; entry 1 is at place 0.
     committed: Vec<Entry>,
+    /// In which term, at the latest, each of them was committed.
+    terms: Vec<Term>,
     taken: usize,
     /// How far each server said that entries are committed, in its present life.
     told: Vec<u64>,
@@ -30,6 +32,7 @@ impl RaftJudge {
         Self {
             leaders: BTreeMap::new(),
             committed: Vec::new(),
+            terms: Vec::new(),
             taken: 0,
             told: vec![0; servers],
             alone: vec![None; servers],
@@ -92,7 +95,10 @@ impl RaftJudge {
             return Err(("raft.one-leader-a-term", text));
         }
         // Leader completeness: the newest commits must be in its log; log matching does the rest.
-        for entry in self.committed.iter().rev().take(3) {
+        for (entry, committed_in) in self.committed.iter().zip(&self.terms).rev().take(3) {
+            if *committed_in >= term {
+                continue;
+            }
             let index = entry.id.index;
             if index < machine::first_index(node) {
                 break;
@@ -126,6 +132,7 @@ impl RaftJudge {
                 }
             } else if place == self.committed.len() {
                 self.committed.push(entry.clone());
+                self.terms.push(machine::term(node));
             } else {
                 let text = format!(
                     "s{server} commits {number}, but nobody committed {}",

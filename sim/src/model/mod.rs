@@ -190,8 +190,11 @@ impl Model {
                     number_of(key).is_some_and(|key| self.keys[usize::from(key)].exists())
                 }
                 TxnOp::GetTree(_) => true,
-                TxnOp::CheckIndex(key, expected) => number_of(key)
-                    .is_some_and(|key| self.keys[usize::from(key)].modified() == *expected),
+                // A key that does not exist has no index, not index 0.
+                TxnOp::CheckIndex(key, expected) => number_of(key).is_some_and(|key| {
+                    let key = &self.keys[usize::from(key)];
+                    key.exists() && key.modified() == *expected
+                }),
                 TxnOp::CheckSession(key, session) => number_of(key)
                     .is_some_and(|key| self.keys[usize::from(key)].holder() == Some(*session)),
                 TxnOp::CheckNotExists(key) => {
