@@ -77,10 +77,19 @@ impl Raft {
         }
         raft.timers.set(Timer::Boot, now);
         raft.arm_election();
-        if raft.is_only_voter() {
+        if raft.is_only_voter() && !raft.may_be_led() {
+            raft.promise_until = Instant::START;
             raft.timers.set(Timer::Election, now);
         }
         raft
+    }
+
+    /// Whether another server may hold a lease that this only voter promised before it stopped: a
+    /// leader that gave up its own vote leads until that is committed.
+    fn may_be_led(&self) -> bool {
+        let is_settled = self.memberships.current_index() <= self.committed;
+        let is_guarded = self.now < self.promise_until;
+        is_guarded && !is_settled && !self.memberships.is_alone(self.config.id)
     }
 }
 

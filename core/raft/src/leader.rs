@@ -172,7 +172,6 @@ impl Raft {
             self.timers.set(Timer::Notice, soon);
         }
         self.answer_reads();
-        self.update_lease();
         if self.memberships.newest_index() <= committed && !self.is_voter() {
             self.leave_group();
         }

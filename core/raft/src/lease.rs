@@ -14,12 +14,13 @@ impl Raft {
         let quorum = self.quorum();
         let own = self.own_value(self.now.0);
         let only_voter = self.is_only_voter();
-        let (committed, own_timeout) = (self.committed, self.config.election_timeout_min);
+        // What is committed but not handed over (a snapshot is being installed) is not readable.
+        let (delivered, own_timeout) = (self.delivered, self.config.election_timeout_min);
         let Some(leading) = self.role.leader_mut() else {
             return;
         };
         let handing_over = leading.handover.is_some() || leading.lease_barred;
-        if committed < leading.first || (handing_over && !planted.is(Fault::LeaseDuringTransfer)) {
+        if delivered < leading.first || (handing_over && !planted.is(Fault::LeaseDuringTransfer)) {
             return;
         }
         if only_voter {

@@ -249,5 +249,6 @@ impl Raft {
         let entries = self.log.copy(self.delivered.next(), self.committed);
         self.delivered = self.committed;
         self.out.push(Effect::Commit(entries));
+        self.update_lease(); // after the entries, so that the lease covers a state that has them
     }
 }

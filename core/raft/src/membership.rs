@@ -169,6 +169,13 @@ impl Memberships {
         changed
     }
 
+    /// Whether no remembered membership has another server than `id`.
+    pub(crate) fn is_alone(&self, id: ServerId) -> bool {
+        let mut others =
+            self.history.iter().flat_map(|recorded| recorded.membership.members.keys());
+        others.all(|member| *member == id)
+    }
+
     /// How many memberships are remembered.
     pub(crate) fn len(&self) -> usize {
         self.history.len()

@@ -54,3 +54,24 @@ fn survey() {
         println!("{fault:?}: {found:.200?}");
     }
 }
+
+#[test]
+fn adhoc() {
+    let (table, broken) = tell(434, ALL, Planted::with(Fault::LeaderNeverStepsDown));
+    println!("now {} {}", table.now, broken.unwrap_or_default());
+    for (place, event) in table.events.iter().rev().take(90).rev() {
+        println!("  {} {event:?}", place + 1);
+    }
+    for server in &table.servers {
+        if let Some(raft) = &server.raft {
+            println!(
+                "{} rate {} et {:?} clock {:?} {:?}",
+                server.config.id,
+                server.rate,
+                server.config.election_timeout_min,
+                server.clock(table.now),
+                raft.status()
+            );
+        }
+    }
+}

@@ -162,6 +162,9 @@ impl Table {
                     server.apply(entry);
                     self.judge.applied(entry, server.state, leads);
                 }
+                if leads {
+                    self.lease_reads();
+                }
             }
             Effect::Proposed(ticket, id) => {
                 self.proposed.insert(ticket, id);
@@ -325,13 +328,14 @@ impl Table {
         ticket
     }
 
-    /// A default read: served from the applied state while the lease holds.
-    pub(crate) fn lease_read(&mut self, server: usize) {
-        let place = &self.servers[server];
-        if let Some(raft) = &place.raft
-            && place.clock(self.now) < raft.lease_until()
-        {
-            self.judge.read("default", place.applied.index, self.judge.acknowledged);
+    /// Default reads everywhere: served from the applied state where a lease holds.
+    pub(crate) fn lease_reads(&mut self) {
+        for server in &self.servers {
+            if let Some(raft) = &server.raft
+                && server.clock(self.now) < raft.lease_until()
+            {
+                self.judge.read("default", server.applied.index, self.judge.acknowledged);
+            }
         }
     }
 
