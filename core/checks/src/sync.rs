@@ -170,6 +170,9 @@ impl Local {
         }
         self.sync.withdrawn_services.clear();
         self.sync.withdrawn_checks.clear();
+        if self.config.planted.is(Fault::SyncForgetsDeregister) {
+            return;
+        }
         for (id, service) in services {
             if !(self.config.server && id == SERVERS_SERVICE) {
                 self.sync.withdrawn_services.insert(service.id.clone(), ());

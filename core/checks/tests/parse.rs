@@ -1,4 +1,5 @@
 //! Bodies and what is said of them. The texts were captured from Consul 1.8.7.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use proconsul_checks::parse::{self, Origin};
 use proconsul_checks::{CheckKind, ServiceDefinition};
@@ -86,6 +87,10 @@ fn services_are_refused_in_consuls_words() {
     ] {
         assert_eq!(said(body), (400, format!("{decode}{text}")), "{body}");
     }
+}
+
+#[test]
+fn definitions_that_make_no_sense_are_refused() {
     for (body, text) in [
         ("null", "Missing service name"),
         (r#"{"Name":"x","Address":"::"}"#, "Invalid service address"),

@@ -1,5 +1,7 @@
 //! How many answers a second: SRV and A for a hundred instances, A for a node.
 
+#![expect(missing_docs, reason = "criterion's macro writes a function without any")]
+
 use criterion::{Criterion, criterion_group, criterion_main};
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query};
 use hickory_proto::rr::{Name, RecordType};

@@ -1,4 +1,5 @@
 //! Questions and answers as text: what a client sees, decoded by hickory.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, Record, RecordType};
@@ -42,7 +43,8 @@ fn at(mut register: Register, address: &str) -> Register {
 }
 
 fn check(mut register: Register, status: CheckStatus) -> Register {
-    let service_id = register.services.first().map_or("".into(), |service| service.id.clone());
+    let service_id =
+        register.services.first().map_or_else(|| "".into(), |service| service.id.clone());
     register.checks.push(CheckRegistration {
         id: "c".into(),
         name: "c".into(),
@@ -141,177 +143,163 @@ fn ask(name: &str, kind: &str) -> Message {
 const SOA: &str = "consul. 0 SOA ns.consul. hostmaster.consul. 1795348316 3600 600 86400 0";
 
 /// Name and type, code, answer, whether there is an SOA, additional.
+use ResponseCode::{NXDomain, NoError};
+
 type Row<'a> = (&'a str, &'a str, ResponseCode, &'a [&'a str], bool, &'a [&'a str]);
+
+const TEXTS: &[&str] = &["n1.node.consul. 0 TXT os=linux", "n1.node.consul. 0 TXT plain text"];
+
+const ROWS: &[Row<'static>] = &[
+    ("n1.node.consul.", "A", NoError, &["n1.node.consul. 0 A 10.0.0.1"], false, TEXTS),
+    (
+        "n1.node.dc1.consul.",
+        "AAAA",
+        NoError,
+        &[],
+        false,
+        &["n1.node.dc1.consul. 0 TXT os=linux", "n1.node.dc1.consul. 0 TXT plain text"],
+    ),
+    (
+        "n1.node.consul.",
+        "ANY",
+        NoError,
+        &[
+            "n1.node.consul. 0 A 10.0.0.1",
+            "n1.node.consul. 0 TXT os=linux",
+            "n1.node.consul. 0 TXT plain text",
+        ],
+        false,
+        &[],
+    ),
+    ("n1.node.consul.", "TXT", NoError, TEXTS, false, &[]),
+    ("n1.node.consul.", "SRV", NoError, &[], false, &[]),
+    ("n1.node.consul.", "MX", NoError, &[], false, &[]),
+    ("n4.node.consul.", "AAAA", NoError, &["n4.node.consul. 0 AAAA 2001:db8::4"], false, &[]),
+    ("n5.node.consul.", "A", NoError, &["n5.node.consul. 0 CNAME host5.example.org."], false, &[]),
+    ("uppernode.node.consul.", "A", NoError, &["uppernode.node.consul. 0 A 10.0.0.9"], false, &[]),
+    ("nope.node.consul.", "A", NXDomain, &[], true, &[]),
+    ("n1.node.dc2.consul.", "A", NXDomain, &[], true, &[]),
+    (
+        "web.service.consul.",
+        "A",
+        NoError,
+        &["web.service.consul. 0 A 10.0.0.1", "web.service.consul. 0 A 10.9.0.2"],
+        false,
+        &[],
+    ),
+    ("web.service.consul.", "AAAA", NoError, &[], true, &[]),
+    ("web.service.consul.", "MX", NoError, &[], true, &[]),
+    (
+        "v2.web.service.consul.",
+        "SRV",
+        NoError,
+        &["v2.web.service.consul. 0 SRV 1 3 8002 0a090002.addr.dc1.consul."],
+        false,
+        &["0a090002.addr.dc1.consul. 0 A 10.9.0.2"],
+    ),
+    (
+        "_web._v1.service.consul.",
+        "SRV",
+        NoError,
+        &["_web._v1.service.consul. 0 SRV 1 1 8001 n1.node.dc1.consul."],
+        false,
+        &[
+            "n1.node.dc1.consul. 0 A 10.0.0.1",
+            "n1.node.dc1.consul. 0 TXT os=linux",
+            "n1.node.dc1.consul. 0 TXT plain text",
+        ],
+    ),
+    (
+        "_web._v2.service.dc1.consul.",
+        "SRV",
+        NoError,
+        &["_web._v2.service.dc1.consul. 0 SRV 1 3 8002 0a090002.addr.dc1.consul."],
+        false,
+        &["0a090002.addr.dc1.consul. 0 A 10.9.0.2"],
+    ),
+    (
+        "_six._tcp.consul.",
+        "SRV",
+        NoError,
+        &["_six._tcp.consul. 0 SRV 1 1 6 n4.node.dc1.consul."],
+        false,
+        &["n4.node.dc1.consul. 0 AAAA 2001:db8::4"],
+    ),
+    ("_web._udp.service.consul.", "SRV", NXDomain, &[], true, &[]),
+    ("six.service.consul.", "A", NoError, &[], true, &[]),
+    (
+        "cname.service.consul.",
+        "A",
+        NoError,
+        &["cname.service.consul. 0 CNAME host5.example.org."],
+        false,
+        &[],
+    ),
+    (
+        "cname.service.consul.",
+        "SRV",
+        NoError,
+        &["cname.service.consul. 0 SRV 1 1 55 host5.example.org."],
+        false,
+        &[],
+    ),
+    ("dead.service.consul.", "A", NXDomain, &[], true, &[]),
+    (
+        "tagone.UPPERSVC.service.consul.",
+        "A",
+        NoError,
+        &["tagone.UPPERSVC.service.consul. 0 A 10.0.0.9"],
+        false,
+        &[],
+    ),
+    ("dup.service.consul.", "A", NoError, &["dup.service.consul. 0 A 10.1.0.6"], false, &[]),
+    ("v1.v2.web.service.consul.", "A", NXDomain, &[], true, &[]),
+    ("web.service.dc9.consul.", "A", NXDomain, &[], true, &[]),
+    ("web.query.consul.", "A", NXDomain, &[], true, &[]),
+    ("service.consul.", "A", NXDomain, &[], true, &[]),
+    ("foo.consul.", "A", NXDomain, &[], true, &[]),
+    ("consul.", "A", NXDomain, &[], true, &[]),
+    ("consul.", "ANY", NXDomain, &[], true, &[]),
+    ("0a000001.addr.consul.", "AAAA", NoError, &["0a000001.addr.consul. 0 A 10.0.0.1"], false, &[]),
+    (
+        "20010db8000000000000000000000006.addr.consul.",
+        "AAAA",
+        NoError,
+        &["20010db8000000000000000000000006.addr.consul. 0 AAAA 2001:db8::6"],
+        false,
+        &[],
+    ),
+    ("zz.addr.consul.", "A", NoError, &[], false, &[]),
+    ("zzzzzzzz.addr.consul.", "A", NXDomain, &[], true, &[]),
+    (
+        "1.0.0.10.in-addr.arpa.",
+        "PTR",
+        NoError,
+        &["1.0.0.10.in-addr.arpa. 0 PTR n1.node.dc1.consul."],
+        false,
+        &[],
+    ),
+    (
+        "2.0.9.10.in-addr.arpa.",
+        "PTR",
+        NoError,
+        &["2.0.9.10.in-addr.arpa. 0 PTR web.service.dc1.consul."],
+        false,
+        &[],
+    ),
+    (
+        "consul.",
+        "NS",
+        NoError,
+        &["consul. 0 NS s1.node.dc1.consul."],
+        false,
+        &["s1.node.dc1.consul. 0 A 127.0.0.1"],
+    ),
+];
 
 #[test]
 fn answers_are_those_of_consul() {
-    use ResponseCode::{NXDomain, NoError};
-    let texts: &[&str] = &["n1.node.consul. 0 TXT os=linux", "n1.node.consul. 0 TXT plain text"];
-    let rows: &[Row<'_>] = &[
-        ("n1.node.consul.", "A", NoError, &["n1.node.consul. 0 A 10.0.0.1"], false, texts),
-        (
-            "n1.node.dc1.consul.",
-            "AAAA",
-            NoError,
-            &[],
-            false,
-            &["n1.node.dc1.consul. 0 TXT os=linux", "n1.node.dc1.consul. 0 TXT plain text"],
-        ),
-        (
-            "n1.node.consul.",
-            "ANY",
-            NoError,
-            &["n1.node.consul. 0 A 10.0.0.1", texts[0], texts[1]],
-            false,
-            &[],
-        ),
-        ("n1.node.consul.", "TXT", NoError, texts, false, &[]),
-        ("n1.node.consul.", "SRV", NoError, &[], false, &[]),
-        ("n1.node.consul.", "MX", NoError, &[], false, &[]),
-        ("n4.node.consul.", "AAAA", NoError, &["n4.node.consul. 0 AAAA 2001:db8::4"], false, &[]),
-        (
-            "n5.node.consul.",
-            "A",
-            NoError,
-            &["n5.node.consul. 0 CNAME host5.example.org."],
-            false,
-            &[],
-        ),
-        (
-            "uppernode.node.consul.",
-            "A",
-            NoError,
-            &["uppernode.node.consul. 0 A 10.0.0.9"],
-            false,
-            &[],
-        ),
-        ("nope.node.consul.", "A", NXDomain, &[], true, &[]),
-        ("n1.node.dc2.consul.", "A", NXDomain, &[], true, &[]),
-        (
-            "web.service.consul.",
-            "A",
-            NoError,
-            &["web.service.consul. 0 A 10.0.0.1", "web.service.consul. 0 A 10.9.0.2"],
-            false,
-            &[],
-        ),
-        ("web.service.consul.", "AAAA", NoError, &[], true, &[]),
-        ("web.service.consul.", "MX", NoError, &[], true, &[]),
-        (
-            "v2.web.service.consul.",
-            "SRV",
-            NoError,
-            &["v2.web.service.consul. 0 SRV 1 3 8002 0a090002.addr.dc1.consul."],
-            false,
-            &["0a090002.addr.dc1.consul. 0 A 10.9.0.2"],
-        ),
-        (
-            "_web._v1.service.consul.",
-            "SRV",
-            NoError,
-            &["_web._v1.service.consul. 0 SRV 1 1 8001 n1.node.dc1.consul."],
-            false,
-            &[
-                "n1.node.dc1.consul. 0 A 10.0.0.1",
-                "n1.node.dc1.consul. 0 TXT os=linux",
-                "n1.node.dc1.consul. 0 TXT plain text",
-            ],
-        ),
-        (
-            "_web._v2.service.dc1.consul.",
-            "SRV",
-            NoError,
-            &["_web._v2.service.dc1.consul. 0 SRV 1 3 8002 0a090002.addr.dc1.consul."],
-            false,
-            &["0a090002.addr.dc1.consul. 0 A 10.9.0.2"],
-        ),
-        (
-            "_six._tcp.consul.",
-            "SRV",
-            NoError,
-            &["_six._tcp.consul. 0 SRV 1 1 6 n4.node.dc1.consul."],
-            false,
-            &["n4.node.dc1.consul. 0 AAAA 2001:db8::4"],
-        ),
-        ("_web._udp.service.consul.", "SRV", NXDomain, &[], true, &[]),
-        ("six.service.consul.", "A", NoError, &[], true, &[]),
-        (
-            "cname.service.consul.",
-            "A",
-            NoError,
-            &["cname.service.consul. 0 CNAME host5.example.org."],
-            false,
-            &[],
-        ),
-        (
-            "cname.service.consul.",
-            "SRV",
-            NoError,
-            &["cname.service.consul. 0 SRV 1 1 55 host5.example.org."],
-            false,
-            &[],
-        ),
-        ("dead.service.consul.", "A", NXDomain, &[], true, &[]),
-        (
-            "tagone.UPPERSVC.service.consul.",
-            "A",
-            NoError,
-            &["tagone.UPPERSVC.service.consul. 0 A 10.0.0.9"],
-            false,
-            &[],
-        ),
-        ("dup.service.consul.", "A", NoError, &["dup.service.consul. 0 A 10.1.0.6"], false, &[]),
-        ("v1.v2.web.service.consul.", "A", NXDomain, &[], true, &[]),
-        ("web.service.dc9.consul.", "A", NXDomain, &[], true, &[]),
-        ("web.query.consul.", "A", NXDomain, &[], true, &[]),
-        ("service.consul.", "A", NXDomain, &[], true, &[]),
-        ("foo.consul.", "A", NXDomain, &[], true, &[]),
-        ("consul.", "A", NXDomain, &[], true, &[]),
-        ("consul.", "ANY", NXDomain, &[], true, &[]),
-        (
-            "0a000001.addr.consul.",
-            "AAAA",
-            NoError,
-            &["0a000001.addr.consul. 0 A 10.0.0.1"],
-            false,
-            &[],
-        ),
-        (
-            "20010db8000000000000000000000006.addr.consul.",
-            "AAAA",
-            NoError,
-            &["20010db8000000000000000000000006.addr.consul. 0 AAAA 2001:db8::6"],
-            false,
-            &[],
-        ),
-        ("zz.addr.consul.", "A", NoError, &[], false, &[]),
-        ("zzzzzzzz.addr.consul.", "A", NXDomain, &[], true, &[]),
-        (
-            "1.0.0.10.in-addr.arpa.",
-            "PTR",
-            NoError,
-            &["1.0.0.10.in-addr.arpa. 0 PTR n1.node.dc1.consul."],
-            false,
-            &[],
-        ),
-        (
-            "2.0.9.10.in-addr.arpa.",
-            "PTR",
-            NoError,
-            &["2.0.9.10.in-addr.arpa. 0 PTR web.service.dc1.consul."],
-            false,
-            &[],
-        ),
-        (
-            "consul.",
-            "NS",
-            NoError,
-            &["consul. 0 NS s1.node.dc1.consul."],
-            false,
-            &["s1.node.dc1.consul. 0 A 127.0.0.1"],
-        ),
-    ];
-    for (name, kind, code, answers, negative, along) in rows {
+    for (name, kind, code, answers, negative, along) in ROWS {
         let message = ask(name, kind);
         let at = format!("{name} {kind}");
         assert_eq!(message.metadata.response_code, *code, "{at}");

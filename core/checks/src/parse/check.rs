@@ -44,6 +44,9 @@ pub fn check_definition(value: &Value, origin: Origin) -> Result<CheckDefinition
     Ok(check)
 }
 
+/// Name and value of a header; a name may come more than once.
+type Header = (Arc<str>, Arc<str>);
+
 /// Where a check stands: decides what its fields are called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
@@ -66,7 +69,7 @@ pub(super) struct Form {
     http: Arc<str>,
     method: Arc<str>,
     body: Arc<str>,
-    headers: Vec<(Arc<str>, Arc<str>)>,
+    headers: Vec<Header>,
     tcp: Arc<str>,
     grpc: Arc<str>,
     alias_node: Arc<str>,
@@ -256,7 +259,7 @@ impl Form {
     }
 }
 
-fn headers(value: &Value, field: &str) -> Result<Vec<(Arc<str>, Arc<str>)>, String> {
+fn headers(value: &Value, field: &str) -> Result<Vec<Header>, String> {
     let mut headers = Vec::new();
     let map = json::object(value, field, "map[string][]string")?;
     for (name, values) in map.into_iter().flatten() {
