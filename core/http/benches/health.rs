@@ -1,4 +1,5 @@
 //! `/v1/health/service` with 100 instances: from the cache, and encoded anew.
+#![expect(missing_docs, reason = "criterion's macro makes a function without them")]
 
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};

@@ -198,7 +198,8 @@ fn cache_control(call: &Call<'_>) -> Result<(), Response> {
     let header = call.request.headers.iter().find(|(name, _)| name == "cache-control");
     let Some((_, text)) = header else { return Ok(()) };
     for directive in text.to_ascii_lowercase().split(',') {
-        let (name, value) = directive.trim().split_once('=').unwrap_or((directive.trim(), ""));
+        let directive = directive.trim();
+        let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
         let takes_seconds = matches!(name, "max-age" | "stale-if-error");
         if takes_seconds && value.parse::<i64>().is_err() {
             return Err(call.bad(error::INVALID_CACHE_CONTROL));

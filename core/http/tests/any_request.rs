@@ -5,7 +5,7 @@ mod world;
 use bytes::Bytes;
 use proconsul_http::{Method, Plan, Request};
 use proptest::prelude::*;
-use world::World;
+use world::{World, request};
 
 fn method() -> impl Strategy<Value = Method> {
     prop_oneof![
@@ -137,5 +137,6 @@ proptest! {
                 prop_assert!(parsed.is_ok(), "not JSON: {:?}", response.body);
             }
         }
+        prop_assert_eq!(world.ask(&request("GET /v1/status/leader", "")).status, 200);
     }
 }

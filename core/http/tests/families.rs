@@ -3,14 +3,19 @@
 //! A case is a line `> METHOD target`, the body in lines that start with `| `, then `< status` with
 //! headers in lines that start with `: ` and the body in lines that start with `| `. `${name}` in a
 //! request is what `= name` after an earlier answer took from its first quoted value.
+//! From `! another leads` on this server follows; what it would forward has no leader to go to.
 //! `TESTDATA=write cargo test -p proconsul-http --test families` writes the answers anew: look at
 //! the difference before you keep it.
 
 mod world;
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use world::{World, request};
+
+fn say(out: &mut String, line: &str) {
+    out.push_str(line);
+    out.push('\n');
+}
 
 fn run(text: &str) -> String {
     let mut world = World::new();
@@ -18,16 +23,19 @@ fn run(text: &str) -> String {
     let mut out = String::new();
     let mut lines = text.lines().peekable();
     while let Some(line) = lines.next() {
+        if line == "! another leads" {
+            world.follow(Some(world.now));
+        }
         let Some(asked) = line.strip_prefix("> ") else {
-            if line.is_empty() || line.starts_with('#') {
-                writeln!(out, "{line}").unwrap();
+            if line.is_empty() || line.starts_with(['#', '!']) {
+                say(&mut out, line);
             }
             continue;
         };
-        writeln!(out, "> {asked}").unwrap();
+        say(&mut out, &format!("> {asked}"));
         let mut body = String::new();
         while let Some(line) = lines.next_if(|line| line.starts_with("| ")) {
-            writeln!(out, "{line}").unwrap();
+            say(&mut out, line);
             body.push_str(&line[2..]);
         }
         while lines.next_if(|l| ["< ", ": ", "| "].iter().any(|p| l.starts_with(p))).is_some() {}
@@ -37,16 +45,16 @@ fn run(text: &str) -> String {
             })
         };
         let response = world.ask(&request(&fill(asked), &fill(&body)));
-        writeln!(out, "< {}", response.status).unwrap();
+        say(&mut out, &format!("< {}", response.status));
         for (name, value) in &response.headers {
-            writeln!(out, ": {name}: {value}").unwrap();
+            say(&mut out, &format!(": {name}: {value}"));
         }
         let answer = String::from_utf8_lossy(&response.body).into_owned();
         for line in answer.lines() {
-            writeln!(out, "| {line}").unwrap();
+            say(&mut out, &format!("| {line}"));
         }
         if let Some(taken) = lines.next_if(|line| line.starts_with("= ")) {
-            writeln!(out, "{taken}").unwrap();
+            say(&mut out, taken);
             let value = answer.split('"').nth(3).expect("a value to take").to_owned();
             names.push((taken[2..].to_owned(), value));
         }
@@ -59,7 +67,7 @@ fn check(family: &str) {
     let file = folder.join(family).with_extension("txt");
     let wanted = std::fs::read_to_string(&file).expect("each family has its file");
     let got = run(&wanted);
-    if std::env::var("TESTDATA").is_ok_and(|word| word == "write") {
+    if option_env!("TESTDATA") == Some("write") {
         std::fs::write(&file, &got).expect("the folder can be written");
         return;
     }

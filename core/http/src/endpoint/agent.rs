@@ -4,7 +4,6 @@ use super::filter::{Filter, Kind};
 use crate::decide::{Call, Desk, Modes};
 use crate::json::Json;
 use crate::json::records::{self, Empty, kind_word};
-use crate::route::Endpoint;
 use crate::{Plan, Response, error, respond};
 use alloc::borrow::Cow;
 use alloc::format;
@@ -13,15 +12,13 @@ use alloc::vec::Vec;
 use proconsul_checks::{CheckKind, LocalCheck, LocalService};
 use proconsul_types::{Check, ServiceKind};
 
-pub(super) fn decide(call: &Call<'_>, desk: &mut Desk<'_>) -> Result<Plan, Response> {
-    let body = match call.endpoint {
-        Endpoint::AgentSelf => self_body(call),
-        Endpoint::AgentMembers => members_body(call)?,
-        Endpoint::AgentServices => services_body(call)?,
-        Endpoint::AgentService => return service(call, desk),
-        _checks => checks_body(call)?,
-    };
-    Ok(Plan::Answer(respond::json(call.view, 200, body)))
+/// The agent itself, its configuration and counters.
+pub(super) fn own(call: &Call<'_>) -> Plan {
+    shown(call, self_body(call))
+}
+
+fn shown(call: &Call<'_>, body: Vec<u8>) -> Plan {
+    Plan::Answer(respond::json(call.view, 200, body))
 }
 
 fn self_body(call: &Call<'_>) -> Vec<u8> {
@@ -166,7 +163,7 @@ fn stats(json: &mut Json, call: &Call<'_>) {
     json.end_object();
 }
 
-fn members_body(call: &Call<'_>) -> Result<Vec<u8>, Response> {
+pub(super) fn members(call: &Call<'_>) -> Result<Plan, Response> {
     if !matches!(call.params.text("segment"), "" | "_all") {
         return Err(error::plain(call.view, 500, error::NO_SEGMENTS));
     }
@@ -174,15 +171,15 @@ fn members_body(call: &Call<'_>) -> Result<Vec<u8>, Response> {
     let mut json = Json::new(call.is_pretty(), 512);
     if wan && !call.view.agent.server {
         json.null();
-        return Ok(json.finish());
+        return Ok(shown(call, json.finish()));
     }
     json.begin_array();
     member(&mut json, call, wan);
     json.end_array();
-    Ok(json.finish())
+    Ok(shown(call, json.finish()))
 }
 
-fn services_body(call: &Call<'_>) -> Result<Vec<u8>, Response> {
+pub(super) fn services(call: &Call<'_>) -> Result<Plan, Response> {
     let filter = Filter::parse(call, Kind::LocalService)?;
     let mut json = Json::new(call.is_pretty(), 512);
     json.begin_object();
@@ -193,7 +190,7 @@ fn services_body(call: &Call<'_>) -> Result<Vec<u8>, Response> {
         }
     }
     json.end_object();
-    Ok(json.finish())
+    Ok(shown(call, json.finish()))
 }
 
 /// A service as its agent shows it.
@@ -233,7 +230,7 @@ pub(super) fn local_service(json: &mut Json, service: &LocalService, hash: Optio
     json.end_object();
 }
 
-fn checks_body(call: &Call<'_>) -> Result<Vec<u8>, Response> {
+pub(super) fn checks(call: &Call<'_>) -> Result<Plan, Response> {
     let filter = Filter::parse(call, Kind::LocalCheck)?;
     let mut json = Json::new(call.is_pretty(), 512);
     json.begin_object();
@@ -245,7 +242,7 @@ fn checks_body(call: &Call<'_>) -> Result<Vec<u8>, Response> {
         }
     }
     json.end_object();
-    Ok(json.finish())
+    Ok(shown(call, json.finish()))
 }
 
 /// A check of this agent in the form of the catalog; its indexes are 0.
@@ -269,7 +266,7 @@ fn as_record(call: &Call<'_>, check: &LocalCheck) -> Check {
 }
 
 /// One service. With `?hash=` the call waits while the definition hashes the same.
-fn service(call: &Call<'_>, desk: &mut Desk<'_>) -> Result<Plan, Response> {
+pub(super) fn service(call: &Call<'_>, desk: &mut Desk<'_>) -> Result<Plan, Response> {
     let modes = Modes::parse(call)?;
     let Some(service) = call.view.local.services.get(&*call.tail) else {
         let text = format!("unknown service ID: {}", call.tail);

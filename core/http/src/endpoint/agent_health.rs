@@ -4,7 +4,6 @@ use super::agent::local_service;
 use crate::decide::Call;
 use crate::json::Json;
 use crate::json::records::{self, Empty};
-use crate::route::Endpoint;
 use crate::{Plan, Response, error, respond};
 use alloc::borrow::Cow;
 use alloc::format;
@@ -55,26 +54,27 @@ impl Aggregate {
     }
 }
 
-pub(super) fn decide(call: &Call<'_>) -> Result<Plan, Response> {
-    let text = call.params.text("format") == "text" || accepts_text(call);
-    if call.endpoint == Endpoint::AgentHealthById {
-        if call.tail.is_empty() {
-            return Err(error::plain(call.view, 500, "Bad request: Missing serviceID"));
-        }
-        return Ok(Plan::Answer(by_id(call, text)));
+pub(super) fn by_id(call: &Call<'_>) -> Result<Plan, Response> {
+    if call.tail.is_empty() {
+        return Err(error::plain(call.view, 500, "Bad request: Missing serviceID"));
     }
+    Ok(Plan::Answer(one(call, wants_text(call))))
+}
+
+pub(super) fn by_name(call: &Call<'_>) -> Result<Plan, Response> {
     if call.tail.is_empty() {
         return Err(error::plain(call.view, 500, "Bad request: Missing service Name"));
     }
-    Ok(Plan::Answer(by_name(call, text)))
+    Ok(Plan::Answer(all_named(call, wants_text(call))))
 }
 
-fn accepts_text(call: &Call<'_>) -> bool {
+fn wants_text(call: &Call<'_>) -> bool {
     let accept = call.request.headers.iter().find(|(name, _)| name == "accept");
-    accept.is_some_and(|(_, value)| value.starts_with("text/plain"))
+    call.params.text("format") == "text"
+        || accept.is_some_and(|(_, value)| value.starts_with("text/plain"))
 }
 
-fn by_id(call: &Call<'_>, text: bool) -> Response {
+fn one(call: &Call<'_>, text: bool) -> Response {
     let mut json = Json::new(call.is_pretty(), 1024);
     let Some(service) = call.view.local.services.get(&*call.tail) else {
         let reason = format!("ServiceId {} not found", call.tail);
@@ -98,7 +98,7 @@ fn by_id(call: &Call<'_>, text: bool) -> Response {
     reasoned(response, aggregate.word().into())
 }
 
-fn by_name(call: &Call<'_>, text: bool) -> Response {
+fn all_named(call: &Call<'_>, text: bool) -> Response {
     let services = call.view.local.services.values();
     let named: Vec<_> = services.filter(|service| *service.definition.name == *call.tail).collect();
     let worst = named.iter().map(|service| Aggregate::of(counted(call, service))).max();

@@ -2,44 +2,47 @@
 
 use super::{Decoded, boolean, each_field, undecodable};
 use crate::decide::Call;
-use crate::route::Endpoint;
-use crate::{LocalOp, Plan, Response, error};
+use crate::{LocalOp, Plan, Response, error, respond};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;
 use proconsul_checks::parse::{ParseError, check_registration, json, service_registration};
 use proconsul_types::CheckStatus;
 
-pub(super) fn decide(call: &Call<'_>) -> Result<Plan, Response> {
-    let op = match call.endpoint {
-        Endpoint::AgentServiceRegister => {
-            let service = service_registration(&call.request.body).map_err(|e| bad(call, &e))?;
-            LocalOp::RegisterService(Box::new(service), call.params.has("replace-existing-checks"))
-        }
-        Endpoint::AgentServiceDeregister => {
-            LocalOp::DeregisterService(tail(call, "ServiceID missing")?)
-        }
-        Endpoint::AgentServiceMaintenance => {
-            let id = call.required("Missing service ID")?;
-            let enable = enable(call)?;
-            LocalOp::ServiceMaintenance(id.into(), enable, call.params.text("reason").into())
-        }
-        Endpoint::AgentMaintenance => {
-            LocalOp::NodeMaintenance(enable(call)?, call.params.text("reason").into())
-        }
-        Endpoint::AgentCheckRegister => {
-            let check = check_registration(&call.request.body).map_err(|e| bad(call, &e))?;
-            LocalOp::RegisterCheck(Box::new(check))
-        }
-        Endpoint::AgentCheckDeregister => LocalOp::DeregisterCheck(tail(call, "CheckID missing")?),
-        Endpoint::AgentCheckPass => update(call, CheckStatus::Passing),
-        Endpoint::AgentCheckWarn => update(call, CheckStatus::Warning),
-        Endpoint::AgentCheckFail => update(call, CheckStatus::Critical),
-        Endpoint::AgentCheckUpdate => update_with_body(call)?,
-        Endpoint::AgentLeave => LocalOp::Leave,
-        _reload => LocalOp::Reload,
-    };
-    Ok(Plan::Local(op))
+pub(super) fn register_service(call: &Call<'_>) -> Result<Plan, Response> {
+    let service = service_registration(&call.request.body).map_err(|e| bad(call, &e))?;
+    let replace = call.params.has("replace-existing-checks");
+    Ok(Plan::Local(LocalOp::RegisterService(Box::new(service), replace)))
+}
+
+pub(super) fn deregister_service(call: &Call<'_>) -> Result<Plan, Response> {
+    Ok(Plan::Local(LocalOp::DeregisterService(tail(call, "ServiceID missing")?)))
+}
+
+pub(super) fn service_maintenance(call: &Call<'_>) -> Result<Plan, Response> {
+    let id = call.required("Missing service ID")?;
+    let enable = enable(call)?;
+    let reason = call.params.text("reason");
+    Ok(Plan::Local(LocalOp::ServiceMaintenance(id.into(), enable, reason.into())))
+}
+
+pub(super) fn node_maintenance(call: &Call<'_>) -> Result<Plan, Response> {
+    let enable = enable(call)?;
+    Ok(Plan::Local(LocalOp::NodeMaintenance(enable, call.params.text("reason").into())))
+}
+
+pub(super) fn register_check(call: &Call<'_>) -> Result<Plan, Response> {
+    let check = check_registration(&call.request.body).map_err(|e| bad(call, &e))?;
+    Ok(Plan::Local(LocalOp::RegisterCheck(Box::new(check))))
+}
+
+pub(super) fn deregister_check(call: &Call<'_>) -> Result<Plan, Response> {
+    Ok(Plan::Local(LocalOp::DeregisterCheck(tail(call, "CheckID missing")?)))
+}
+
+/// There are no tokens while there is no ACL system.
+pub(super) fn token(call: &Call<'_>) -> Result<Plan, Response> {
+    Err(error::plain(call.view, 401, "ACL support disabled"))
 }
 
 fn bad(call: &Call<'_>, reason: &ParseError) -> Response {
@@ -61,11 +64,23 @@ fn enable(call: &Call<'_>) -> Result<bool, Response> {
     boolean(text).ok_or_else(|| call.bad(&format!("Invalid value for enable: {text:?}")))
 }
 
-fn update(call: &Call<'_>, status: CheckStatus) -> LocalOp {
-    LocalOp::UpdateTtl((*call.tail).into(), status, call.params.text("note").into())
+/// The only member this agent knows is itself, and who lives is not forced out: it would come back
+/// at once.
+pub(super) fn force_leave(call: &Call<'_>) -> Result<Plan, Response> {
+    if *call.tail == *call.view.agent.name {
+        return Ok(Plan::Answer(respond::empty(call.view, 200)));
+    }
+    let text = format!("agent: No node found with name '{}'", call.tail);
+    Err(error::plain(call.view, 500, &text))
 }
 
-fn update_with_body(call: &Call<'_>) -> Result<LocalOp, Response> {
+/// A TTL check speaks.
+pub(super) fn update(call: &Call<'_>, status: CheckStatus) -> Plan {
+    let note = call.params.text("note").into();
+    Plan::Local(LocalOp::UpdateTtl((*call.tail).into(), status, note))
+}
+
+pub(super) fn update_with_body(call: &Call<'_>) -> Result<Plan, Response> {
     let mut status: Arc<str> = Arc::from("");
     let mut output: Arc<str> = Arc::from("");
     let mut read = || -> Decoded<()> {
@@ -80,5 +95,5 @@ fn update_with_body(call: &Call<'_>) -> Result<LocalOp, Response> {
     let Some(status) = CheckStatus::parse(&status) else {
         return Err(call.bad(&format!("Invalid check status: '{status}'")));
     };
-    Ok(LocalOp::UpdateTtl((*call.tail).into(), status, output))
+    Ok(Plan::Local(LocalOp::UpdateTtl((*call.tail).into(), status, output)))
 }

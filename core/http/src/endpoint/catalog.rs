@@ -4,7 +4,6 @@ use super::filter::{Filter, Kind};
 use crate::decide::{Body, Call, CatalogRead, Desk, Modes, serve};
 use crate::json::Json;
 use crate::json::records::{self, Empty};
-use crate::route::Endpoint;
 use crate::{Plan, Response, error, respond};
 use alloc::string::String;
 use alloc::vec;
@@ -12,29 +11,33 @@ use alloc::vec::Vec;
 use proconsul_catalog::{Catalog, Topic};
 use proconsul_types::{CatalogIndex, Node, Service, ServiceKind, TextMap};
 
-pub(super) fn decide(call: &Call<'_>, desk: &mut Desk<'_>) -> Result<Plan, Response> {
-    if call.endpoint == Endpoint::Datacenters {
-        return Ok(datacenters(call));
-    }
+pub(super) fn nodes(call: &Call<'_>, desk: &mut Desk<'_>) -> Result<Plan, Response> {
     let modes = Modes::parse(call)?;
-    let wants = Wants::parse(call);
-    match call.endpoint {
-        Endpoint::Nodes => serve(call, desk, modes, &Nodes { wants }),
-        Endpoint::Services => serve(call, desk, modes, &Services { wants }),
-        Endpoint::Service | Endpoint::Connect => {
-            let name = call.required(error::MISSING_SERVICE_NAME)?;
-            let connect = call.endpoint == Endpoint::Connect;
-            serve(call, desk, modes, &Instances { name, connect, wants })
-        }
-        _node => {
-            let name = call.required(error::MISSING_NODE_NAME)?;
-            let listed = call.endpoint == Endpoint::NodeServices;
-            serve(call, desk, modes, &OneNode { name, listed })
-        }
-    }
+    serve(call, desk, modes, &Nodes { wants: Wants::parse(call) })
 }
 
-fn datacenters(call: &Call<'_>) -> Plan {
+pub(super) fn services(call: &Call<'_>, desk: &mut Desk<'_>) -> Result<Plan, Response> {
+    let modes = Modes::parse(call)?;
+    serve(call, desk, modes, &Services { wants: Wants::parse(call) })
+}
+
+pub(super) fn service(
+    call: &Call<'_>,
+    desk: &mut Desk<'_>,
+    connect: bool,
+) -> Result<Plan, Response> {
+    let modes = Modes::parse(call)?;
+    let name = call.required(error::MISSING_SERVICE_NAME)?;
+    serve(call, desk, modes, &Instances { name, connect, wants: Wants::parse(call) })
+}
+
+pub(super) fn node(call: &Call<'_>, desk: &mut Desk<'_>, listed: bool) -> Result<Plan, Response> {
+    let modes = Modes::parse(call)?;
+    let name = call.required(error::MISSING_NODE_NAME)?;
+    serve(call, desk, modes, &OneNode { name, listed })
+}
+
+pub(super) fn datacenters(call: &Call<'_>) -> Plan {
     let mut json = Json::new(call.is_pretty(), 32);
     json.begin_array();
     json.string(&call.view.agent.datacenter);

@@ -4,7 +4,6 @@ use super::proxy;
 use super::{Decoded, each_field, propose, undecodable};
 use crate::decide::Call;
 use crate::json::Json;
-use crate::route::Endpoint;
 use crate::{Plan, Reply, Response, error};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -22,25 +21,25 @@ use proconsul_types::{
 };
 use serde_json::Value;
 
-pub(super) fn decide(call: &Call<'_>) -> Result<Plan, Response> {
+pub(super) fn register(call: &Call<'_>) -> Result<Plan, Response> {
     let unreadable = |reason: String| undecodable(call, &reason);
     let value = json::decode(&call.request.body).map_err(unreadable)?;
-    let refused = |text: String| error::plain(call.view, 500, &text);
-    let own = &call.view.agent.datacenter;
-    let (datacenter, command) = if call.endpoint == Endpoint::Deregister {
-        let (datacenter, order) = deregister(&value).map_err(unreadable)?;
-        if order.node.is_empty() {
-            return Err(refused("Must provide node".into()));
-        }
-        (datacenter, Command::Deregister(order))
-    } else {
-        let asked = Asked::read(&value).map_err(unreadable)?;
-        let datacenter = asked.datacenter.clone();
-        check_datacenter(call, &datacenter)?;
-        (datacenter, Command::Register(Box::new(asked.validate(own).map_err(refused)?)))
-    };
+    let asked = Asked::read(&value).map_err(unreadable)?;
+    check_datacenter(call, &asked.datacenter)?;
+    let valid = asked.validate(&call.view.agent.datacenter);
+    let register = valid.map_err(|text| error::plain(call.view, 500, &text))?;
+    Ok(propose(call, Command::Register(Box::new(register)), Reply::True))
+}
+
+pub(super) fn deregister(call: &Call<'_>) -> Result<Plan, Response> {
+    let unreadable = |reason: String| undecodable(call, &reason);
+    let value = json::decode(&call.request.body).map_err(unreadable)?;
+    let (datacenter, order) = read_deregister(&value).map_err(unreadable)?;
     check_datacenter(call, &datacenter)?;
-    Ok(propose(call, command, Reply::True))
+    if order.node.is_empty() {
+        return Err(error::plain(call.view, 500, "Must provide node"));
+    }
+    Ok(propose(call, Command::Deregister(order), Reply::True))
 }
 
 /// The body names the datacenter, or the query does.
@@ -52,7 +51,7 @@ fn check_datacenter(call: &Call<'_>, named: &str) -> Result<(), Response> {
     Err(error::plain(call.view, 500, error::NO_PATH_TO_DATACENTER))
 }
 
-fn deregister(value: &Value) -> Decoded<(Arc<str>, Deregister)> {
+fn read_deregister(value: &Value) -> Decoded<(Arc<str>, Deregister)> {
     let [mut node, mut datacenter, mut service, mut check] = [""; 4].map(Arc::<str>::from);
     let target = "struct { Address interface {}; *structs.Alias }";
     each_field(json::fields(value, target)?, |key, given, value| match key {

@@ -5,36 +5,40 @@ use super::filter::{Filter, Kind};
 use crate::decide::{Body, Call, CatalogRead, Desk, Modes, serve};
 use crate::json::Json;
 use crate::json::records::{self, Empty};
-use crate::route::Endpoint;
 use crate::{Plan, Response, error};
 use alloc::vec;
 use alloc::vec::Vec;
 use proconsul_catalog::{Catalog, Topic};
 use proconsul_types::{CatalogIndex, Check, CheckStatus};
 
-pub(super) fn decide(call: &Call<'_>, desk: &mut Desk<'_>) -> Result<Plan, Response> {
+pub(super) fn node(call: &Call<'_>, desk: &mut Desk<'_>) -> Result<Plan, Response> {
     let modes = Modes::parse(call)?;
+    let node = call.required(error::MISSING_NODE_NAME)?;
+    serve(call, desk, modes, &Checks { of: Of::Node(node), wants: Wants::parse(call) })
+}
+
+pub(super) fn checks(call: &Call<'_>, desk: &mut Desk<'_>) -> Result<Plan, Response> {
+    let modes = Modes::parse(call)?;
+    let service = call.required(error::MISSING_SERVICE_NAME)?;
+    serve(call, desk, modes, &Checks { of: Of::Service(service), wants: Wants::parse(call) })
+}
+
+pub(super) fn state(call: &Call<'_>, desk: &mut Desk<'_>) -> Result<Plan, Response> {
+    let modes = Modes::parse(call)?;
+    let state = call.required(error::MISSING_CHECK_STATE)?;
+    serve(call, desk, modes, &Checks { of: Of::State(state), wants: Wants::parse(call) })
+}
+
+pub(super) fn service(
+    call: &Call<'_>,
+    desk: &mut Desk<'_>,
+    connect: bool,
+) -> Result<Plan, Response> {
+    let modes = Modes::parse(call)?;
+    let name = call.required(error::MISSING_SERVICE_NAME)?;
+    let passing = passing(call)?;
     let wants = Wants::parse(call);
-    match call.endpoint {
-        Endpoint::HealthNode => {
-            let node = call.required(error::MISSING_NODE_NAME)?;
-            serve(call, desk, modes, &Checks { of: Of::Node(node), wants })
-        }
-        Endpoint::HealthChecks => {
-            let service = call.required(error::MISSING_SERVICE_NAME)?;
-            serve(call, desk, modes, &Checks { of: Of::Service(service), wants })
-        }
-        Endpoint::HealthState => {
-            let state = call.required(error::MISSING_CHECK_STATE)?;
-            serve(call, desk, modes, &Checks { of: Of::State(state), wants })
-        }
-        _instances => {
-            let name = call.required(error::MISSING_SERVICE_NAME)?;
-            let connect = call.endpoint == Endpoint::HealthConnect;
-            let passing = passing(call)?;
-            serve(call, desk, modes, &Instances { name, connect, passing, wants })
-        }
-    }
+    serve(call, desk, modes, &Instances { name, connect, passing, wants })
 }
 
 /// `?passing`: alone it means yes; a value must be a boolean.

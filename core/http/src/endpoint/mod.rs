@@ -17,12 +17,13 @@ mod txn;
 
 use crate::decide::{Call, Desk};
 use crate::route::Endpoint;
-use crate::{Method, Plan, Reply, Response};
+use crate::{LocalOp, Method, Plan, Reply, Response};
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use proconsul_catalog::Command;
 use proconsul_checks::parse::json;
+use proconsul_types::CheckStatus;
 use serde_json::{Map, Value};
 
 pub(crate) use txn::render as render_txn;
@@ -33,50 +34,55 @@ pub(crate) fn decide(call: &Call<'_>, desk: &mut Desk<'_>) -> Result<Plan, Respo
         return Ok(Plan::Enter);
     }
     match call.endpoint {
-        Endpoint::Leader | Endpoint::Peers => status::decide(call),
+        Endpoint::Leader => status::leader(call),
+        Endpoint::Peers => status::peers(call),
         Endpoint::Kv => kv::decide(call, desk),
         Endpoint::Txn => txn::decide(call, desk),
-        Endpoint::SessionCreate
-        | Endpoint::SessionDestroy
-        | Endpoint::SessionRenew
-        | Endpoint::SessionOne
-        | Endpoint::SessionNode
-        | Endpoint::SessionList => session::decide(call, desk),
-        Endpoint::Register | Endpoint::Deregister => catalog_write::decide(call),
-        Endpoint::Datacenters
-        | Endpoint::Nodes
-        | Endpoint::Services
-        | Endpoint::Service
-        | Endpoint::Connect
-        | Endpoint::Node
-        | Endpoint::NodeServices => catalog::decide(call, desk),
-        Endpoint::HealthNode
-        | Endpoint::HealthChecks
-        | Endpoint::HealthService
-        | Endpoint::HealthConnect
-        | Endpoint::HealthState => health::decide(call, desk),
-        Endpoint::AgentSelf
-        | Endpoint::AgentMembers
-        | Endpoint::AgentServices
-        | Endpoint::AgentService
-        | Endpoint::AgentChecks => agent::decide(call, desk),
-        Endpoint::AgentHealthById | Endpoint::AgentHealthByName => agent_health::decide(call),
-        Endpoint::AgentServiceRegister
-        | Endpoint::AgentServiceDeregister
-        | Endpoint::AgentServiceMaintenance
-        | Endpoint::AgentMaintenance
-        | Endpoint::AgentCheckRegister
-        | Endpoint::AgentCheckDeregister
-        | Endpoint::AgentCheckPass
-        | Endpoint::AgentCheckWarn
-        | Endpoint::AgentCheckFail
-        | Endpoint::AgentCheckUpdate
-        | Endpoint::AgentReload
-        | Endpoint::AgentLeave => agent_write::decide(call),
+        Endpoint::SessionCreate => session::create(call, desk),
+        Endpoint::SessionDestroy => session::destroy(call),
+        Endpoint::SessionRenew => session::renew(call),
+        Endpoint::SessionOne => session::one(call, desk),
+        Endpoint::SessionNode => session::of_node(call, desk),
+        Endpoint::SessionList => session::all(call, desk),
+        Endpoint::Register => catalog_write::register(call),
+        Endpoint::Deregister => catalog_write::deregister(call),
+        Endpoint::Datacenters => Ok(catalog::datacenters(call)),
+        Endpoint::Nodes => catalog::nodes(call, desk),
+        Endpoint::Services => catalog::services(call, desk),
+        Endpoint::Service => catalog::service(call, desk, false),
+        Endpoint::Connect => catalog::service(call, desk, true),
+        Endpoint::Node => catalog::node(call, desk, false),
+        Endpoint::NodeServices => catalog::node(call, desk, true),
+        Endpoint::HealthNode => health::node(call, desk),
+        Endpoint::HealthChecks => health::checks(call, desk),
+        Endpoint::HealthService => health::service(call, desk, false),
+        Endpoint::HealthConnect => health::service(call, desk, true),
+        Endpoint::HealthState => health::state(call, desk),
+        Endpoint::AgentSelf => Ok(agent::own(call)),
+        Endpoint::AgentMembers => agent::members(call),
+        Endpoint::AgentServices => agent::services(call),
+        Endpoint::AgentService => agent::service(call, desk),
+        Endpoint::AgentChecks => agent::checks(call),
+        Endpoint::AgentHealthById => agent_health::by_id(call),
+        Endpoint::AgentHealthByName => agent_health::by_name(call),
+        Endpoint::AgentServiceRegister => agent_write::register_service(call),
+        Endpoint::AgentServiceDeregister => agent_write::deregister_service(call),
+        Endpoint::AgentServiceMaintenance => agent_write::service_maintenance(call),
+        Endpoint::AgentMaintenance => agent_write::node_maintenance(call),
+        Endpoint::AgentCheckRegister => agent_write::register_check(call),
+        Endpoint::AgentCheckDeregister => agent_write::deregister_check(call),
+        Endpoint::AgentCheckPass => Ok(agent_write::update(call, CheckStatus::Passing)),
+        Endpoint::AgentCheckWarn => Ok(agent_write::update(call, CheckStatus::Warning)),
+        Endpoint::AgentCheckFail => Ok(agent_write::update(call, CheckStatus::Critical)),
+        Endpoint::AgentCheckUpdate => agent_write::update_with_body(call),
+        Endpoint::AgentReload => Ok(Plan::Local(LocalOp::Reload)),
+        Endpoint::AgentLeave => Ok(Plan::Local(LocalOp::Leave)),
+        Endpoint::AgentForceLeave => agent_write::force_leave(call),
+        Endpoint::AgentToken => agent_write::token(call),
         Endpoint::Snapshot => snapshot::decide(call, desk),
-        Endpoint::RaftConfiguration | Endpoint::RaftPeer | Endpoint::RaftTransfer => {
-            operator::decide(call, desk)
-        }
+        Endpoint::RaftConfiguration => operator::configuration(call, desk),
+        Endpoint::RaftPeer => operator::remove_peer(call),
+        Endpoint::RaftTransfer => operator::transfer(call),
     }
 }
 

@@ -2,21 +2,12 @@
 
 use crate::decide::{Call, Desk, Modes, standing};
 use crate::json::Json;
-use crate::route::Endpoint;
 use crate::{Method, OperatorOp, Plan, Response, respond};
 use alloc::format;
 use alloc::string::ToString;
 use proconsul_types::NodeId;
 
-pub(super) fn decide(call: &Call<'_>, desk: &mut Desk<'_>) -> Result<Plan, Response> {
-    match call.endpoint {
-        Endpoint::RaftPeer => remove_peer(call),
-        Endpoint::RaftTransfer => transfer(call),
-        _configuration => configuration(call, desk),
-    }
-}
-
-fn configuration(call: &Call<'_>, desk: &Desk<'_>) -> Result<Plan, Response> {
+pub(super) fn configuration(call: &Call<'_>, desk: &Desk<'_>) -> Result<Plan, Response> {
     call.own_datacenter()?;
     let modes = Modes::parse(call)?;
     if let (_, Some(elsewhere)) = standing(call, desk, modes) {
@@ -44,7 +35,7 @@ fn configuration(call: &Call<'_>, desk: &Desk<'_>) -> Result<Plan, Response> {
     Ok(Plan::Answer(respond::json(call.view, 200, json.finish())))
 }
 
-fn remove_peer(call: &Call<'_>) -> Result<Plan, Response> {
+pub(super) fn remove_peer(call: &Call<'_>) -> Result<Plan, Response> {
     let id = call.params.text("id");
     let address = call.params.text("address");
     match (id.is_empty(), address.is_empty()) {
@@ -82,7 +73,7 @@ fn remove_peer(call: &Call<'_>) -> Result<Plan, Response> {
 }
 
 /// Consul has this from a later version on; there the method is POST.
-fn transfer(call: &Call<'_>) -> Result<Plan, Response> {
+pub(super) fn transfer(call: &Call<'_>) -> Result<Plan, Response> {
     assert!(
         matches!(call.request.method, Method::Post | Method::Put),
         "the route allows no other method"

@@ -3,7 +3,6 @@
 use super::{Decoded, each_field, name, propose, undecodable};
 use crate::decide::{Body, Call, CatalogRead, Desk, Modes, serve};
 use crate::json::{Json, records};
-use crate::route::Endpoint;
 use crate::{Plan, Reply, Response, error, respond};
 use alloc::boxed::Box;
 use alloc::format;
@@ -21,27 +20,22 @@ use serde_json::Value;
 /// The check of gossip, on which sessions hang unless their maker says otherwise.
 const SERF_HEALTH: &str = "serfHealth";
 
-pub(super) fn decide(call: &Call<'_>, desk: &mut Desk<'_>) -> Result<Plan, Response> {
-    match call.endpoint {
-        Endpoint::SessionCreate => create(call, desk),
-        Endpoint::SessionDestroy => destroy(call),
-        Endpoint::SessionRenew => renew(call),
-        Endpoint::SessionOne => {
-            let modes = Modes::parse(call)?;
-            let text = call.required(error::MISSING_SESSION)?;
-            call.own_datacenter()?;
-            serve(call, desk, modes, &Sessions::One(id(call, text)?))
-        }
-        Endpoint::SessionNode => {
-            let modes = Modes::parse(call)?;
-            let node = call.required(error::MISSING_NODE_NAME)?;
-            serve(call, desk, modes, &Sessions::OfNode(node))
-        }
-        _other => {
-            let modes = Modes::parse(call)?;
-            serve(call, desk, modes, &Sessions::All)
-        }
-    }
+pub(super) fn one(call: &Call<'_>, desk: &mut Desk<'_>) -> Result<Plan, Response> {
+    let modes = Modes::parse(call)?;
+    let text = call.required(error::MISSING_SESSION)?;
+    call.own_datacenter()?;
+    serve(call, desk, modes, &Sessions::One(id(call, text)?))
+}
+
+pub(super) fn of_node(call: &Call<'_>, desk: &mut Desk<'_>) -> Result<Plan, Response> {
+    let modes = Modes::parse(call)?;
+    let node = call.required(error::MISSING_NODE_NAME)?;
+    serve(call, desk, modes, &Sessions::OfNode(node))
+}
+
+pub(super) fn all(call: &Call<'_>, desk: &mut Desk<'_>) -> Result<Plan, Response> {
+    let modes = Modes::parse(call)?;
+    serve(call, desk, modes, &Sessions::All)
 }
 
 /// Which sessions are read.
@@ -111,7 +105,7 @@ fn own_datacenter(call: &Call<'_>) -> Result<(), Response> {
     call.own_datacenter().map_err(refused)
 }
 
-fn destroy(call: &Call<'_>) -> Result<Plan, Response> {
+pub(super) fn destroy(call: &Call<'_>) -> Result<Plan, Response> {
     let text = call.required(error::MISSING_SESSION)?;
     own_datacenter(call)?;
     match id_of_write(call, text)? {
@@ -124,7 +118,7 @@ fn destroy(call: &Call<'_>) -> Result<Plan, Response> {
     }
 }
 
-fn renew(call: &Call<'_>) -> Result<Plan, Response> {
+pub(super) fn renew(call: &Call<'_>) -> Result<Plan, Response> {
     let text = call.required(error::MISSING_SESSION)?;
     own_datacenter(call)?;
     let id = id_of_write(call, text)?;
@@ -146,7 +140,7 @@ fn shown(call: &Call<'_>, session: &Session) -> Response {
     respond::json(call.view, 200, json.finish())
 }
 
-fn create(call: &Call<'_>, desk: &mut Desk<'_>) -> Result<Plan, Response> {
+pub(super) fn create(call: &Call<'_>, desk: &mut Desk<'_>) -> Result<Plan, Response> {
     let mut asked = Asked::new(call);
     if !call.request.body.is_empty() {
         let value = json::decode(&call.request.body).map_err(|e| undecodable(call, &e))?;

@@ -12,23 +12,23 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// One server, its catalog and what it offers.
-pub struct World {
-    pub view: View,
-    pub now: Instant,
-    pub cache: BodyCache,
-    pub rng: Rng,
-    pub local: Local,
+pub(crate) struct World {
+    pub(crate) view: View,
+    pub(crate) now: Instant,
+    pub(crate) cache: BodyCache,
+    pub(crate) rng: Rng,
+    pub(crate) local: Local,
     index: u64,
 }
 
 impl World {
     /// A server called `kit1` that leads and is registered.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::carrying(None)
     }
 
     /// The same with a planted fault.
-    pub fn carrying(fault: Option<Fault>) -> Self {
+    pub(crate) fn carrying(fault: Option<Fault>) -> Self {
         let planted = fault.map_or_else(Planted::none, with);
         let id = NodeId::from_bits(0x5f40_40b1_4f76_a6f5_f303_bccf_084d_f4ec);
         let text = |text: &str| -> Arc<str> { text.into() };
@@ -101,7 +101,7 @@ impl World {
     }
 
     /// Changes what is known of the leader.
-    pub fn follow(&mut self, last_contact: Option<Instant>) {
+    pub(crate) fn follow(&mut self, last_contact: Option<Instant>) {
         let mut leadership = (*self.view.leadership).clone();
         leadership.is_leader = false;
         self.view.leadership = Arc::new(leadership);
@@ -109,25 +109,25 @@ impl World {
         self.view.lease_until = Instant::START;
     }
 
-    pub fn apply(&mut self, command: &Command) -> proconsul_catalog::Outcome {
+    pub(crate) fn apply(&mut self, command: &Command) -> proconsul_catalog::Outcome {
         self.index += 1;
         self.view.catalog.apply(CatalogIndex(self.index), command).outcome
     }
 
     /// What a worker thread would do.
-    pub fn read(&mut self, request: &Request) -> Plan {
+    pub(crate) fn read(&mut self, request: &Request) -> Plan {
         read(&self.view, self.now, request, &mut self.cache)
     }
 
     /// What the event loop would do.
-    pub fn plan(&mut self, request: &Request, confirmed: bool, expired: bool) -> Plan {
+    pub(crate) fn plan(&mut self, request: &Request, confirmed: bool, expired: bool) -> Plan {
         let mut context =
             PlanContext { rng: &mut self.rng, cache: &mut self.cache, confirmed, expired };
         plan(&self.view, self.now, request, &mut context)
     }
 
     /// The whole way of a request: worker, loop, log, answer.
-    pub fn ask(&mut self, request: &Request) -> Response {
+    pub(crate) fn ask(&mut self, request: &Request) -> Response {
         let first = self.read(request);
         if let Plan::Answer(response) = first {
             return response;
@@ -200,7 +200,7 @@ fn with(_fault: Fault) -> Planted {
 }
 
 /// A request from `GET /v1/…` and a body.
-pub fn request(line: &str, body: &str) -> Request {
+pub(crate) fn request(line: &str, body: &str) -> Request {
     let (method, target) = line.split_once(' ').expect("a request line is a method and a target");
     let method = match method {
         "GET" => Method::Get,
