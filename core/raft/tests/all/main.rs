@@ -1,6 +1,7 @@
 //! What Raft promises: exact effects, the dissertation's statements, and a kitchen table of servers
 //! in a bad network.
 
+mod bench;
 mod chaos;
 mod effects;
 mod figure8;
