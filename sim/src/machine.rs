@@ -1,6 +1,7 @@
 //! The one place where the simulator touches the node it attacks: how it is configured, started,
 //! read, and what may be seen of its inside.
 
+use crate::net::Kind;
 use crate::options::Options;
 use crate::schedule::Mark;
 use crate::world::{Host, Life};
@@ -160,6 +161,11 @@ pub(crate) fn round_trip(message: &PeerMessage) -> Result<PeerMessage, String> {
     let bytes: Bytes =
         proconsul_core::wire::encode(message).map_err(|error| format!("{error:?}"))?;
     proconsul_core::wire::decode(&bytes).map_err(|error| format!("{error:?}"))
+}
+
+/// What a message needs of the network.
+pub(crate) fn kind(message: &PeerMessage) -> Kind {
+    if matches!(message, PeerMessage::Raft(_)) { Kind::Promise } else { Kind::Call }
 }
 
 /// About how many bytes a message has.

@@ -1,13 +1,24 @@
 //! The network as a pure model: who hears whom, when, how often.
 //!
 //! Servers talk over connections: messages of one connection arrive in order, and when one is lost
-//! the connection is broken and both sides are told. In a hostile world there are no connections:
-//! every message is lost, doubled or overtaken by itself.
+//! the connection is broken and both sides are told. In a hostile world Raft's messages have no
+//! connections: each is lost, doubled or overtaken by itself.
 
 use crate::draw::{between, draw, ppm, stream};
 use crate::options::Options;
 
 const MICRO: u64 = 1_000;
+/// The life of no connection: a message that travels by itself.
+const LOOSE: u32 = u32::MAX;
+
+/// What a message needs of the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Raft's: it must bear to be lost, doubled and overtaken.
+    Promise,
+    /// A call, its reply: they rely on the connection, and on being told when it breaks.
+    Call,
+}
 
 /// Something wrong with the network, in force until it is taken away again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,6 +131,7 @@ impl Net {
         from: usize,
         to: usize,
         reachable: bool,
+        kind: Kind,
         bytes: impl FnOnce() -> u64,
     ) -> Fate {
         let place = from * self.servers + to;
@@ -140,7 +152,7 @@ impl Net {
         }
         let lost =
             link.cut || !reachable || ppm(draw(self.seed, stream::LOSS, who, number), self.loss);
-        if self.hostile {
+        if self.hostile && kind == Kind::Promise {
             return self.datagram(start, delay, who, number, lost);
         }
         self.streamed(now, start + delay, (from, to), number, (lost, reachable))
@@ -155,7 +167,7 @@ impl Net {
             .then(|| start + delay + between(mix_again(drawn), 0, 400_000_000));
         let drawn = draw(self.seed, stream::REORDER, who, number);
         let late = if ppm(drawn, 50_000) { between(mix_again(drawn), 0, 200_000_000) } else { 0 };
-        Fate::Arrives { at: start + delay + late, again, epoch: 0, opened: false }
+        Fate::Arrives { at: start + delay + late, again, epoch: LOOSE, opened: false }
     }
 
     fn streamed(
@@ -194,7 +206,7 @@ impl Net {
     /// Whether a message that set out in this life of the connection still arrives.
     #[must_use]
     pub fn alive(&self, from: usize, to: usize, epoch: u32) -> bool {
-        if self.hostile {
+        if epoch == LOOSE {
             return !self.links[from * self.servers + to].cut;
         }
         let pair = from.min(to) * self.servers + from.max(to);
@@ -243,7 +255,7 @@ impl Net {
     pub fn hang_up(&mut self, one: usize, other: usize) -> Option<u32> {
         let pair = one.min(other) * self.servers + one.max(other);
         let connection = &mut self.connections[pair];
-        if !connection.open || connection.breaking || self.hostile {
+        if !connection.open || connection.breaking {
             return None;
         }
         connection.breaking = true;
@@ -328,7 +340,7 @@ mod tests {
         let mut net = Net::new(5, &Options { tail_ppm: 300_000, ..Options::default() });
         let mut last = 0;
         for step in 0..500 {
-            let at = arrival(net.send(step * 1_000, 0, 1, true, || 0));
+            let at = arrival(net.send(step * 1_000, 0, 1, true, Kind::Promise, || 0));
             assert!(at > last);
             last = at;
         }
@@ -339,12 +351,18 @@ mod tests {
         let mut net = Net::new(5, &Options::default());
         net.add(1, Trouble::Cut(0, 1));
         assert!(net.hears(1, 0) && !net.hears(0, 1));
-        let fate = net.send(0, 0, 1, true, || 0);
+        let fate = net.send(0, 0, 1, true, Kind::Promise, || 0);
         assert!(matches!(fate, Fate::Lost { noticed: Some(_) }));
-        assert!(matches!(net.send(1, 1, 0, true, || 0), Fate::Lost { noticed: None }));
+        assert!(matches!(
+            net.send(1, 1, 0, true, Kind::Promise, || 0),
+            Fate::Lost { noticed: None }
+        ));
         net.remove(1);
         assert!(net.break_connection(0, 1));
-        assert!(matches!(net.send(2, 0, 1, true, || 0), Fate::Arrives { opened: true, .. }));
+        assert!(matches!(
+            net.send(2, 0, 1, true, Kind::Promise, || 0),
+            Fate::Arrives { opened: true, .. }
+        ));
     }
 
     #[test]
@@ -362,7 +380,9 @@ mod tests {
         let mut net = Net::new(5, &options);
         let (mut doubled, mut overtaken, mut last) = (0, 0, 0);
         for step in 0..500 {
-            if let Fate::Arrives { at, again, .. } = net.send(step * 1_000_000, 0, 1, true, || 0) {
+            if let Fate::Arrives { at, again, .. } =
+                net.send(step * 1_000_000, 0, 1, true, Kind::Promise, || 0)
+            {
                 doubled += u32::from(again.is_some());
                 overtaken += u32::from(at < last);
                 last = at;
@@ -375,7 +395,7 @@ mod tests {
     fn a_narrow_line_makes_messages_wait() {
         let mut net = Net::new(5, &Options::default());
         net.add(1, Trouble::Narrow(0, 1_000));
-        let at = arrival(net.send(0, 0, 1, true, || 2_000));
+        let at = arrival(net.send(0, 0, 1, true, Kind::Promise, || 2_000));
         assert!(at >= 2_000_000_000);
     }
 }

@@ -311,40 +311,34 @@ impl Judge {
         }
         let linear = self.is_linear(run);
         let floor = if linear { run.floor.keys.iter().copied().max().unwrap_or(0) } else { 0 };
-        let index = index_of(answer);
-        let Some((begin, end)) = self.moment(&seen, floor) else {
-            let rule = if self.moment(&seen, 0).is_some() { "read.stale" } else { "read.mixed" };
-            self.broken(rule, || {
-                format!(
-                    "a list (known before: {floor}) shows {seen:?}, which never was at one moment"
-                )
+        let moments = self.moments(&seen, floor);
+        if moments.is_empty() {
+            let ever = !self.moments(&seen, 0).is_empty();
+            self.broken(if ever { "read.stale" } else { "read.mixed" }, || {
+                format!("a list shows {seen:?}, which was at no moment (known before: {floor})")
             });
             return;
-        };
+        }
         if linear {
             for seen in &seen {
                 let since = self.model.keys[seen.key].version(seen.modified);
                 self.raise(seen.key, since.map_or(0, |(_, (begin, _))| begin));
             }
         }
-        if let Some(index) = index {
-            if index >= end {
-                self.broken("read.index-newer-than-body", || {
-                    format!("a list with index {index}, but the body is of {begin} to {end}")
-                });
-            }
-            if index < begin {
-                self.broken("read.index-older-than-body", || {
-                    format!("a list with index {index}, but the body shows the change at {begin}")
-                });
-            }
-            self.forward_only(run, index, served);
-            run.index = index;
+        let Some(index) = index_of(answer) else { return };
+        if !moments.iter().any(|(begin, end)| (*begin..*end).contains(&index)) {
+            let newer = moments.iter().all(|(_, end)| index >= *end);
+            let word = if newer { "newer" } else { "older" };
+            self.broken(&format!("read.index-{word}-than-body"), || {
+                format!("a list with index {index}, but its body is of {moments:?}")
+            });
         }
+        self.forward_only(run, index, served);
+        run.index = index;
     }
 
-    /// The last stretch of indexes, not all before `floor`, at which all keys were as seen.
-    fn moment(&self, seen: &[Seen; KEYS_MAX], floor: u64) -> Option<Interval> {
+    /// The stretches of indexes, not all before `floor`, at which all keys were as seen.
+    fn moments(&self, seen: &[Seen; KEYS_MAX], floor: u64) -> Vec<Interval> {
         let low = seen.iter().map(|seen| seen.modified).max().unwrap_or(0);
         let mut changes: Vec<u64> = vec![low];
         for key in &self.model.keys {
@@ -353,16 +347,16 @@ impl Judge {
         }
         changes.sort_unstable();
         changes.dedup();
-        for (place, begin) in changes.iter().enumerate().rev() {
-            let end = changes.get(place + 1).copied().unwrap_or(u64::MAX);
-            if end <= floor {
-                break;
-            }
-            if seen.iter().all(|seen| self.model.keys[seen.key].at(*begin) == seen.pair) {
-                return Some((*begin, end));
-            }
-        }
-        None
+        let ends = changes.iter().skip(1).copied().chain([u64::MAX]);
+        changes
+            .iter()
+            .copied()
+            .zip(ends)
+            .filter(|(begin, end)| {
+                let same = |seen: &Seen| self.model.keys[seen.key].at(*begin) == seen.pair;
+                *end > floor && seen.iter().all(same)
+            })
+            .collect()
     }
 
     /// Every value must be the one its author wrote.

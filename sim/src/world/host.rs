@@ -47,6 +47,8 @@ pub struct Host {
     pub(crate) paused: u32,
     pub(crate) backlog: Vec<Input>,
     pub(crate) open: Vec<RequestId>,
+    /// Requests whose client went away: an answer on its way to them is no fault.
+    pub(crate) gone: Vec<RequestId>,
     pub(crate) hung: u32,
     pub(crate) stalled: Vec<usize>,
     pub(crate) slow: u64,
@@ -83,6 +85,7 @@ impl Host {
             paused: 0,
             backlog: Vec::new(),
             open: Vec::new(),
+            gone: Vec::new(),
             hung: 0,
             stalled: Vec::new(),
             slow: 0,
@@ -161,6 +164,7 @@ impl Engine {
         host.stalled.clear();
         host.armed = u64::MAX;
         let open = std::mem::take(&mut host.open);
+        host.gone.clear();
         self.note(Some(server), || format!("dies{}", if power { " with its power" } else { "" }));
         self.trace.event(self.now, u64::from(small(server)), 2, u64::from(power));
         for request in open {
@@ -375,7 +379,8 @@ impl Engine {
         let reachable = up && self.hosts[to].address == address;
         let message = self.through_codec(from, message);
         let now = self.now;
-        let fate = self.net.send(now, from, to, reachable, || machine::size(&message));
+        let kind = machine::kind(&message);
+        let fate = self.net.send(now, from, to, reachable, kind, || machine::size(&message));
         let (sender, receiver) = (small(from), small(to));
         match fate {
             Fate::Arrives { at, again, epoch, opened } => {

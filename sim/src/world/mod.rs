@@ -38,7 +38,7 @@ pub(crate) enum Ev {
     Probed { host: u8, life: u32, run: CheckRun, outcome: CheckOutcome },
     Ask { host: u8, run: u32, attempt: u16, request: Box<Request> },
     Answer { run: u32, attempt: u16, from: u8, response: Box<Response> },
-    Refused { run: u32, attempt: u16 },
+    Refused { run: u32, attempt: u16, taken: bool },
     Deadline { run: u32, attempt: u16 },
     Again { run: u32 },
     Start { run: u32 },
@@ -229,7 +229,7 @@ impl Engine {
             Ev::Answer { run, attempt, from, response } => {
                 self.answered(run, attempt, from.into(), &response);
             }
-            Ev::Refused { run, attempt } => self.unanswered(run, attempt),
+            Ev::Refused { run, attempt, taken } => self.unanswered(run, attempt, taken),
             Ev::Deadline { run, attempt } => self.deadline(run, attempt),
             Ev::Again { run } | Ev::Start { run } => self.issue(run),
             Ev::Strike { fault } => self.strike_numbered(fault),

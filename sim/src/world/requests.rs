@@ -159,7 +159,7 @@ impl Engine {
         self.trace.event(self.now, u64::from(small(server)), 12, u64::from(run));
         if !matches!(self.hosts[server].life, Life::Up(_)) {
             let at = self.now + self.client_delay(run, 77);
-            self.queue.push(at, Ev::Refused { run, attempt });
+            self.queue.push(at, Ev::Refused { run, attempt, taken: false });
             return;
         }
         let id = RequestId((u64::from(run) << 16) | u64::from(attempt));
@@ -171,6 +171,8 @@ impl Engine {
         let host = &mut self.hosts[server];
         if let Some(at) = host.open.iter().position(|open| *open == id) {
             host.open.swap_remove(at);
+        } else if host.gone.contains(&id) {
+            return;
         } else {
             self.judge.broken("http.one-answer", || {
                 format!("s{server} answers request {} twice, or one nobody asked", id.0)
@@ -187,7 +189,7 @@ impl Engine {
     pub(crate) fn hang_up_on_client(&mut self, id: RequestId) {
         let (run, attempt) = parts(id);
         let at = self.now + self.client_delay(run, 78);
-        self.queue.push(at, Ev::Refused { run, attempt });
+        self.queue.push(at, Ev::Refused { run, attempt, taken: true });
     }
 
     /// An answer reaches its client.
@@ -236,15 +238,15 @@ impl Engine {
         }
     }
 
-    /// The connection was refused or reset before an answer came.
-    pub(crate) fn unanswered(&mut self, number: u32, attempt: u16) {
+    /// The connection was refused, or reset before an answer came although the request was taken.
+    pub(crate) fn unanswered(&mut self, number: u32, attempt: u16, taken: bool) {
         let run = &mut self.runs[index(number)];
         if run.attempt != attempt || !run.open {
             return;
         }
         run.open = false;
         if let Some(want) = run.want {
-            if client::is_read(want) {
+            if !taken || client::is_read(want) {
                 self.retry(number);
             } else {
                 // The request may have been taken before the process died: unknown.
@@ -273,6 +275,7 @@ impl Engine {
         let host = &mut self.hosts[server];
         if let Some(at) = host.open.iter().position(|open| *open == id) {
             host.open.swap_remove(at);
+            host.gone.push(id);
             self.feed(server, Input::HttpGone(id));
         }
     }
