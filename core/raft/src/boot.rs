@@ -127,9 +127,15 @@ fn recover_memberships(
     bootstrap: Option<crate::Membership>,
     force: bool,
 ) -> Memberships {
-    let known = |memberships: &Memberships| !memberships.current().members.is_empty();
-    let mut memberships =
-        Memberships::new(snapshot.membership.clone(), snapshot.membership_index, false);
+    let mut memberships = match bootstrap {
+        Some(base) if force => return Memberships::new(base, LogIndex(0), true),
+        Some(base) if snapshot.membership.members.is_empty() => {
+            Memberships::new(base, LogIndex(0), true)
+        }
+        Some(_) | None => {
+            Memberships::new(snapshot.membership.clone(), snapshot.membership_index, false)
+        }
+    };
     let mut index = snapshot.last.index.next();
     while let Some(entry) = log.get(index) {
         if let Payload::Membership(membership) = &entry.payload {
@@ -137,8 +143,5 @@ fn recover_memberships(
         }
         index = index.next();
     }
-    match bootstrap {
-        Some(base) if force || !known(&memberships) => Memberships::new(base, LogIndex(0), true),
-        Some(_) | None => memberships,
-    }
+    memberships
 }

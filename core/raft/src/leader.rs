@@ -22,7 +22,7 @@ impl Raft {
         self.role = RoleState::Leader(Box::new(Leading::new(Vec::new(), first)));
         self.event(Event::Leader(term));
         self.on_leader_known();
-        let payload = if self.memberships.unrecorded {
+        let payload = if self.memberships.is_unrecorded() {
             Payload::Membership(self.memberships.current().clone())
         } else {
             Payload::Noop

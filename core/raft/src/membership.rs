@@ -61,16 +61,16 @@ pub(crate) struct Memberships {
     history: Vec<Recorded>,
     /// Which one is in force: the last, unless a planted fault says otherwise.
     in_force: usize,
-    /// Whether the base came from the operator and stands in no log entry yet.
-    pub(crate) unrecorded: bool,
+    /// Whether the base came from the operator and stands in no log entry.
+    base_unrecorded: bool,
     voter_count: usize,
 }
 
 impl Memberships {
-    pub(crate) fn new(base: Membership, index: LogIndex, unrecorded: bool) -> Self {
+    pub(crate) fn new(base: Membership, index: LogIndex, base_unrecorded: bool) -> Self {
         let voter_count = base.voter_count();
         let history = alloc::vec![Recorded { index, membership: base }];
-        Self { history, in_force: 0, unrecorded, voter_count }
+        Self { history, in_force: 0, base_unrecorded, voter_count }
     }
 
     /// The membership in force.
@@ -81,6 +81,11 @@ impl Memberships {
     /// The index of the entry that brought it.
     pub(crate) fn current_index(&self) -> LogIndex {
         self.history[self.in_force].index
+    }
+
+    /// Whether what is in force stands in no log entry, so that others cannot learn it.
+    pub(crate) fn is_unrecorded(&self) -> bool {
+        self.base_unrecorded && self.history.len() == 1
     }
 
     /// The membership that comes back if the newest entry is cut.
@@ -123,7 +128,6 @@ impl Memberships {
             "memberships come in the order of the log"
         );
         self.history.push(Recorded { index, membership });
-        self.unrecorded = false;
         if planted.is(Fault::MembershipOnApply) {
             return false;
         }
@@ -159,6 +163,7 @@ impl Memberships {
         let keep = self.history.iter().rposition(|recorded| recorded.index <= index).unwrap_or(0);
         let drop = keep.min(self.in_force);
         self.history.drain(..drop);
+        self.base_unrecorded &= drop == 0;
         self.in_force -= drop;
     }
 

@@ -1,7 +1,11 @@
 //! Every planted fault is a real bug: the table finds it, or a hand-written story shows it.
 
+use crate::bench::{Bench, entry_id, log_of, membership, request, round_to, vote_said};
 use crate::nemesis::{ALL, Story, tell};
-use proconsul_types::{Fault, Planted};
+use crate::server::{config, id};
+use crate::snapshots;
+use proconsul_raft::{Boot, Effect, Input, Membership, MembershipChange, Ticket};
+use proconsul_types::{Duration, Fault, LogIndex, Planted};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The first seed that shows `fault`, and what it broke.
@@ -23,55 +27,122 @@ fn find(fault: Fault, story: Story, seeds: u64) -> Option<(u64, String)> {
     found
 }
 
+/// What a few hundred random stories find without being told where to look.
 #[test]
-fn survey() {
+fn the_table_finds_them() {
     for fault in [
-        Fault::VoteNotPersisted,
         Fault::AckBeforeSync,
-        Fault::VoteWithoutLogCheck,
-        Fault::LogComparedByLength,
-        Fault::CommitOldTerm,
-        Fault::NoPreviousTermCheck,
-        Fault::TruncateAlways,
-        Fault::QuorumOffByOne,
-        Fault::VotesCountedTwice,
-        Fault::PreVoteClearsVote,
+        Fault::ChunkIgnoresSnapshotId,
         Fault::CommitBeyondMatched,
-        Fault::LeaderNeverStepsDown,
-        Fault::OwnMatchBeforeSync,
-        Fault::MembershipBeforeOwnCommit,
+        Fault::LeaseDuringTransfer,
+        Fault::LogComparedByLength,
         Fault::MembershipOnApply,
+        Fault::NoPreviousTermCheck,
+        Fault::OwnMatchBeforeSync,
+        Fault::QuorumOffByOne,
         Fault::ReadBeforeOwnCommit,
         Fault::ReadWithoutQuorum,
-        Fault::LeaseFromReceipt,
-        Fault::LeaseDuringTransfer,
         Fault::TransferFlagStuck,
-        Fault::ChunkIgnoresSnapshotId,
-        Fault::SnapshotKeepsLog,
-        Fault::VoteAtOnceAfterRestart,
+        Fault::TruncateAlways,
+        Fault::VoteWithoutLogCheck,
     ] {
-        let found = find(fault, ALL, 3_000);
+        let found = find(fault, ALL, 2_000);
         println!("{fault:?}: {found:.200?}");
+        assert!(found.is_some(), "{fault:?} is found");
     }
 }
 
+fn with(fault: Fault, voters: u128, terms: &[u64]) -> Bench {
+    let mut bench = Bench::of(voters, log_of(terms), Planted::with(fault));
+    bench.step(Input::Wake);
+    bench
+}
+
 #[test]
-fn adhoc() {
-    let (table, broken) = tell(434, ALL, Planted::with(Fault::LeaderNeverStepsDown));
-    println!("now {} {}", table.now, broken.unwrap_or_default());
-    for (place, event) in table.events.iter().rev().take(90).rev() {
-        println!("  {} {event:?}", place + 1);
+fn a_vote_can_be_forgotten() {
+    let mut bench = with(Fault::VoteNotPersisted, 3, &[]);
+    let effects = bench.hear(2, request(1, entry_id(0, 0), false, false));
+    assert_eq!(vote_said(&effects), Some(true), "a crash now lets it vote again");
+}
+
+#[test]
+fn two_votes_of_one_server_elect() {
+    let mut bench = with(Fault::VotesCountedTwice, 5, &[]);
+    bench.pass_ms(600);
+    bench.vote(2, true);
+    bench.vote(2, true);
+    bench.sync();
+    bench.vote(2, false);
+    bench.vote(2, false);
+    assert!(bench.raft.is_leader(), "two of five said yes");
+}
+
+#[test]
+fn a_pre_vote_lets_it_vote_twice() {
+    let mut bench = with(Fault::PreVoteClearsVote, 3, &[]);
+    bench.hear(2, request(1, entry_id(0, 0), false, false));
+    assert_eq!(vote_said(&bench.sync()), Some(true));
+    bench.pass_ms(600);
+    bench.hear(3, request(1, entry_id(0, 0), false, false));
+    assert_eq!(vote_said(&bench.sync()), Some(true), "in the same term");
+}
+
+#[test]
+fn a_leader_nobody_hears_leads_for_ever() {
+    let mut bench = with(Fault::LeaderNeverStepsDown, 3, &[]);
+    bench.lead(&[2, 3]);
+    for _ in 0..100 {
+        bench.pass_ms(50);
     }
-    for server in &table.servers {
-        if let Some(raft) = &server.raft {
-            println!(
-                "{} rate {} et {:?} clock {:?} {:?}",
-                server.config.id,
-                server.rate,
-                server.config.election_timeout_min,
-                server.clock(table.now),
-                raft.status()
-            );
-        }
-    }
+    assert!(bench.raft.is_leader());
+}
+
+#[test]
+fn a_membership_changes_before_the_term_is_committed() {
+    let recorded = membership(1, 1, &[1, 2, 3, 4]);
+    let planted = Planted::with(Fault::MembershipBeforeOwnCommit);
+    let mut boot = Boot { entries: vec![recorded], committed: LogIndex(1), ..Boot::default() };
+    boot.hard_state.term.0 = 1;
+    let mut bench = Bench::boot(config(1, planted), boot);
+    bench.lead(&[2, 3]);
+    let change = MembershipChange::Remove(id(4));
+    assert_eq!(bench.raft.committed(), LogIndex(1));
+    let effects = bench.step(Input::Change(Ticket(1), change));
+    let is_taken = effects.iter().any(|effect| matches!(effect, Effect::Proposed(..)));
+    assert!(is_taken, "another leader may do the same with another server");
+}
+
+#[test]
+fn a_lease_is_counted_from_the_receipt() {
+    let mut bench = with(Fault::LeaseFromReceipt, 3, &[]);
+    bench.lead(&[2, 3]);
+    bench.acknowledge(2, 1);
+    let round = round_to(&bench.pass_ms(60), 2).unwrap();
+    let begun = bench.now;
+    bench.now = bench.now.after(Duration::from_millis(200));
+    bench.acknowledge(2, round);
+    let promised = begun.after(Duration::from_millis(250));
+    assert!(bench.raft.lease_until() > promised, "the follower's promise ends earlier");
+}
+
+#[test]
+fn a_restart_forgets_the_promise() {
+    let boot = Boot {
+        bootstrap: Some(Membership::of_voters((1..=3).map(id))),
+        restarted: true,
+        ..Boot::default()
+    };
+    let config = config(1, Planted::with(Fault::VoteAtOnceAfterRestart));
+    let mut bench = Bench::boot(config, boot);
+    bench.hear(2, request(1, entry_id(0, 0), false, false));
+    assert_eq!(vote_said(&bench.sync()), Some(true));
+}
+
+#[test]
+fn an_installed_snapshot_keeps_a_conflicting_tail() {
+    let mut bench = snapshots::follower(Planted::with(Fault::SnapshotKeepsLog));
+    bench.hear(2, snapshots::chunk(entry_id(5, 10), 0, true));
+    let snapshot = snapshots::meta(entry_id(5, 10));
+    bench.step(Input::ChunkStored { snapshot, offset: 5, installed: true });
+    assert_eq!(bench.raft.last(), entry_id(3, 20), "entries of another history follow it");
 }
