@@ -1,4 +1,4 @@
-//! Elections: pre-vote, votes, and when to stand (dissertation §3.4, §3.6, §4.2.3, §9.6).
+//! Elections: pre-vote, votes, and when to stand (dissertation 3.4, 3.6, 4.2.3, 9.6).
 
 use crate::role::{Ballot, RoleState};
 use crate::{Event, HardState, Message, Raft, Timer};
@@ -16,7 +16,7 @@ impl Raft {
 
     /// Whether this server may be needed as a leader: a voter, or one whose loss of its vote is not
     /// committed. It may be the only one that holds that entry, and then nobody else can be elected
-    /// (§4.2.2).
+    /// (4.2.2).
     pub(crate) fn may_stand(&self) -> bool {
         let is_pending = self.memberships.current_index() > self.committed;
         let was_voter = || self.memberships.earlier().is_some_and(|m| m.is_voter(self.config.id));
@@ -66,7 +66,7 @@ impl Raft {
         self.start_pre_vote();
     }
 
-    /// Asks whether an election would succeed, without disturbing anyone (§9.6).
+    /// Asks whether an election would succeed, without disturbing anyone (9.6).
     fn start_pre_vote(&mut self) {
         if self.config.planted.is(Fault::PreVoteClearsVote) && self.hard.vote.is_some() {
             self.hard.vote = None;
@@ -125,7 +125,7 @@ impl Raft {
     }
 
     /// Whether a candidate's log holds at least everything ours does, as far as that can be told
-    /// from its end (§3.6.1).
+    /// from its end (3.6.1).
     fn is_up_to_date(&self, candidate: EntryId) -> bool {
         if self.config.planted.is(Fault::VoteWithoutLogCheck) {
             return true;
@@ -137,7 +137,7 @@ impl Raft {
         candidate >= last
     }
 
-    /// Whether a leader may count on this server not to vote (§4.2.3, §6.4.1).
+    /// Whether a leader may count on this server not to vote (4.2.3, 6.4.1).
     fn is_bound(&self) -> bool {
         self.is_leader() || self.now < self.promise_until
     }

@@ -1,4 +1,4 @@
-//! A follower: hears its leader, repairs its log, acknowledges what is durable (§3.5).
+//! A follower: hears its leader, repairs its log, acknowledges what is durable (3.5).
 
 use crate::role::RoleState;
 use crate::{Entry, Event, Message, Payload, Raft};
@@ -125,7 +125,7 @@ impl Raft {
         self.log.id(previous.index) == Some(previous)
     }
 
-    /// Takes the entries that are new; cuts ours only where one truly conflicts (§3.5): a late,
+    /// Takes the entries that are new; cuts ours only where one truly conflicts (3.5): a late,
     /// shorter message must not erase what was acknowledged since.
     fn append_from_leader(&mut self, entries: Vec<Entry>) {
         let mut conflict_seen = false;

@@ -1,4 +1,4 @@
-//! A follower's side of snapshots: receiving chunks and replacing the log (§5.1).
+//! A follower's side of snapshots: receiving chunks and replacing the log (5.1).
 
 use crate::{Effect, Event, Message, Raft, SnapshotChunk, SnapshotMeta};
 use proconsul_types::{EntryId, Fault, ServerId, Term};

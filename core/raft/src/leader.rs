@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use proconsul_types::{EntryId, Fault, Instant, ServerId};
 
 impl Raft {
-    /// Begins to lead the current term with an entry of its own (§6.4: only that tells it what is
+    /// Begins to lead the current term with an entry of its own (6.4: only that tells it what is
     /// committed). A membership that stands in no entry yet is recorded by it.
     pub(crate) fn become_leader(&mut self) {
         assert!(matches!(self.role, RoleState::Candidate(_)), "only a candidate is elected");
@@ -117,7 +117,7 @@ impl Raft {
         self.arm_heartbeat();
     }
 
-    /// Whether a majority answered within the last election timeout (§6.2).
+    /// Whether a majority answered within the last election timeout (6.2).
     fn has_quorum_contact(&mut self) -> bool {
         if self.config.planted.is(Fault::LeaderNeverStepsDown) {
             return true;
@@ -178,7 +178,7 @@ impl Raft {
     }
 
     /// The membership without this leader is committed: say so, let a successor stand, and stop
-    /// (§4.2.2).
+    /// (4.2.2).
     fn leave_group(&mut self) {
         self.end_lease();
         self.broadcast_heartbeat();

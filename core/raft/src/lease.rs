@@ -1,4 +1,4 @@
-//! The lease: until when no other leader can exist, so that reads need no round (§6.4.1).
+//! The lease: until when no other leader can exist, so that reads need no round (6.4.1).
 //!
 //! A voter that hears the leader votes for nobody, not even for itself, for its own shortest
 //! election timeout. So when a quorum answered a round, no one else is elected before the beginning

@@ -1,4 +1,4 @@
-//! Who belongs to the group: in force from the moment it is appended (dissertation §4.1), and back
+//! Who belongs to the group: in force from the moment it is appended (dissertation 4.1), and back
 //! to the earlier one when the entry is cut.
 
 use crate::{Membership, SnapshotMeta};

@@ -16,7 +16,7 @@ impl Raft {
         self.propose(ticket, entry);
     }
 
-    /// A single-server change (§4.1). It needs an entry of the own term to be committed first, or
+    /// A single-server change (4.1). It needs an entry of the own term to be committed first, or
     /// two leaders could each add a server and find disjoint majorities.
     pub(crate) fn on_change(&mut self, ticket: Ticket, change: MembershipChange) {
         match self.changed(change) {

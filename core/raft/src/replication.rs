@@ -1,4 +1,4 @@
-//! How entries reach followers and become committed (§3.5, §3.6.2, §10.2.1).
+//! How entries reach followers and become committed (3.5, 3.6.2, 10.2.1).
 
 use crate::progress::Mode;
 use crate::{Effect, Event, Message, Raft, Timer};
@@ -185,7 +185,7 @@ impl Raft {
         }
     }
 
-    /// A follower's log does not agree where we tried: go on where it may (§3.5, whole terms at a
+    /// A follower's log does not agree where we tried: go on where it may (3.5, whole terms at a
     /// time in both directions).
     fn on_mismatch(&mut self, position: usize, hint: EntryId) {
         let found = self.log.last_at_most(hint.index, hint.term);
@@ -205,7 +205,7 @@ impl Raft {
     }
 
     /// Finds what a majority holds. Only an entry of the own term is committed by counting; older
-    /// ones with it (§3.6.2, Figure 3.7).
+    /// ones with it (3.6.2, Figure 3.7).
     pub(crate) fn update_commit_target(&mut self) {
         let planted = self.config.planted;
         let own = if planted.is(Fault::OwnMatchBeforeSync) {

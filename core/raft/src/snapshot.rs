@@ -1,4 +1,4 @@
-//! A leader's side of snapshots: sending them in chunks, and how much log is kept (§5.1, §5.4).
+//! A leader's side of snapshots: sending them in chunks, and how much log is kept (5.1, 5.4).
 
 use crate::progress::Mode;
 use crate::{Effect, Event, Message, Raft, SnapshotChunk, SnapshotMeta};

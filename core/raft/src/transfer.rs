@@ -1,4 +1,4 @@
-//! Leadership transfer (§3.10): stop taking writes, bring the target up to date, tell it to stand.
+//! Leadership transfer (3.10): stop taking writes, bring the target up to date, tell it to stand.
 //!
 //! Once the target was told, the message may arrive at any time later, also after the deadline, and
 //! voters will not resist it. So the lease stays void until the term ends.

@@ -142,56 +142,56 @@ pub(crate) fn request(term: u64, last: EntryId, pre: bool, transfer: bool) -> Me
 
 /// What was sent, in order.
 pub(crate) fn sent(effects: &[Effect]) -> Vec<(ServerId, Message)> {
-    let messages = effects.iter().filter_map(|effect| match effect {
-        Effect::Send(to, message) => Some((*to, message.clone())),
-        _ => None,
+    let messages = effects.iter().filter_map(|effect| {
+        let Effect::Send(to, message) = effect else { return None };
+        Some((*to, message.clone()))
     });
     messages.collect()
 }
 
 /// The newest round among the appends sent to `to`.
 pub(crate) fn round_to(effects: &[Effect], to: u128) -> Option<u64> {
-    let rounds = sent(effects).into_iter().filter_map(|(server, message)| match message {
-        Message::Append { round, .. } if server == id(to) => Some(round),
-        _ => None,
+    let rounds = sent(effects).into_iter().filter_map(|(server, message)| {
+        let Message::Append { round, .. } = message else { return None };
+        (server == id(to)).then_some(round)
     });
     rounds.last()
 }
 
 /// Whether a vote was answered, and how.
 pub(crate) fn vote_said(effects: &[Effect]) -> Option<bool> {
-    sent(effects).into_iter().find_map(|(_, message)| match message {
-        Message::Vote { granted, .. } => Some(granted),
-        _ => None,
+    sent(effects).into_iter().find_map(|(_, message)| {
+        let Message::Vote { granted, .. } = message else { return None };
+        Some(granted)
     })
 }
 
 /// The outcome of an append, if it was answered.
 pub(crate) fn outcome(effects: &[Effect]) -> Option<Result<LogIndex, EntryId>> {
-    sent(effects).into_iter().find_map(|(_, message)| match message {
-        Message::Appended { outcome, .. } => Some(outcome),
-        _ => None,
+    sent(effects).into_iter().find_map(|(_, message)| {
+        let Message::Appended { outcome, .. } = message else { return None };
+        Some(outcome)
     })
 }
 
 pub(crate) fn persisted(effects: &[Effect]) -> Option<Persist> {
-    effects.iter().find_map(|effect| match effect {
-        Effect::Persist(batch) => Some(batch.clone()),
-        _ => None,
+    effects.iter().find_map(|effect| {
+        let Effect::Persist(batch) = effect else { return None };
+        Some(batch.clone())
     })
 }
 
 pub(crate) fn refusal(effects: &[Effect]) -> Option<Refusal> {
-    effects.iter().find_map(|effect| match effect {
-        Effect::Refused(_, refusal) => Some(*refusal),
-        _ => None,
+    effects.iter().find_map(|effect| {
+        let Effect::Refused(_, refusal) = effect else { return None };
+        Some(*refusal)
     })
 }
 
 pub(crate) fn committed(effects: &[Effect]) -> Vec<EntryId> {
-    let entries = effects.iter().filter_map(|effect| match effect {
-        Effect::Commit(entries) => Some(entries.iter().map(|entry| entry.id)),
-        _ => None,
+    let entries = effects.iter().filter_map(|effect| {
+        let Effect::Commit(entries) = effect else { return None };
+        Some(entries.iter().map(|entry| entry.id))
     });
     entries.flatten().collect()
 }

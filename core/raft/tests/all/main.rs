@@ -1,5 +1,6 @@
 //! What Raft promises: exact effects, the dissertation's statements, and a kitchen table of servers
 //! in a bad network.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bench;
 mod chaos;

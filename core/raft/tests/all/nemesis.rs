@@ -169,7 +169,7 @@ impl Table {
 
 /// Tells the story of `seed` and returns the rule it broke, if any.
 pub(crate) fn tell(seed: u64, story: Story, planted: Planted) -> (Table, Option<String>) {
-    let mut table = Table::new(seed, 5, if seed % 2 == 0 { 3 } else { 5 }, planted);
+    let mut table = Table::new(seed, 5, if seed.is_multiple_of(2) { 3 } else { 5 }, planted);
     if table.rng.chance(1, 3) {
         // Servers of one group may run with other timing, and their clocks at other rates.
         for place in 0..5 {

@@ -281,9 +281,9 @@ fn a_leader_without_a_quorum_steps_down() {
 }
 
 fn ready(effects: &[Effect]) -> Vec<(Ticket, LogIndex)> {
-    let reads = effects.iter().filter_map(|effect| match effect {
-        Effect::ReadReady(ticket, index) => Some((*ticket, *index)),
-        _ => None,
+    let reads = effects.iter().filter_map(|effect| {
+        let Effect::ReadReady(ticket, index) = effect else { return None };
+        Some((*ticket, *index))
     });
     reads.collect()
 }
@@ -390,9 +390,9 @@ fn entries_are_sent_ahead_of_the_answers_within_bounds() {
     let effects = bench.hear(2, appended(1, 1, Ok(LogIndex(2))));
     let batches: Vec<usize> = sent(&effects)
         .into_iter()
-        .map(|(_, message)| match message {
-            Message::Append { entries, .. } => entries.len(),
-            _ => 0,
+        .map(|(_, message)| {
+            let Message::Append { entries, .. } = message else { return 0 };
+            entries.len()
         })
         .collect();
     assert_eq!(batches, vec![4], "what waited goes in one message");

@@ -47,7 +47,6 @@ fn the_table_finds_them() {
         Fault::VoteWithoutLogCheck,
     ] {
         let found = find(fault, ALL, 2_000);
-        println!("{fault:?}: {found:.200?}");
         assert!(found.is_some(), "{fault:?} is found");
     }
 }

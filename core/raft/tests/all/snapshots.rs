@@ -26,19 +26,19 @@ fn stored(bench: &mut Bench, last: EntryId, offset: u64, installed: bool) -> Vec
 }
 
 fn answers(effects: &[Effect]) -> Vec<(EntryId, u64, bool)> {
-    let answers = sent(effects).into_iter().filter_map(|(_, message)| match message {
-        Message::SnapshotStored { snapshot, offset, installed, .. } => {
-            Some((snapshot, offset, installed))
-        }
-        _ => None,
+    let answers = sent(effects).into_iter().filter_map(|(_, message)| {
+        let Message::SnapshotStored { snapshot, offset, installed, .. } = message else {
+            return None;
+        };
+        Some((snapshot, offset, installed))
     });
     answers.collect()
 }
 
 fn keeps(effects: &[Effect]) -> Vec<u64> {
-    let chunks = effects.iter().filter_map(|effect| match effect {
-        Effect::StoreChunk(chunk) => Some(chunk.offset),
-        _ => None,
+    let chunks = effects.iter().filter_map(|effect| {
+        let Effect::StoreChunk(chunk) = effect else { return None };
+        Some(chunk.offset)
     });
     chunks.collect()
 }
@@ -135,9 +135,9 @@ fn a_leader_sends_what_it_has_compacted_as_a_snapshot() {
     bench.step(Input::Applied(LogIndex(31)));
     let taken = bench.raft.snapshot_meta(LogIndex(31)).unwrap();
     let effects = bench.step(Input::SnapshotTaken(taken.clone()));
-    let compacted = effects.iter().find_map(|effect| match effect {
-        Effect::Compact(index) => Some(*index),
-        _ => None,
+    let compacted = effects.iter().find_map(|effect| {
+        let Effect::Compact(index) = effect else { return None };
+        Some(*index)
     });
     assert_eq!(compacted, Some(LogIndex(30)), "trailing_bytes_max is kept");
     let effects = bench.hear(3, appended(2, 1, Err(entry_id(1, 5))));

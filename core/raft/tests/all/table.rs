@@ -51,7 +51,6 @@ pub(crate) struct Table {
     sequence: u64,
     pub(crate) tickets: u64,
     pub(crate) messages: u64,
-    pub(crate) busy: bool,
 }
 
 impl Table {
@@ -81,7 +80,6 @@ impl Table {
             sequence: 0,
             tickets: 0,
             messages: 0,
-            busy: false,
         }
     }
 
@@ -290,19 +288,6 @@ impl Table {
     pub(crate) fn run(&mut self, duration: u64) {
         let end = self.now + duration;
         while self.judge.broken.is_none() && self.tick(end) {}
-    }
-
-    /// Runs until there is a leader that knows what is committed.
-    pub(crate) fn elect(&mut self) -> usize {
-        let end = self.now + 10_000 * MS;
-        while self.tick(end) {
-            if let Some(leader) = self.leader()
-                && self.servers[leader].raft.as_ref().unwrap().lease_until().0 > 0
-            {
-                return leader;
-            }
-        }
-        panic!("nobody was elected");
     }
 
     /// The leader with the newest term.
