@@ -55,9 +55,10 @@ pub enum Plan {
     Renew(SessionId, Response),
     /// Change what this agent offers.
     Local(LocalOp),
-    /// Save a snapshot of the whole catalog (this server leads, or `?stale`).
+    /// Save a snapshot of the whole catalog (this server leads, or `?stale`). The node answers with
+    /// the bare state as body; the host makes the archive of it.
     SnapshotSave,
-    /// Restore this archive's state.
+    /// Restore this state: the host took it out of the archive before the request entered.
     SnapshotRestore(Bytes),
     /// Operate on the group.
     Operator(OperatorOp),
@@ -72,7 +73,7 @@ pub enum Reply {
     Answer,
     /// `{"ID": ..}` of a new session.
     SessionId,
-    /// Results and errors of a transaction; `true` for pretty JSON.
+    /// Results and errors of a transaction.
     Txn,
     /// 200 with an empty body.
     Empty,
