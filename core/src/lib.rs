@@ -37,7 +37,6 @@ pub use event::Event;
 pub use input::{Admin, DnsTransport, Input, RequestId};
 pub use node::Node;
 pub use peer::{Call, CallAnswer, CallId, PeerMessage};
-pub use snapshots::STATE_TYPE;
 pub use status::Status;
 
 // What hosts need of the parts, so that they depend on this crate alone.

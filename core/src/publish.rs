@@ -28,7 +28,7 @@ pub(crate) struct Publisher {
     lease_until: Instant,
     last_contact: Option<Instant>,
     local: Arc<proconsul_checks::LocalView>,
-    /// How much a published moment may lag behind the newest one.
+    /// How far the published moment of last contact may lag behind the newest one.
     lag_max: Duration,
 }
 
@@ -57,7 +57,7 @@ impl Publisher {
             is_leader: false,
             lease_until: Instant::START,
             last_contact: None,
-            lag_max: config.raft.heartbeat_interval,
+            lag_max: config.raft.heartbeat_interval * 4,
         }
     }
 
@@ -162,8 +162,9 @@ impl Node {
     pub(crate) fn lease(&mut self, until: Instant) {
         let over = self.publisher.lease_until <= self.now;
         self.publisher.lease_until = until;
+        // Readers need not see every extension, only never run out.
         let shown = self.publisher.view.lease_until;
-        if until < shown || until.since(shown) >= self.publisher.lag_max {
+        if until < shown || shown.since(self.now) * 2 < until.since(self.now) {
             self.publisher.changed = true;
         }
         if over && until > self.now {

@@ -10,7 +10,6 @@ use crate::open::{Origin, Stage};
 use crate::timers::Timer;
 use crate::{Effect, Event};
 use alloc::collections::{BTreeMap, VecDeque};
-use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -106,9 +105,6 @@ impl Snapshots {
     }
 }
 
-/// `Content-Type` of the bare state of the catalog between a node and its host, in the answer to
-/// `GET /v1/snapshot` and in the body of `PUT /v1/snapshot`.
-pub const STATE_TYPE: &str = "application/x-proconsul-state";
 /// What a record costs besides its payload.
 const RECORD_BYTES: u64 = 40;
 
@@ -411,17 +407,12 @@ impl Node {
         }
     }
 
-    /// The response carries the bare state; whoever speaks HTTP puts it into Consul's archive
-    /// (gzip, tar, checksums), which needs libraries that have no place here.
+    /// The body is the bare state, under the headers of the archive it becomes: whoever speaks HTTP
+    /// puts it into Consul's form (gzip, tar, checksums), which needs libraries that have no place
+    /// here, and takes it out of that form before a restore enters.
     fn saved(&mut self, save: Save) {
         let state = Bytes::from(save.bytes);
-        let mut response =
-            proconsul_http::snapshot(self.publisher.peek(), self.now, save.index, state);
-        for (name, value) in &mut response.headers {
-            if name == "Content-Type" {
-                *value = STATE_TYPE.to_string();
-            }
-        }
+        let response = proconsul_http::snapshot(self.publisher.peek(), self.now, save.index, state);
         self.answer(save.origin, response);
     }
 }
