@@ -7,19 +7,21 @@ use crate::timers::Timer;
 use crate::{Config, Effect, Event, RequestId, Wakeup};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use proconsul_catalog::{
-    CheckRegistration, Command, NodeRegistration, Outcome, Register, ServiceRegistration,
+    CheckRegistration, Command, Deregister, NodeRegistration, Outcome, Register,
+    ServiceRegistration,
 };
 use proconsul_checks::{
     CheckDefinition, CheckOutcome, CheckRun, Local, LocalConfig, LocalEffect, LocalError,
     LocalWakeup, ServiceDefinition, SyncId, Ticket,
 };
 use proconsul_disk::{IoError, IoToken};
-use proconsul_http::LocalOp;
+use proconsul_http::{LocalOp, Method, Request};
 use proconsul_types::{CheckStatus, Instant, NodeId, Rng, TextMap, WallTime, Weights};
 
 /// The part that knows what this agent offers, and its writes on their way to the catalog.
@@ -37,6 +39,8 @@ pub(crate) struct Agent {
     sync_due: bool,
     /// The leader that was told of everything.
     leader: Option<NodeId>,
+    /// Who asked this server to leave.
+    departing: Option<Origin>,
     /// A new leader must be compared with, once its catalog is the one here too.
     leader_is_new: bool,
 }
@@ -48,6 +52,10 @@ enum Write {
     Sync(SyncId),
     /// This server's own entry.
     Registration,
+    /// The end of that entry, because this server leaves.
+    Farewell,
+    /// The end of its membership.
+    Departure,
 }
 
 /// First completion token of this part's files.
@@ -88,6 +96,7 @@ impl Agent {
             settling: BTreeMap::new(),
             sync_due: false,
             leader: None,
+            departing: None,
             leader_is_new: true,
         }
     }
@@ -186,9 +195,7 @@ impl Node {
                 return;
             }
             LocalOp::Leave => {
-                // The answer leaves first; the node stops when this step has sent it.
-                self.answer_empty(origin);
-                self.leaving = true;
+                self.leave(origin);
                 return;
             }
         };
@@ -294,7 +301,7 @@ impl Node {
 
     /// Writes what the catalog does not know of this agent yet.
     fn tell_catalog(&mut self) {
-        if self.agent.leader_is_new {
+        if self.agent.leader_is_new || self.agent.departing.is_some() {
             return; // everything is compared when its catalog is the one here too
         }
         let Agent { local, effects, .. } = &mut self.agent;
@@ -323,8 +330,47 @@ impl Node {
                 let Agent { local, effects, .. } = &mut self.agent;
                 local.on_synced(sync, result, self.now, effects);
             }
+            // Whether they succeeded or not: nobody waits for a server that wants to go.
+            Some(Write::Farewell) => self.depart(),
+            Some(Write::Departure) => self.gone(),
             Some(Write::Registration) | None => {}
         }
+    }
+}
+
+// ---- leaving ------------------------------------------------------------------------------------
+
+impl Node {
+    /// Leaves for good: out of the catalog, out of the group, then the answer, then the end. A
+    /// server that is alone has nobody to tell.
+    fn leave(&mut self, origin: Origin) {
+        if let Some(open) = self.opens.get_mut(&origin) {
+            open.stage = Stage::Writing;
+        }
+        let first = self.agent.departing.replace(origin).is_none();
+        if self.raft.membership().members.len() <= 1 {
+            self.gone();
+        } else if first {
+            let node = Arc::clone(&self.config.facts.name);
+            let deregister = Deregister { node, service_id: None, check_id: None };
+            self.agent_write(Write::Farewell, Command::Deregister(deregister));
+        }
+    }
+
+    fn depart(&mut self) {
+        let target = format!("/v1/operator/raft/peer?id={}", self.config.id);
+        let request = Request::new(Method::Delete, &target, Bytes::new());
+        self.agent.next += 1;
+        let id = self.agent.next;
+        self.agent.writes.insert(id, Write::Departure);
+        self.accept(Origin::Agent(id), Job::Http(request), 0);
+    }
+
+    fn gone(&mut self) {
+        if let Some(origin) = self.agent.departing {
+            self.answer_empty(origin);
+        }
+        self.leaving = true;
     }
 }
 
@@ -336,7 +382,8 @@ impl Node {
     pub(crate) fn check_registration(&mut self) {
         self.timers.set(Timer::Registration, self.now.after(self.config.anti_entropy_interval));
         let under_way = self.agent.writes.values().any(|write| *write == Write::Registration);
-        if !self.config.facts.server || under_way || self.is_registered() {
+        let departs = self.agent.departing.is_some();
+        if !self.config.facts.server || under_way || departs || self.is_registered() {
             return;
         }
         let command = Command::Register(Box::new(Register {

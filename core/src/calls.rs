@@ -329,7 +329,7 @@ impl Node {
         match origin {
             Origin::Client(id) => self.answers.push(Effect::Respond(id, response)),
             Origin::Peer(peer, id) => self.reply(peer, id, CallAnswer::Http(response)),
-            Origin::Agent(_) => {}
+            Origin::Agent(id) => self.agent_written(id, Ok(Outcome::Done)),
         }
     }
 

@@ -119,7 +119,12 @@ impl Node {
         self.publisher.term = term;
         self.publisher.leader = leader;
         self.publisher.is_leader = leads;
-        self.publisher.last_contact = if leads { None } else { self.raft.heard_at() };
+        self.publisher.last_contact = match (leads, led) {
+            (true, _) => None,
+            // Who led until now was in contact with the leader until now.
+            (false, true) => Some(self.now),
+            (false, false) => self.raft.heard_at().or(self.publisher.last_contact),
+        };
         self.publisher.leadership_changed();
         let new = (self.publisher.leader, self.publisher.term, leads);
         if old == new {
@@ -180,12 +185,13 @@ impl Node {
         self.publisher.leadership_changed();
     }
 
-    /// Notes when the leader was last heard; shown once it lags behind enough to matter.
+    /// Notes when the leader was last heard; shown once it lags behind enough to matter. That there
+    /// is no leader any more does not undo when one was heard: stale reads go on.
     fn refresh_last_contact(&mut self) {
         if self.publisher.is_leader {
             return;
         }
-        let heard = self.raft.heard_at();
+        let heard = self.raft.heard_at().or(self.publisher.last_contact);
         if heard == self.publisher.last_contact {
             return;
         }

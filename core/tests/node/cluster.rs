@@ -130,3 +130,19 @@ fn leadership_is_handed_over_and_a_server_removed() {
     let servers = table.get(leader, "/v1/operator/raft/configuration");
     assert!(!servers.contains(&id.to_string()), "{servers}");
 }
+
+#[test]
+fn a_server_that_leaves_is_forgotten() {
+    let mut table = Table::new(3, false);
+    let leader = table.elect();
+    table.run(Duration::from_secs(1));
+    table.put(leader, "/v1/agent/leave", "");
+    assert_eq!(table.left, Some(leader), "even the leader may");
+    table.kill(leader);
+    let other = (leader + 1) % 3;
+    assert_eq!(table.put(other, "/v1/kv/after", "1"), "true");
+    let nodes = table.get(other, "/v1/catalog/nodes");
+    assert!(!nodes.contains(&format!("\"s{}\"", leader + 1)), "{nodes}");
+    let peers = table.get(other, "/v1/status/peers");
+    assert!(!peers.contains(&format!("10.0.0.{}:", leader + 1)), "{peers}");
+}

@@ -3,7 +3,9 @@
 use proconsul_core::disk::FileOp;
 use proconsul_core::http::{AgentFacts, Method, Request, Response};
 use proconsul_core::types::{Duration, Instant, NodeId, Planted, Seed, WallTime};
-use proconsul_core::{Boot, Config, Effect, Input, Node, PeerEntry, PeerMessage, RequestId};
+use proconsul_core::{
+    Boot, Config, Effect, ExitReason, Input, Node, PeerEntry, PeerMessage, RequestId,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -32,6 +34,8 @@ pub(crate) struct Table {
     pub(crate) cut: BTreeSet<usize>,
     lives: u64,
     pub(crate) saw_big: usize,
+    /// Who left.
+    pub(crate) left: Option<usize>,
 }
 
 /// A configuration as the host would build it.
@@ -112,6 +116,7 @@ impl Table {
             cut: BTreeSet::new(),
             lives: 0,
             saw_big: 0,
+            left: None,
             configs,
         };
         for number in 0..table.configs.len() {
@@ -138,7 +143,9 @@ impl Table {
     /// Kills a node; its disk keeps everything it was told.
     pub(crate) fn kill(&mut self, number: usize) {
         self.nodes[number] = None;
-        self.coming.retain(|_, (to, _)| *to != number);
+        self.coming.retain(|_, (to, what)| {
+            *to != number && !matches!(what, Coming::Peer(from, _) if *from == number)
+        });
         for other in 0..self.nodes.len() {
             self.step(other, Input::PeerLost(node_id(number + 1)));
         }
@@ -178,6 +185,7 @@ impl Table {
                 assert!(twice.is_none(), "a request is answered once");
             }
             Effect::Io(op) => self.file(number, op),
+            Effect::Exit(ExitReason::Left) => self.left = Some(number),
             Effect::Exit(reason) => panic!("node {number} stopped: {reason:?}"),
             Effect::Reply(..)
             | Effect::RunCheck(..)
