@@ -7,21 +7,30 @@ use crate::Asked;
 use crate::answer::{Answer, Code, Owner, Type};
 use crate::question::Kind;
 use crate::zone::{meta_text, negative, seconds, wants};
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
 use core::net::IpAddr;
 use proconsul_types::{CheckStatus, Node, Service};
 
+/// An instance that may be answered with.
+struct Instance<'a> {
+    service: &'a Service,
+    /// Whether its node has another one.
+    shared: bool,
+}
+
 /// An instance that is answered with.
 struct Pick<'a> {
     node: &'a Node,
     service: &'a Service,
     status: CheckStatus,
+    shared: bool,
 }
 
-impl Pick<'_> {
-    fn address(&self) -> &str {
+impl<'a> Pick<'a> {
+    fn address(&self) -> &'a str {
         let own = &*self.service.address;
         if own.is_empty() { &self.node.address } else { own }
     }
@@ -39,22 +48,40 @@ impl Asked<'_> {
             [] => return negative(self, answer, Code::NoSuchName),
         };
         let catalog = self.catalog;
-        let mut instances: Vec<&Service> = catalog
-            .service_instances(name)
-            .filter(|instance| {
-                tag.is_empty() || instance.tags.iter().any(|own| own.eq_ignore_ascii_case(&tag))
-            })
-            .collect();
+        let mut instances: Vec<Instance<'_>> = Vec::new();
+        for service in catalog.service_instances(name) {
+            if !tag.is_empty() && !service.tags.iter().any(|own| own.eq_ignore_ascii_case(&tag)) {
+                continue;
+            }
+            // Instances come by node, so those that share one stand side by side.
+            let shared = instances.last().is_some_and(|last| last.service.node == service.node);
+            if let Some(last) = instances.last_mut().filter(|_| shared) {
+                last.shared = true;
+            }
+            instances.push(Instance { service, shared });
+        }
         self.rng.shuffle(&mut instances);
         let worst =
             if self.config.only_passing { CheckStatus::Passing } else { CheckStatus::Warning };
         let mut healthy = false;
         let ttl = self.service_ttl(name);
         let this = &*self;
-        let mut picks = instances.into_iter().filter_map(|service| {
-            let status = this.health(service);
+        // One walk over the service's checks instead of one search for each instance.
+        let mut sick: BTreeMap<(&str, &str), CheckStatus> = BTreeMap::new();
+        for check in catalog.service_checks(name) {
+            if check.status != CheckStatus::Passing {
+                let known =
+                    sick.entry((&check.node, &check.service_id)).or_insert(CheckStatus::Passing);
+                *known = check.status.max(*known);
+            }
+        }
+        let mut picks = instances.into_iter().filter_map(|instance| {
+            let service = instance.service;
+            let own = sick.get(&(&*service.node, &*service.id)).copied();
+            let nodes = catalog.node_only_checks(&service.node).map(|check| check.status);
+            let status = nodes.chain(own).max().unwrap_or(CheckStatus::Passing);
             let node = catalog.node(&service.node)?;
-            (status <= worst).then_some(Pick { node, service, status })
+            (status <= worst).then_some(Pick { node, service, status, shared: instance.shared })
         });
         let mut picks = picks.by_ref().inspect(|_| healthy = true);
         match this.question.kind {
@@ -101,20 +128,15 @@ impl Asked<'_> {
     ) {
         let kind = self.question.kind;
         let limit = self.config.a_record_limit;
-        let mut seen: Vec<&str> = Vec::new();
+        let mut seen: BTreeSet<IpAddr> = BTreeSet::new();
+        let mut seen_hosts: BTreeSet<&str> = BTreeSet::new();
         for pick in picks {
-            let address = match (pick.service.address.is_empty(), pick.node, pick.service) {
-                (true, node, _) => &*node.address,
-                (false, _, service) => &*service.address,
-            };
-            if seen.contains(&address) {
-                continue;
-            }
-            seen.push(address);
+            let address = pick.address();
             let mark = answer.mark();
             match address.parse::<IpAddr>() {
-                Ok(ip) if wants(kind, ip) => answer.address(Owner::Question, ttl, ip),
-                Ok(_) => continue,
+                Ok(ip) if !wants(kind, ip) || !seen.insert(ip) => continue,
+                Ok(ip) => answer.address(Owner::Question, ttl, ip),
+                Err(_) if !seen_hosts.insert(address) => continue,
                 Err(_) => {
                     answer.pointer(Type::Cname, ttl, &[address]);
                 }
@@ -134,13 +156,12 @@ impl Asked<'_> {
         let datacenter = &*self.facts.datacenter;
         let domain = self.config.domain.as_str();
         let mut hex = String::new();
-        let mut seen: Vec<(&str, &str, i32)> = Vec::new();
+        let mut seen: BTreeSet<(&str, &str, i32)> = BTreeSet::new();
         for pick in picks {
             let key = (&*pick.node.name, &*pick.service.address, pick.service.port);
-            if seen.contains(&key) {
+            if pick.shared && !seen.insert(key) {
                 continue;
             }
-            seen.push(key);
             let weights = pick.service.weights;
             let weight = match pick.status {
                 CheckStatus::Passing => weights.passing,
