@@ -17,7 +17,7 @@ use serde_json::{Map, Number, Value};
 /// The first value of a body.
 ///
 /// # Errors
-/// Go's text: `EOF`, `unexpected EOF`, `invalid character …`.
+/// Go's text: `EOF`, `unexpected EOF`, `invalid character ...`.
 pub fn decode(body: &[u8]) -> Result<Value, String> {
     let text = String::from_utf8_lossy(body);
     let value = scan::first_value(&text)?;
