@@ -145,6 +145,8 @@ pub fn unpack(archive: &[u8]) -> Result<Archive, String> {
         entry.read_to_end(&mut bytes).map_err(|error| broken(&error))?;
         parts.insert(name, bytes);
     }
+    // What is left is padding and gzip's own sum, which is checked at its end.
+    io::copy(&mut tar.into_inner(), &mut io::sink()).map_err(|error| broken(&error))?;
     let mut take = |name: &str| {
         parts.remove(name).ok_or_else(|| format!("failed to read snapshot file: no {name} in it"))
     };

@@ -335,15 +335,8 @@ fn dns_config(read: &Reader<'_>) -> Result<dns::Config, String> {
 fn services(given: Option<&Value>) -> Result<Vec<ServiceDefinition>, String> {
     let items = given.and_then(Value::as_array);
     let read = |item: &Value| {
-        let service =
-            service_definition(item, Origin::File).map_err(|error| format!("services: {error}"))?;
-        if service.name.is_empty() {
-            return Err(format!(
-                "Failed to register service \"{}\": Service name missing",
-                service.id
-            ));
-        }
-        Ok(service)
+        service_definition(item, Origin::File)
+            .map_err(|error| format!("Failed to register service {}: {error}", shown(item)))
     };
     items.into_iter().flatten().map(read).collect()
 }
@@ -351,7 +344,18 @@ fn services(given: Option<&Value>) -> Result<Vec<ServiceDefinition>, String> {
 fn checks(given: Option<&Value>) -> Result<Vec<CheckDefinition>, String> {
     let items = given.and_then(Value::as_array);
     let read = |item: &Value| {
-        check_definition(item, Origin::File).map_err(|error| format!("checks: {error}"))
+        check_definition(item, Origin::File)
+            .map_err(|error| format!("Failed to register check {}: {error}", shown(item)))
     };
     items.into_iter().flatten().map(read).collect()
+}
+
+/// How a broken definition is named: by its name or id, if it has one.
+fn shown(item: &Value) -> String {
+    let field = |wanted: &str| {
+        let fields = item.as_object()?;
+        let found = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted))?;
+        found.1.as_str()
+    };
+    format!("\"{}\"", field("name").or_else(|| field("id")).unwrap_or_default())
 }

@@ -296,7 +296,6 @@ impl LaneThread {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::mpsc;
 
     fn scratch(name: &str) -> PathBuf {
         let path =
@@ -309,7 +308,7 @@ mod tests {
     fn what_was_written_is_read_back() {
         let root = scratch("write");
         let mut disk = Directory::open(&root).unwrap();
-        let (sender, done) = mpsc::channel();
+        let (sender, done) = channel();
         disk.start(Arc::new(move |token, result| sender.send((token, result)).unwrap())).unwrap();
         let (lane, file): (Lane, Arc<str>) = (Lane::Log, "raft/log/1".into());
         disk.submit(FileOp::Create { lane, file: file.clone(), size: 8 });
@@ -341,7 +340,7 @@ mod tests {
     fn a_failure_is_final_for_its_lane() {
         let root = scratch("fail");
         let mut disk = Directory::open(&root).unwrap();
-        let (sender, done) = mpsc::channel();
+        let (sender, done) = channel();
         disk.start(Arc::new(move |token, result| sender.send((token, result)).unwrap())).unwrap();
         let lane = Lane::Log;
         disk.submit(FileOp::Rename { lane, from: "raft/no".into(), to: "raft/where".into() });

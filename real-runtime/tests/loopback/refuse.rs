@@ -40,7 +40,7 @@ fn files_are_refused_with_file_key_and_reason() {
         (r#"{"log_level": "x"}"#, &["==> Invalid log level: x. Valid log levels are: [TRACE"]),
         (r#"{"node_id": "x"}"#, &["specified NodeID is invalid: uuid string is wrong length"]),
         (r#"{"acl": {"enabled": true}}"#, &["acl.enabled: what this key asks for"]),
-        (r#"{"service": {"port": 1}}"#, &["Service name missing"]),
+        (r#"{"service": {"port": 1}}"#, &["Failed to register service \"\": Missing service name"]),
         (r#"{"dns_config": {"udp_answer_limit": -1}}"#, &["udp_answer_limit cannot be -1"]),
         ("{ broken", &["t.json"]),
     ];
