@@ -167,12 +167,13 @@ pub fn unpack(archive: &[u8]) -> Result<Archive, String> {
 }
 
 fn broken(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof => "failed to decompress snapshot: unexpected EOF".to_owned(),
-        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
-            "failed to decompress snapshot: gzip: invalid header".to_owned()
-        }
-        _ => format!("failed to decompress snapshot: {error}"),
+    let kind = error.kind();
+    if kind == io::ErrorKind::UnexpectedEof {
+        "failed to decompress snapshot: unexpected EOF".to_owned()
+    } else if kind == io::ErrorKind::InvalidInput || kind == io::ErrorKind::InvalidData {
+        "failed to decompress snapshot: gzip: invalid header".to_owned()
+    } else {
+        format!("failed to decompress snapshot: {error}")
     }
 }
 

@@ -208,14 +208,18 @@ fn follow(url: &Uri, location: &str) -> Result<Uri, String> {
 
 /// What an operating system's refusal is called elsewhere.
 fn connect_reason(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => "connect: connection refused".to_owned(),
-        io::ErrorKind::ConnectionReset => "connect: connection reset by peer".to_owned(),
-        io::ErrorKind::HostUnreachable => "connect: no route to host".to_owned(),
-        io::ErrorKind::NetworkUnreachable => "connect: network is unreachable".to_owned(),
-        io::ErrorKind::TimedOut => "i/o timeout".to_owned(),
-        _ if error.raw_os_error().is_none() => "lookup failed: no such host".to_owned(),
-        _ => format!("connect: {error}"),
+    const WORDS: [(io::ErrorKind, &str); 5] = [
+        (io::ErrorKind::ConnectionRefused, "connect: connection refused"),
+        (io::ErrorKind::ConnectionReset, "connect: connection reset by peer"),
+        (io::ErrorKind::HostUnreachable, "connect: no route to host"),
+        (io::ErrorKind::NetworkUnreachable, "connect: network is unreachable"),
+        (io::ErrorKind::TimedOut, "i/o timeout"),
+    ];
+    let known = WORDS.iter().find(|(kind, _)| *kind == error.kind());
+    match known {
+        Some((_, words)) => (*words).to_owned(),
+        None if error.raw_os_error().is_none() => "lookup failed: no such host".to_owned(),
+        None => format!("connect: {error}"),
     }
 }
 

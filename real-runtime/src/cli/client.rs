@@ -112,11 +112,10 @@ impl Client {
             let mut word = method.to_ascii_lowercase();
             word[..1].make_ascii_uppercase();
             let address = self.address.trim_start_matches("http://");
-            let reason = match reason.kind() {
-                io::ErrorKind::ConnectionRefused => {
-                    format!("dial tcp {address}: connect: connection refused")
-                }
-                _ => reason.to_string(),
+            let reason = if reason.kind() == io::ErrorKind::ConnectionRefused {
+                format!("dial tcp {address}: connect: connection refused")
+            } else {
+                reason.to_string()
             };
             Failed::Unreachable(format!("{word} \"http://{address}{target}\": {reason}"))
         };

@@ -162,12 +162,13 @@ fn reason(error: &clap::Error) -> String {
     };
     let name = invalid.split([' ', '=']).next().unwrap_or_default();
     let name = name.trim_start_matches('-');
-    match error.kind() {
-        ErrorKind::UnknownArgument => format!("flag provided but not defined: -{name}"),
-        ErrorKind::InvalidValue | ErrorKind::NoEquals => {
-            format!("flag needs an argument: -{name}")
-        }
-        _ => error.to_string().trim().to_owned(),
+    let kind = error.kind();
+    if kind == ErrorKind::UnknownArgument {
+        format!("flag provided but not defined: -{name}")
+    } else if kind == ErrorKind::InvalidValue || kind == ErrorKind::NoEquals {
+        format!("flag needs an argument: -{name}")
+    } else {
+        error.to_string().trim().to_owned()
     }
 }
 

@@ -38,10 +38,12 @@ fn file(flags: &Flags) -> Result<&str, String> {
 /// The operating system's words as Consul's users know them.
 fn opened(path: &str) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|error| {
-        let reason = match error.kind() {
-            io::ErrorKind::NotFound => "no such file or directory".to_owned(),
-            io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-            _ => error.to_string(),
+        let reason = if error.kind() == io::ErrorKind::NotFound {
+            "no such file or directory".to_owned()
+        } else if error.kind() == io::ErrorKind::PermissionDenied {
+            "permission denied".to_owned()
+        } else {
+            error.to_string()
         };
         format!("Error opening snapshot file: open {path}: {reason}")
     })

@@ -61,16 +61,16 @@ pub fn build(settings: &Settings, sources: &Sources) -> Result<Built, String> {
     refuse_what_is_missing(settings)?;
     let bind = bind_address(settings)?;
     let address = advertised(settings, bind)?;
-    let (storage, id, known) = match &settings.data_dir {
+    let (storage, id, known): (Box<dyn Storage>, NodeId, Known) = match &settings.data_dir {
         Some(data_dir) if !settings.dev => {
             let storage = Directory::open(data_dir).map_err(|error| error.to_string())?;
             let id = node_id(settings, Some(data_dir))?;
             let known = peers::read(data_dir)?;
-            (Box::new(storage) as Box<dyn Storage>, id, known)
+            (Box::new(storage), id, known)
         }
         Some(_) | None => {
             let id = node_id(settings, None)?;
-            (Box::new(Nowhere::default()) as Box<dyn Storage>, id, Known::default())
+            (Box::new(Nowhere::default()), id, Known::default())
         }
     };
     let name = settings.node_name.clone().unwrap_or_else(host_name);

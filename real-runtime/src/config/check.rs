@@ -114,18 +114,21 @@ fn one(path: &str, kind: Kind, value: &Value, wrong: &mut Wrong) -> Option<Value
         Kind::Texts => match value {
             Value::Array(items) if items.iter().all(Value::is_string) => Some(value.clone()),
             Value::Array(_) => mismatch("[]string"),
-            other => {
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Object(_) => {
                 wrong.types.push(format!(
                     "'{path}': source data must be an array or slice, got {}",
-                    type_name(other)
+                    type_name(value)
                 ));
                 None
             }
         },
         Kind::TextMap => match single(value) {
             Some(fields) if fields.values().all(Value::is_string) => Some(Value::Object(fields)),
-            Some(_) => mismatch("map[string]string"),
-            None => mismatch("map[string]string"),
+            Some(_) | None => mismatch("map[string]string"),
         },
         Kind::Object(keys) => match single(value) {
             Some(fields) => Some(Value::Object(object(path, keys, &fields, wrong))),

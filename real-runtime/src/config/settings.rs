@@ -245,13 +245,12 @@ impl Settings {
                 return refuse("Key contains invalid characters");
             }
         }
-        if let Some(name) = &self.node_name {
-            if !name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-') {
-                self.warnings.push(format!(
-                    "Node name \"{name}\" will not be discoverable via DNS due to invalid \
-                     characters. Valid characters include all alpha-numerics and dashes."
-                ));
-            }
+        let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
+        if let Some(name) = self.node_name.as_ref().filter(|name| !name.chars().all(plain)) {
+            self.warnings.push(format!(
+                "Node name \"{name}\" will not be discoverable via DNS due to invalid \
+                 characters. Valid characters include all alpha-numerics and dashes."
+            ));
         }
         if self.ports.http.is_some()
             && self.ports.http == self.ports.dns

@@ -202,11 +202,12 @@ fn convert(response: Response, packed: bool) -> Answer {
         plain_body &= name != header::CONTENT_ENCODING && value != "application/x-gzip";
         answer.headers_mut().append(name, value);
     }
-    if packed && plain_body {
-        if let Some(smaller) = gzip(&body) {
-            body = smaller;
-            answer.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        }
+    if packed
+        && plain_body
+        && let Some(smaller) = gzip(&body)
+    {
+        body = smaller;
+        answer.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     *answer.body_mut() = Full::new(body);
     answer

@@ -185,9 +185,7 @@ impl LaneThread {
         while let Ok(op) = ops.recv() {
             let promised = super::token(&op);
             if self.failed.is_none() {
-                if let Err(error) = self.perform(op) {
-                    self.failed = Some(error);
-                }
+                self.failed = self.perform(op).err();
             }
             if let Some(token) = promised {
                 self.complete(token);
@@ -245,13 +243,11 @@ impl LaneThread {
 
     fn create(&mut self, file: &Arc<str>, size: u64) -> io::Result<()> {
         let path = self.root.join(&**file);
-        if let Some(parent) = path.parent() {
-            if !parent.is_dir() {
-                fs::create_dir_all(parent)?;
-                // The new folder's own name must be durable too.
-                if let Some(above) = parent.parent() {
-                    File::open(above)?.sync_all()?;
-                }
+        if let Some(parent) = path.parent().filter(|parent| !parent.is_dir()) {
+            fs::create_dir_all(parent)?;
+            // The new folder's own name must be durable too.
+            if let Some(above) = parent.parent() {
+                File::open(above)?.sync_all()?;
             }
         }
         let open = OpenOptions::new()

@@ -1,9 +1,16 @@
 //! The agent as a process on loopback: these tests prove the adapter, not the logic.
 
+#[cfg(test)]
 mod cluster;
+#[cfg(test)]
 mod command;
+#[cfg(test)]
 mod hostile;
+#[cfg(test)]
 mod process;
+#[cfg(test)]
 mod refuse;
+#[cfg(test)]
 mod smoke;
+#[cfg(test)]
 mod web;
