@@ -62,6 +62,7 @@ pub mod disk;
 pub mod draw;
 pub mod judge;
 mod log;
+pub mod lures;
 mod machine;
 pub mod model;
 pub mod mutants;

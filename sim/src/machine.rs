@@ -142,6 +142,15 @@ pub(crate) fn first_index(node: &Node) -> LogIndex {
     node.raft().first_index()
 }
 
+pub(crate) fn leads(node: &Node) -> bool {
+    node.raft().is_leader()
+}
+
+/// The newest entry that it knows to be committed.
+pub(crate) fn committed(node: &Node) -> Option<EntryId> {
+    node.raft().entry_id(node.raft().committed())
+}
+
 pub(crate) fn term(node: &Node) -> Term {
     node.raft().term()
 }

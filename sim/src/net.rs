@@ -237,11 +237,10 @@ impl Net {
         self.refresh();
     }
 
-    /// Takes every trouble away, and the usual loss as well.
+    /// Takes every trouble away, and the usual loss and the long ways as well.
     pub fn heal(&mut self) {
         self.troubles.clear();
-        self.usual_loss = 0;
-        self.duplicate = 0;
+        (self.usual_loss, self.duplicate, self.tail_ppm) = (0, 0, 0);
         self.refresh();
     }
 

@@ -1,5 +1,6 @@
 //! What clients and the nemesis do in a drawn world: lists, so that they can be shortened.
 
+use crate::lures::Lure;
 use crate::options::{Options, freshness};
 use crate::schedule::{Action, Fault, Freshness, Mark, Op, Schedule, Target, Trip, Want, When};
 use proconsul_core::types::{Rng, Seed};
@@ -7,10 +8,12 @@ use proconsul_core::types::{Rng, Seed};
 /// Draws a whole world: options, faults and operations.
 #[must_use]
 pub fn schedule(seed: u64) -> Schedule {
-    let options = Options::draw(seed);
+    let mut options = Options::draw(seed);
     let root = Rng::new(Seed(seed));
-    let faults = faults(&mut root.split("faults"), &options);
-    let ops = ops(&mut root.split("ops"), &options);
+    let lure = Lure::draw(&mut root.split("lure"), &mut options);
+    let mut faults = faults(&mut root.split("faults"), &options);
+    let mut ops = ops(&mut root.split("ops"), &options);
+    lure.bend(&mut root.split("bend"), &options, &mut faults, &mut ops);
     Schedule { scenario: String::new(), rule: String::new(), seed, options, faults, ops }
 }
 

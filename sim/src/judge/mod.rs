@@ -4,6 +4,7 @@
 mod answers;
 mod converge;
 mod lock;
+mod promises;
 mod raft;
 pub mod search;
 
@@ -15,6 +16,7 @@ use crate::schedule::Want;
 use crate::world::{Host, Life};
 use lock::LockJudge;
 use proconsul_core::Event;
+use promises::Promises;
 use raft::RaftJudge;
 use std::ops::Range;
 
@@ -49,6 +51,7 @@ pub struct Judge {
     pub(crate) probes: Range<usize>,
     floor: Floor,
     raft: RaftJudge,
+    promises: Promises,
     locks: LockJudge,
     histories: search::Histories,
     hashes: Vec<u64>,
@@ -69,6 +72,7 @@ impl Judge {
             probes: 0..0,
             floor: Floor::default(),
             raft: RaftJudge::new(servers),
+            promises: Promises::new(servers),
             locks: LockJudge::new(options),
             histories: search::Histories::new(options.second_opinion),
             hashes: Vec::new(),
@@ -146,6 +150,7 @@ impl Judge {
         if let Err((rule, text)) = self.raft.event(server, event, node, hosts) {
             self.broken(rule, || text);
         }
+        self.promised(server, event, node, hosts);
         let (model, now) = (&mut self.model, self.now);
         self.raft.take_committed(|index, payload| {
             if index <= model.applied {

@@ -74,6 +74,7 @@ impl RaftJudge {
         } else {
             if let Event::MembershipChanged(index) = event {
                 self.members_changed |= index.0 > 1 && self.is_change(*index, node);
+                return Self::changes_members(server, *index, node);
             }
             Ok(())
         }
@@ -85,6 +86,18 @@ impl RaftJudge {
             machine::entry(node, index).map(|entry| &entry.payload),
             Some(Payload::Membership(membership)) if membership.members.len() != whole
         )
+    }
+
+    /// A leader changes the group only after an entry of its own term is committed.
+    fn changes_members(server: usize, index: LogIndex, node: &Node) -> Result<(), Rule> {
+        let term = machine::term(node);
+        let own = machine::entry_id(node, index).is_some_and(|entry| entry.term == term);
+        let early = machine::committed(node).is_some_and(|committed| committed.term < term);
+        if machine::leads(node) && own && early {
+            let text = format!("s{server} changes the group at {index} first of all in {term}");
+            return Err(("raft.change-too-early", text));
+        }
+        Ok(())
     }
 
     fn leads(&mut self, server: usize, term: Term, node: &Node) -> Result<(), Rule> {
@@ -118,6 +131,7 @@ impl RaftJudge {
     fn commits(&mut self, server: usize, index: LogIndex, node: &Node) -> Result<(), Rule> {
         let from = self.told[server] + 1;
         self.told[server] = self.told[server].max(index.0);
+        let known = self.committed.len();
         for number in from..=index.0 {
             let at = LogIndex(number);
             let Some(entry) = machine::entry(node, at) else { continue };
@@ -140,6 +154,15 @@ impl RaftJudge {
                 );
                 return Err(("raft.commit-hole", text));
             }
+        }
+        // What a leader finds committed by counting is of its own term (Raft's Figure 8).
+        let newest = self.committed.last().filter(|_| self.committed.len() > known);
+        if let Some(newest) = newest
+            && machine::leads(node)
+            && newest.id.term < machine::term(node)
+        {
+            let text = format!("s{server} commits {} by counting copies", newest.id);
+            return Err(("raft.commits-old-term", text));
         }
         Ok(())
     }

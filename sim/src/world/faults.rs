@@ -276,9 +276,10 @@ impl Engine {
 
     /// The end of all faults, as the schedule says.
     pub(crate) fn heal(&mut self) {
-        self.heal_now();
+        // From here on no protocol event sets off anything: not even those of healing itself.
         self.calm = true;
         self.tripwires.clear();
+        self.heal_now();
         let bound = self.options.bound * MICRO;
         self.queue.push(self.now + bound, Ev::Probe);
         let end = self.now + self.options.liveness * MICRO;

@@ -113,6 +113,7 @@ impl Engine {
         match machine::start(host.config.clone(), seed, boot) {
             Ok(node) => {
                 host.view = node.view();
+                self.judge.remembers(server, &node);
                 host.life = Life::Up(Box::new(node));
                 host.armed = u64::MAX;
                 host.paused = 0;
@@ -377,6 +378,9 @@ impl Engine {
         let Some(to) = self.ids.iter().position(|id| *id == to) else { return };
         let up = matches!(self.hosts[to].life, Life::Up(_));
         let reachable = up && self.hosts[to].address == address;
+        if let (PeerMessage::Raft(said), Life::Up(node)) = (&message, &self.hosts[from].life) {
+            self.judge.sends(from, to, said, node);
+        }
         let message = self.through_codec(from, message);
         let now = self.now;
         let kind = machine::kind(&message);

@@ -28,6 +28,12 @@ pub(crate) const MICRO: u64 = 1_000;
 /// Nanoseconds in a millisecond.
 pub(crate) const MILLI: u64 = 1_000_000;
 
+/// A quiet world has a few hundred events a second, a busy one a few thousand. One with more than one
+/// event in so many nanoseconds talks in circles.
+const EVENT_NANOS: u64 = 50_000;
+/// So many events more are borne at any time.
+const EVENTS_AT_ONCE: u64 = 50_000;
+
 /// Everything that can happen in a world.
 #[derive(Debug)]
 pub(crate) enum Ev {
@@ -210,6 +216,9 @@ impl Engine {
         debug_assert!(at >= self.now, "time runs forward");
         self.now = at;
         self.judge.now = at;
+        if self.trace.events() > EVENTS_AT_ONCE + at / EVENT_NANOS {
+            self.judge.broken("live.storm", || "servers say far more than they need to".into());
+        }
         if self.loud {
             crate::log::set_now(at);
         }
