@@ -105,7 +105,10 @@ impl Raft {
                 break;
             };
             let is_due = peer.sent_at.after(quiet) <= self.now || !leading.reads.is_empty();
-            if is_due {
+            // Entries are answered when they are durable, heartbeats at once: under load a follower
+            // with a slow disk would else look like one that is gone (etcd-io/etcd#7617).
+            let is_silent = peer.heard_at.after(self.config.heartbeat_interval) <= self.now;
+            if is_due || is_silent {
                 self.send_heartbeat(position);
             }
             self.retry_snapshot(position);
