@@ -11,7 +11,8 @@ use proconsul_sim::{
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "flapping_link",
     doc: "A follower's link flaps, then it is away for twenty timeouts and returns: the leader \
-          stays. Then all links of the leader flap: leader changes are bounded, writes go on.",
+          stays. Then all links of the leader flap: leader changes are bounded, writes go on. \
+          Catches LeaseIgnored.",
     needs: &[Capability::Cuts, Capability::Workload],
     options: |seed| Options {
         servers: 3 + 2 * u8::from(seed % 2 == 0),

@@ -11,7 +11,8 @@ use proconsul_sim::{
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "hanging_disk",
     doc: "The leader's disk hangs. It gives up leading, another takes over within some timeouts, \
-          writes go on, and afterwards the hanging one catches up. Nothing acknowledged is lost.",
+          writes go on, and afterwards the hanging one catches up. Nothing acknowledged \
+          is lost. Catches AckBeforeSync.",
     needs: &[Capability::Disk, Capability::Workload],
     options: |seed| Options {
         servers: 3 + 2 * u8::from(seed % 2 == 0),

@@ -9,7 +9,8 @@ use proconsul_sim::{Capability, Freshness, Options, Scenario, Story, Told, World
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "majority_cut",
     doc: "No piece of the group is a majority. Nothing is written, no fresh read is answered, the \
-          terms stand still; after healing all goes on. Catches QuorumOffByOne, LeaseIgnored.",
+          terms stand still; after healing all goes on. Catches QuorumOffByOne, \
+          LeaderNeverStepsDown.",
     needs: &[Capability::Cuts, Capability::Workload],
     options: |_seed| Options { servers: 5, patience: 900_000, ..Options::default() },
     story: |world| -> Story { Box::pin(story(world)) },
@@ -52,6 +53,7 @@ async fn story(world: World) -> Told {
     world.heal();
     put_within(&world, &[0, 1, 2, 3, 4], "healed", timeouts(7)).await?;
     world.converge_within(secs(4)).await?;
+    world.sleep(secs(2)).await;
     world.expect(scribe.count() > acked, "writes go on")?;
     scribe.nothing_lost(&world).await
 }

@@ -9,7 +9,8 @@ use proconsul_sim::{Capability, Freshness, Options, Scenario, Story, Told, World
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "minority_cut",
     doc: "Two of five are cut off, with or without the leader. The majority goes on, the minority \
-          acknowledges nothing, and who returns deposes nobody. Catches QuorumOffByOne.",
+          acknowledges nothing, and who returns deposes nobody. Catches QuorumOffByOne, \
+          LeaderNeverStepsDown.",
     needs: &[Capability::Cuts, Capability::Workload],
     options: |_seed| Options { servers: 5, patience: 900_000, ..Options::default() },
     story: |world| -> Story { Box::pin(story(world)) },

@@ -9,7 +9,7 @@ use proconsul_sim::{Capability, Options, Scenario, Story, Told, World, millis, s
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "rolling_restart",
     doc: "Servers restart one by one, with pauses of 0 to 20 s. There is a quorum all the time, so \
-          writes go on after each step, and nothing acknowledged is lost. Catches AckBeforeSync.",
+          writes go on after each step, and nothing acknowledged is lost. Catches QuorumOffByOne.",
     needs: &[Capability::Process, Capability::Workload],
     options: |seed| Options {
         servers: 3 + 2 * u8::from(seed % 2 == 0),

@@ -11,7 +11,8 @@ use proconsul_sim::{
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "slow_disk",
     doc: "Syncs take 0.5 to 3 election timeouts, at the leader and at others. A slow disk does not \
-          look like a dead server: the leader stays, writes commit, nothing acknowledged is lost.",
+          look like a dead server: the leader stays, writes commit, nothing acknowledged is lost. \
+          Catches AckBeforeCommit.",
     needs: &[Capability::Disk, Capability::Workload],
     options: |seed| Options {
         servers: 3 + 2 * u8::from(seed % 2 == 0),
