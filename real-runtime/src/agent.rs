@@ -2,7 +2,7 @@
 
 use crate::clock::Clock;
 use crate::dns::{self, Resolver};
-use crate::driver::Driver;
+use crate::driver::{Driver, Outside};
 use crate::http::{self, ClientLimit};
 use crate::net;
 use crate::peers::{self, Peers};
@@ -75,7 +75,6 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Agent {
     shared: Arc<Shared>,
-    limit: Arc<ClientLimit>,
     http: Vec<SocketAddr>,
     dns: Vec<SocketAddr>,
     rpc: Option<SocketAddr>,
@@ -137,10 +136,10 @@ impl Agent {
             servers.push(tokio::spawn(served).abort_handle());
         }
         let peers = Peers::new(Arc::clone(&shared), hello);
-        let driver =
-            Driver::new(node, Arc::clone(&shared), received, storage, peers, config.reloading);
+        let outside = Outside { storage, peers, reloading: config.reloading, limit, resolver };
+        let driver = Driver::new(node, Arc::clone(&shared), received, outside);
         let done = tokio::spawn(driver.run());
-        Ok(Self { shared, limit, http, dns, rpc, servers, done })
+        Ok(Self { shared, http, dns, rpc, servers, done })
     }
 
     /// Where HTTP is served.
@@ -164,7 +163,7 @@ impl Agent {
     /// A handle for signals.
     #[must_use]
     pub fn handle(&self) -> AgentHandle {
-        AgentHandle { shared: Arc::clone(&self.shared), limit: Arc::clone(&self.limit) }
+        AgentHandle { shared: Arc::clone(&self.shared) }
     }
 
     /// Waits until it ends. `Err` says that the loop itself broke, with the panic's words.
@@ -184,7 +183,6 @@ impl Agent {
 #[derive(Clone, Debug)]
 pub struct AgentHandle {
     shared: Arc<Shared>,
-    limit: Arc<ClientLimit>,
 }
 
 impl AgentHandle {
@@ -196,11 +194,6 @@ impl AgentHandle {
     /// Read configuration again.
     pub fn reload(&self) {
         self.shared.enter(Inbound::Reload);
-    }
-
-    /// Changes `limits.http_max_conns_per_client`.
-    pub fn limit_clients(&self, max: usize) {
-        self.limit.set(max);
     }
 }
 

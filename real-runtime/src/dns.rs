@@ -2,9 +2,11 @@
 
 use crate::clock::wall;
 use crate::net;
+use crate::recurse;
 use crate::shared::Shared;
+use arc_swap::ArcSwap;
 use bytes::{Buf, BytesMut};
-use proconsul_core::dns::{Config, Facts, read};
+use proconsul_core::dns::{Config, Facts, elsewhere, read};
 use proconsul_core::types::{Rng, Seed};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,6 +18,8 @@ use tokio::task::AbortHandle;
 
 /// Tasks that answer datagrams of one socket: one for each worker thread.
 const UDP_TASKS: u64 = 2;
+/// Questions of one task that wait for others at one time.
+const ABROAD_MAX: usize = 512;
 /// No question is longer than this.
 const UDP_BYTES_MAX: usize = 4096;
 /// A TCP client that says nothing for this long is let go.
@@ -27,7 +31,7 @@ const TCP_CLIENTS_MAX: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Resolver {
     shared: Arc<Shared>,
-    config: Config,
+    config: ArcSwap<Config>,
     /// Whether a leader was ever heard of.
     ready: AtomicBool,
 }
@@ -36,7 +40,26 @@ impl Resolver {
     /// A resolver that reads `shared`'s view.
     #[must_use]
     pub(crate) fn new(shared: Arc<Shared>, config: Config) -> Self {
-        Self { shared, config, ready: AtomicBool::new(false) }
+        Self { shared, config: ArcSwap::from_pointee(config), ready: AtomicBool::new(false) }
+    }
+
+    /// Answers by `config` from now on.
+    pub(crate) fn reconfigure(&self, config: Config) {
+        self.config.store(Arc::new(config));
+    }
+
+    /// Whether `answer` leaves the question to others, and there are some.
+    fn is_for_others(&self, answer: &[u8]) -> bool {
+        elsewhere::is_wanted(answer) && !self.config.load().recursors.is_empty()
+    }
+
+    /// What others say; `refusal` is our own answer.
+    async fn ask_others(&self, question: &[u8], mut refusal: Vec<u8>, tcp: bool) -> Vec<u8> {
+        let config = self.config.load_full();
+        recurse::ask(&config, question, tcp).await.unwrap_or_else(|| {
+            elsewhere::nobody_settled(&mut refusal);
+            refusal
+        })
     }
 
     /// What one task knows of the agent; the rest of it changes with each question.
@@ -66,7 +89,7 @@ impl Resolver {
             facts.ready = self.ready.load(Ordering::Relaxed);
         }
         facts.unix_seconds = wall().0.div_euclid(1000);
-        read(&view.catalog, &self.config, facts, rng, tcp, question)
+        read(&view.catalog, &self.config.load(), facts, rng, tcp, question)
     }
 }
 
@@ -88,6 +111,7 @@ pub(crate) fn serve_udp(
 async fn answer_datagrams(socket: Arc<UdpSocket>, resolver: Arc<Resolver>, mut rng: Rng) {
     let mut buffer = vec![0_u8; UDP_BYTES_MAX];
     let mut facts = resolver.facts();
+    let abroad = Arc::new(tokio::sync::Semaphore::new(ABROAD_MAX));
     loop {
         let (bytes, from) = match socket.recv_from(&mut buffer).await {
             Ok(received) => received,
@@ -101,6 +125,19 @@ async fn answer_datagrams(socket: Arc<UdpSocket>, resolver: Arc<Resolver>, mut r
         let Some(answer) = resolver.answer(&mut facts, &mut rng, false, &buffer[..bytes]) else {
             continue;
         };
+        if resolver.is_for_others(&answer) {
+            // A question too many is dropped: whoever asked asks again.
+            if let Ok(slot) = Arc::clone(&abroad).try_acquire_owned() {
+                let (socket, resolver) = (Arc::clone(&socket), Arc::clone(&resolver));
+                let question = buffer[..bytes].to_vec();
+                tokio::spawn(async move {
+                    let _slot = slot;
+                    let answer = resolver.ask_others(&question, answer, false).await;
+                    drop(net::send_to(&socket, &answer, from).await);
+                });
+            }
+            continue;
+        }
         if let Err(error) = net::send_to(&socket, &answer, from).await {
             tracing::trace!(target: "agent.dns", "answer not sent: to={from} error={error}");
         }
@@ -150,9 +187,12 @@ async fn serve_client(
             return Ok(());
         }
         let question = buffer.split_to(length);
-        let Some(answer) = resolver.answer(&mut facts, &mut rng, true, &question) else {
+        let Some(mut answer) = resolver.answer(&mut facts, &mut rng, true, &question) else {
             return Ok(());
         };
+        if resolver.is_for_others(&answer) {
+            answer = resolver.ask_others(&question, answer, true).await;
+        }
         let Ok(length) = u16::try_from(answer.len()) else {
             return Ok(());
         };

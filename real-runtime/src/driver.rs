@@ -4,7 +4,9 @@
 //! the order given, so that a burst of writes becomes one view and one write to the disk.
 
 use crate::clock::wall;
+use crate::dns::Resolver;
 use crate::events;
+use crate::http::ClientLimit;
 use crate::peers::Peers;
 use crate::probe::Probes;
 use crate::reload::{Reloaded, Reloading};
@@ -25,15 +27,22 @@ const TURN_INPUTS_MAX: usize = 512;
 /// How often the node is told the time of day.
 const WALL_CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// What the loop works on besides the node.
+pub(crate) struct Outside {
+    pub(crate) storage: Box<dyn Storage>,
+    pub(crate) peers: Peers,
+    pub(crate) reloading: Reloading,
+    pub(crate) limit: Arc<ClientLimit>,
+    pub(crate) resolver: Arc<Resolver>,
+}
+
 /// Everything the loop owns.
 pub(crate) struct Driver {
     node: Node,
     shared: Arc<Shared>,
     inbox: mpsc::UnboundedReceiver<Inbound>,
-    storage: Box<dyn Storage>,
-    peers: Peers,
+    outside: Outside,
     probes: Probes,
-    reloading: Reloading,
     waiting: BTreeMap<RequestId, oneshot::Sender<Response>>,
     exit: Option<ExitReason>,
 }
@@ -49,18 +58,14 @@ impl Driver {
         node: Node,
         shared: Arc<Shared>,
         inbox: mpsc::UnboundedReceiver<Inbound>,
-        storage: Box<dyn Storage>,
-        peers: Peers,
-        reloading: Reloading,
+        outside: Outside,
     ) -> Self {
         Self {
             node,
             shared,
             inbox,
-            storage,
-            peers,
+            outside,
             probes: Probes::default(),
-            reloading,
             waiting: BTreeMap::new(),
             exit: None,
         }
@@ -123,14 +128,16 @@ impl Driver {
     fn perform(&mut self, effects: &mut Vec<Effect>) {
         for effect in effects.drain(..) {
             match effect {
-                Effect::SendPeer { to, address, message } => self.peers.send(to, address, message),
+                Effect::SendPeer { to, address, message } => {
+                    self.outside.peers.send(to, address, message)
+                }
                 Effect::Respond(id, response) => {
                     if let Some(waiting) = self.waiting.remove(&id) {
                         // The client may have gone in this very moment.
                         drop(waiting.send(response));
                     }
                 }
-                Effect::Io(op) => self.storage.submit(op),
+                Effect::Io(op) => self.outside.storage.submit(op),
                 Effect::RunCheck(run, spec) => self.probes.run(run, spec, &self.shared),
                 Effect::StopCheck(run) => self.probes.stop(run),
                 Effect::Publish(view) => self.shared.view.store(view),
@@ -150,8 +157,16 @@ impl Driver {
     /// Reads configuration again; what came of it is the loop's next input.
     fn reload(&mut self, answer: Option<RequestId>) {
         tracing::info!(target: "agent", "Reloading configuration...");
-        match self.reloading.read() {
-            Ok(Reloaded { services, checks, addresses }) => {
+        match self.outside.reloading.read() {
+            Ok(reloaded) => {
+                let Reloaded { services, checks, addresses, dns, http_conns_per_client_max } =
+                    reloaded;
+                if let Some(dns) = dns {
+                    self.outside.resolver.reconfigure(dns);
+                }
+                if let Some(max) = http_conns_per_client_max {
+                    self.outside.limit.set(max);
+                }
                 if let Some(addresses) = addresses {
                     self.shared.input(Input::Admin(Admin::Addresses(addresses)));
                 }

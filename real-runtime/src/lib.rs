@@ -17,6 +17,7 @@ pub mod log;
 mod net;
 mod peers;
 mod probe;
+mod recurse;
 pub mod reload;
 mod shared;
 pub mod storage;

@@ -1,4 +1,4 @@
-//! Probes: HTTP and TCP checks, run as tasks that report to the loop.
+//! Probes: HTTP, TCP and script checks, run as tasks that report to the loop.
 
 use crate::shared::Shared;
 use bytes::Bytes;
@@ -11,8 +11,11 @@ use proconsul_core::Input;
 use proconsul_core::checks::{CheckOutcome, CheckRun, ProbeSpec, cut_output};
 use std::collections::BTreeMap;
 use std::io;
+use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::process::Command;
 use tokio::task::AbortHandle;
 
 /// Redirects that are followed.
@@ -54,6 +57,9 @@ async fn probe(spec: &ProbeSpec) -> CheckOutcome {
                 Err(_) => CheckOutcome::http_timeout(method, url),
             }
         }
+        ProbeSpec::Script { args, timeout, output_bytes_max } => {
+            execute(args, *timeout, *output_bytes_max).await
+        }
         ProbeSpec::Tcp { address, timeout } => {
             match tokio::time::timeout(*timeout, TcpStream::connect(&**address)).await {
                 Ok(Ok(_)) => CheckOutcome::tcp(address),
@@ -61,6 +67,26 @@ async fn probe(spec: &ProbeSpec) -> CheckOutcome {
                 Err(_) => CheckOutcome::tcp_failed(address, "i/o timeout"),
             }
         }
+    }
+}
+
+/// Runs a program; it is killed if it takes too long.
+async fn execute(args: &[Arc<str>], timeout: Duration, output_bytes_max: usize) -> CheckOutcome {
+    let Some((program, rest)) = args.split_first() else {
+        return CheckOutcome::script_failed("no program is named");
+    };
+    let mut command = Command::new(&**program);
+    command.args(rest.iter().map(|arg| &**arg));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    match tokio::time::timeout(timeout, command.output()).await {
+        Ok(Ok(done)) => {
+            let mut bytes = done.stdout;
+            bytes.extend_from_slice(&done.stderr);
+            let text = String::from_utf8_lossy(&bytes);
+            CheckOutcome::script(done.status.code(), cut_output(&text, output_bytes_max))
+        }
+        Ok(Err(error)) => CheckOutcome::script_failed(&format!("exec {program}: {error}")),
+        Err(_) => CheckOutcome::script_timeout(timeout),
     }
 }
 
@@ -227,7 +253,6 @@ fn connect_reason(error: &io::Error) -> String {
 mod tests {
     use super::*;
     use proconsul_core::types::CheckStatus;
-    use std::time::Duration;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
@@ -298,5 +323,17 @@ mod tests {
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let outcome = probe(&http(&url)).await;
         assert!(outcome.output.contains("context deadline exceeded"), "{}", outcome.output);
+    }
+
+    #[tokio::test]
+    async fn a_program_is_judged_by_its_exit_code() {
+        let shell = |text: &str| ["/bin/sh".into(), "-c".into(), Arc::<str>::from(text)];
+        let second = Duration::from_secs(20);
+        let outcome = execute(&shell("echo fine; exit 1"), second, 100).await;
+        assert_eq!((outcome.status, &*outcome.output), (CheckStatus::Warning, "fine\n"));
+        let outcome = execute(&shell("sleep 30"), Duration::from_millis(50), 100).await;
+        assert_eq!(outcome.output, "Timed out (50ms) running check");
+        let outcome = execute(&["/nowhere/to/be/found".into()], second, 100).await;
+        assert_eq!(outcome.status, CheckStatus::Critical);
     }
 }

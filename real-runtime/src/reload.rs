@@ -1,6 +1,7 @@
 //! Reading configuration again while the agent runs.
 
 use proconsul_core::checks::{CheckDefinition, ServiceDefinition};
+use proconsul_core::dns;
 use proconsul_core::types::NodeId;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,6 +16,10 @@ pub struct Reloaded {
     pub checks: Vec<CheckDefinition>,
     /// Where servers can be reached, if a file says so.
     pub addresses: Option<BTreeMap<NodeId, SocketAddr>>,
+    /// `dns_config` and friends.
+    pub dns: Option<dns::Config>,
+    /// `limits.http_max_conns_per_client`.
+    pub http_conns_per_client_max: Option<usize>,
 }
 
 type Read = dyn FnMut() -> Result<Reloaded, String> + Send;

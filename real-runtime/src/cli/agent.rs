@@ -3,7 +3,7 @@
 use super::flag::{self, Flags, Outcome};
 use super::{API_VERSION, Command, err, out};
 use crate::agent::{Agent, AgentHandle};
-use crate::config::{Built, Settings, Sources, build, reload, settings};
+use crate::config::{Built, Settings, Sources, build, settings};
 use crate::log;
 use proconsul_core::ExitReason;
 use serde_json::{Map, Value, json};
@@ -146,11 +146,9 @@ fn sources(flags: &Flags) -> Result<Sources, String> {
         let (key, value) = pair.split_once(':').unwrap_or((pair, ""));
         put(&mut keys, &format!("node_meta.{key}"), value.into());
     }
-    // Consul keeps the order of both flags together; a parser that does not cannot be told apart
-    // unless both set the same key.
-    let paths = flags.texts("config-file").into_iter().chain(flags.texts("config-dir"));
+    let paths = flags.in_order(&["config-file", "config-dir"]);
     Ok(Sources {
-        paths: paths.map(str::to_owned).collect(),
+        paths: paths.into_iter().map(str::to_owned).collect(),
         format: flags.text("config-format").map(str::to_owned),
         fragments: flags.texts("hcl").into_iter().map(str::to_owned).collect(),
         flags: keys,
@@ -177,7 +175,7 @@ fn agent(flags: Flags) -> Outcome {
     let shown = |text: String| format!("==> {text}");
     let sources = sources(&flags).map_err(shown)?;
     // The texts name keys; a flag that asks for something missing is named as the flag it is.
-    let settings = settings(&sources).map_err(|text| shown(name_flags(&sources, text)))?;
+    let settings = settings(&sources).map_err(|text| shown(name_flags(text)))?;
     let built = build(&settings, &sources).map_err(shown)?;
     let pid_file = settings.pid_file.clone();
     if let Some(path) = &pid_file {
@@ -185,14 +183,14 @@ fn agent(flags: Flags) -> Outcome {
             shown(format!("Could not write pid file {}: {error}", path.display()))
         })?;
     }
-    let ended = run(&settings, built, sources);
+    let ended = run(&settings, built);
     if let Some(path) = &pid_file {
         drop(std::fs::remove_file(path));
     }
     ended
 }
 
-fn name_flags(sources: &Sources, text: String) -> String {
+fn name_flags(text: String) -> String {
     if !text.starts_with("failed to parse flags: ") {
         return text;
     }
@@ -201,11 +199,10 @@ fn name_flags(sources: &Sources, text: String) -> String {
             return format!("-{name} is not supported yet");
         }
     }
-    let _ = sources;
     text
 }
 
-fn run(settings: &Settings, built: Built, sources: Sources) -> Outcome {
+fn run(settings: &Settings, built: Built) -> Outcome {
     banner(settings, &built);
     log::start(settings.log_level, settings.log_json);
     for warning in &settings.warnings {
@@ -217,12 +214,12 @@ fn run(settings: &Settings, built: Built, sources: Sources) -> Outcome {
         .enable_all()
         .build()
         .map_err(|error| format!("==> cannot start a runtime: {error}"))?;
-    let ended = runtime.block_on(serve(built, sources));
+    let ended = runtime.block_on(serve(built));
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(built: Built, sources: Sources) -> Outcome {
+async fn serve(built: Built) -> Outcome {
     let failed = |error: &dyn std::fmt::Display| {
         tracing::error!(target: "agent", "Error starting agent: error=\"{error}\"");
         format!("==> {error}")
@@ -247,7 +244,7 @@ async fn serve(built: Built, sources: Sources) -> Outcome {
             Ok(reason) => exit(&reason, false),
             Err(panic) => Err(format!("==> the agent broke a rule of its own: {panic}")),
         },
-        signals = signals(&handle, sources) => {
+        signals = signals(&handle) => {
             signals.map_err(|error| failed(&error))?;
             let ended = agent.ended().await;
             ended.map_or_else(|panic| Err(format!("==> {panic}")), |reason| exit(&reason, true))
@@ -275,7 +272,7 @@ fn exit(reason: &ExitReason, signalled: bool) -> Outcome {
 }
 
 /// Obeys signals until one says stop; a second one stops at once.
-async fn signals(handle: &AgentHandle, sources: Sources) -> std::io::Result<()> {
+async fn signals(handle: &AgentHandle) -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hang_up = signal(SignalKind::hangup())?;
@@ -283,9 +280,6 @@ async fn signals(handle: &AgentHandle, sources: Sources) -> std::io::Result<()> 
         tokio::select! {
             _ = hang_up.recv() => {
                 tracing::info!(target: "agent", "Caught: signal=hangup");
-                if let Ok((read, _)) = reload(&sources) {
-                    handle.limit_clients(read.http_conns_per_client_max);
-                }
                 handle.reload();
             }
             _ = interrupt.recv() => break "interrupt",

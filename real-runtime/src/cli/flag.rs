@@ -93,6 +93,17 @@ impl Flags {
         values.map(|values| values.map(String::as_str).collect()).unwrap_or_default()
     }
 
+    /// All values of several flags, in the order in which they were given.
+    pub(super) fn in_order(&self, names: &[&str]) -> Vec<&str> {
+        let mut found: Vec<(usize, &str)> = Vec::new();
+        for name in names {
+            let places = self.matches.indices_of(name).into_iter().flatten();
+            found.extend(places.zip(self.texts(name)));
+        }
+        found.sort_unstable();
+        found.into_iter().map(|(_, text)| text).collect()
+    }
+
     /// Whether a switch is on; `None` if it was not given.
     pub(super) fn given(&self, name: &str) -> Result<Option<bool>, String> {
         self.text(name).map(|text| boolean(name, text)).transpose()
@@ -192,6 +203,7 @@ mod tests {
         assert_eq!(flags.on("dev"), Ok(true));
         assert_eq!(flags.text("data-dir"), Some("/x"));
         assert_eq!(flags.texts("tag"), ["a", "b"]);
+        assert_eq!(flags.in_order(&["tag", "data-dir"]), ["/x", "a", "b"]);
         assert_eq!(flags.arguments, ["word", "-dev"]);
     }
 

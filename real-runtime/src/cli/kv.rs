@@ -214,6 +214,9 @@ fn put(flags: Flags) -> Outcome {
         query.push(("flags", number));
     }
     let index = flags.text("modify-index").unwrap_or("0");
+    if cas && flags.text("modify-index").is_none() {
+        return Err("Must specify -modify-index with -cas!".to_owned());
+    }
     if cas {
         query.push(("cas", index));
     }

@@ -33,8 +33,10 @@ pub(super) fn pairs(rows: &[(&str, String)]) -> String {
     let mut text = String::new();
     for (name, value) in rows {
         text.push_str(name);
-        text.extend(std::iter::repeat_n(' ', width + 6 - name.chars().count()));
-        text.push_str(value);
+        if !value.is_empty() {
+            text.extend(std::iter::repeat_n(' ', width + 6 - name.chars().count()));
+            text.push_str(value);
+        }
         text.push('\n');
     }
     text

@@ -18,7 +18,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Bytes of a log segment.
-const SEGMENT_BYTES: u64 = 16 << 20;
+const SEGMENT_BYTES: u64 = 8 << 20;
 /// A snapshot is worth its while after this much log.
 const SNAPSHOT_LOG_BYTES: u64 = 64 << 20;
 
@@ -90,16 +90,16 @@ pub fn build(settings: &Settings, sources: &Sources) -> Result<Built, String> {
         rpc: (!settings.dev).then(|| SocketAddr::new(bind, rpc_port)),
         advertise: Some(own.address),
         http_conns_per_client_max: settings.http_conns_per_client_max,
-        reloading: reloading(sources.clone()),
+        reloading: Reloading::by({
+            let sources = sources.clone();
+            move || reload(&sources)
+        }),
     };
     Ok(Built { config, id, name, address, formed })
 }
 
 /// What takes effect while the agent runs.
-///
-/// # Errors
-/// File, key and reason.
-pub fn reload(sources: &Sources) -> Result<(Settings, Reloaded), String> {
+fn reload(sources: &Sources) -> Result<Reloaded, String> {
     let read = settings(sources)?;
     let addresses = match &read.data_dir {
         Some(data_dir) if !read.dev => {
@@ -108,16 +108,13 @@ pub fn reload(sources: &Sources) -> Result<(Settings, Reloaded), String> {
         }
         Some(_) | None => None,
     };
-    let reloaded =
-        Reloaded { services: read.services.clone(), checks: read.checks.clone(), addresses };
-    Ok((read, reloaded))
-}
-
-fn reloading(sources: Sources) -> Reloading {
-    Reloading::by(move || {
-        let (read, reloaded) = reload(&sources)?;
-        crate::log::set_level(read.log_level);
-        Ok(reloaded)
+    crate::log::set_level(read.log_level);
+    Ok(Reloaded {
+        services: read.services,
+        checks: read.checks,
+        addresses,
+        dns: Some(read.dns),
+        http_conns_per_client_max: Some(read.http_conns_per_client_max),
     })
 }
 
@@ -178,7 +175,9 @@ fn facts(settings: &Settings, id: NodeId, name: &str, address: IpAddr) -> AgentF
     let text = address.to_string();
     let wan = settings.advertise_wan.clone().unwrap_or_else(|| text.clone());
     let version = if address.is_ipv4() { "ipv4" } else { "ipv6" };
-    let mut tagged_addresses = TextMap::new();
+    let named = settings.tagged_addresses.iter();
+    let mut tagged_addresses: TextMap =
+        named.map(|(tag, value)| (tag.as_str().into(), value.as_str().into())).collect();
     for (tag, value) in [("lan", &text), ("wan", &wan)] {
         tagged_addresses.insert(tag.into(), value.as_str().into());
         tagged_addresses.insert(format!("{tag}_{version}").into(), value.as_str().into());
@@ -196,16 +195,43 @@ fn facts(settings: &Settings, id: NodeId, name: &str, address: IpAddr) -> AgentF
         dev: settings.dev,
         bootstrap: settings.bootstrap,
         version: API_VERSION.into(),
-        debug_config: settings.given.to_string().into(),
+        debug_config: debug_config(settings, name).into(),
         serf_lan_port: settings.ports.serf_lan.unwrap_or_default(),
         serf_wan_port: settings.ports.serf_wan.unwrap_or_default(),
         server_port: settings.ports.server.unwrap_or_default(),
         kv_value_bytes_max: settings.kv_value_bytes_max,
         txn_bytes_max: settings.txn_bytes_max,
         response_headers: settings.response_headers.clone(),
-        ui: false,
-        planted: Planted::none(),
+        block_endpoints: settings.block_endpoints.clone(),
+        translate_wan_addresses: settings.translate_wan_addrs,
+        ..AgentFacts::default()
     }
+}
+
+/// What was given, and the values by which tools tell what an agent is.
+fn debug_config(settings: &Settings, name: &str) -> String {
+    let port = |port: Option<u16>| port.map_or(-1, i32::from);
+    let mut shown = settings.given.clone();
+    if let Some(fields) = shown.as_object_mut() {
+        for (field, value) in [
+            ("ACLsEnabled", false.into()),
+            ("Bootstrap", settings.bootstrap.into()),
+            ("ConnectEnabled", false.into()),
+            ("DNSDomain", settings.dns.domain.as_str().into()),
+            ("DNSPort", port(settings.ports.dns).into()),
+            ("Datacenter", settings.datacenter.as_str().into()),
+            ("DevMode", settings.dev.into()),
+            ("EnableDebug", false.into()),
+            ("EnableUI", false.into()),
+            ("HTTPPort", port(settings.ports.http).into()),
+            ("NodeName", name.into()),
+            ("PrimaryDatacenter", settings.datacenter.as_str().into()),
+            ("ServerMode", settings.server.into()),
+        ] {
+            let _ = fields.insert(field.to_owned(), value);
+        }
+    }
+    shown.to_string()
 }
 
 /// Our own times, small; the multiplier stretches them as operators expect, but never below what a

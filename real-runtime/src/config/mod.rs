@@ -8,6 +8,6 @@ mod schema;
 mod settings;
 mod source;
 
-pub use build::{Built, build, reload};
+pub use build::{Built, build};
 pub use settings::{Ports, Settings};
 pub use source::{Sources, read_file, settings};

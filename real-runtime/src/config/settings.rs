@@ -3,7 +3,7 @@
 use super::check::multi_error;
 use crate::log::LogLevel;
 use proconsul_core::checks::parse::{Origin, check_definition, service_definition};
-use proconsul_core::checks::{CheckDefinition, ServiceDefinition};
+use proconsul_core::checks::{CheckDefinition, CheckKind, ServiceDefinition};
 use proconsul_core::dns;
 use proconsul_core::syntax::duration::parse_unsigned;
 use proconsul_core::types::limits::{
@@ -11,6 +11,7 @@ use proconsul_core::types::limits::{
 };
 use proconsul_core::types::{Duration, TextMap};
 use serde_json::{Map, Value};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 /// Ports; `None` is switched off.
@@ -59,6 +60,10 @@ pub struct Settings {
     pub txn_bytes_max: usize,
     pub http_conns_per_client_max: usize,
     pub response_headers: Vec<(String, String)>,
+    pub block_endpoints: Vec<String>,
+    pub translate_wan_addrs: bool,
+    pub tagged_addresses: Vec<(String, String)>,
+    pub enable_local_script_checks: bool,
     pub services: Vec<ServiceDefinition>,
     pub checks: Vec<CheckDefinition>,
     pub warnings: Vec<String>,
@@ -106,6 +111,11 @@ impl Reader<'_> {
             .flatten()
             .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
             .collect()
+    }
+
+    fn list(&self, path: &str) -> Vec<String> {
+        let items = self.value(path).and_then(Value::as_array);
+        items.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     }
 
     /// A size or count; negative and absent ones are the default.
@@ -179,6 +189,10 @@ impl Settings {
             txn_bytes_max: read.size("limits.txn_max_req_len", kv_value_bytes_max),
             http_conns_per_client_max: read.size("limits.http_max_conns_per_client", 200),
             response_headers: read.texts("http_config.response_headers"),
+            block_endpoints: read.list("http_config.block_endpoints"),
+            translate_wan_addrs: read.on("translate_wan_addrs").unwrap_or(false),
+            tagged_addresses: read.texts("tagged_addresses"),
+            enable_local_script_checks: read.on("enable_local_script_checks").unwrap_or(false),
             services: services(merged.get("services"))?,
             checks: checks(merged.get("checks"))?,
             warnings,
@@ -229,6 +243,7 @@ impl Settings {
                         'addresses.{dns,http,https}' instead."
                 .to_owned());
         }
+        self.scripts_are_enabled()?;
         if let Some("0.0.0.0" | "::" | "[::]") = self.advertise.as_deref() {
             return Err("Advertise address cannot be 0.0.0.0, :: or [::]".to_owned());
         }
@@ -261,6 +276,23 @@ impl Settings {
             return Err(format!("HTTP address {host}:{port} already configured for DNS"));
         }
         Ok(self)
+    }
+}
+
+impl Settings {
+    /// Files may name programs only where the operator says so.
+    fn scripts_are_enabled(&self) -> Result<(), String> {
+        let of_services = self.services.iter().flat_map(|service| &service.checks);
+        let mut all = self.checks.iter().chain(of_services);
+        let script = all.find(|check| matches!(check.kind, CheckKind::Script { .. }));
+        match script.filter(|_| !self.enable_local_script_checks) {
+            None => Ok(()),
+            Some(check) => Err(format!(
+                "Failed to register check \"{}\": Scripts are disabled on this agent; to enable, \
+                 configure 'enable_local_script_checks' to true",
+                check.name
+            )),
+        }
     }
 }
 
@@ -322,6 +354,8 @@ fn dns_config(read: &Reader<'_>) -> Result<dns::Config, String> {
             "enable_additional_node_meta_txt",
             defaults.enable_additional_node_meta_txt,
         ),
+        recursors: recursors(read)?,
+        recursor_timeout: read.span("dns_config.recursor_timeout", defaults.recursor_timeout),
         soa: dns::Soa {
             refresh: seconds("refresh", defaults.soa.refresh),
             retry: seconds("retry", defaults.soa.retry),
@@ -329,6 +363,23 @@ fn dns_config(read: &Reader<'_>) -> Result<dns::Config, String> {
             min_ttl: seconds("min_ttl", defaults.soa.min_ttl),
         },
     })
+}
+
+/// Addresses of other name servers; port 53 unless they say otherwise.
+fn recursors(read: &Reader<'_>) -> Result<Vec<SocketAddr>, String> {
+    let one = |text: &String| {
+        let bare = text.trim_start_matches('[').trim_end_matches(']');
+        let parsed = text.parse::<SocketAddr>().or_else(|error| {
+            bare.parse::<IpAddr>().map(|address| SocketAddr::new(address, 53)).map_err(|_| error)
+        });
+        let address = parsed
+            .map_err(|error| format!("Invalid DNS recursor address \"{text}\": {error}"))?;
+        if address.ip().is_unspecified() {
+            return Err("DNS recursor address cannot be 0.0.0.0, :: or [::]".to_owned());
+        }
+        Ok(address)
+    };
+    read.list("recursors").iter().map(one).collect()
 }
 
 fn services(given: Option<&Value>) -> Result<Vec<ServiceDefinition>, String> {
