@@ -37,6 +37,7 @@ impl Node {
         config.raft.planted = config.planted;
         config.facts.id = Some(config.id);
         config.facts.planted = config.planted;
+        config.facts.session_ttl_min = Some(config.session_ttl_min);
         let rng = Rng::new(seed);
         let recovered = match config.durable {
             true => Some(recover(&config, &boot)?),

@@ -362,7 +362,9 @@ pub(crate) fn standing(
                 call.now < view.lease_until || desk.confirmed || planted.is(Fault::LeaseIgnored);
             let may =
                 (leadership.is_leader && holds_lease) || planted.is(Fault::FollowerServesDefault);
-            (Consistency::Default, if may { None } else { elsewhere(Plan::Leader) })
+            // A leader may be without a lease for long: after a transfer that failed, for instance.
+            let plan = if leadership.is_leader { Plan::Confirm } else { Plan::Leader };
+            (Consistency::Default, if may { None } else { elsewhere(plan) })
         }
         Consistency::Consistent => {
             let plan = match (leadership.is_leader, desk.confirmed) {

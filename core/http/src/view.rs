@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use proconsul_catalog::Catalog;
 use proconsul_checks::LocalView;
-use proconsul_types::{Instant, NodeId, Planted, Term, TextMap, WallTime};
+use proconsul_types::{Duration, Instant, NodeId, Planted, Term, TextMap, WallTime};
 
 /// A consistent picture of one agent at one moment. Cloning is a few reference counts.
 #[derive(Clone, Debug)]
@@ -90,8 +90,14 @@ pub struct AgentFacts {
     pub kv_value_bytes_max: usize,
     /// `limits.txn_max_req_len` (defaults to the former).
     pub txn_bytes_max: usize,
+    /// `session_ttl_min`; the API's own bound if `None`.
+    pub session_ttl_min: Option<Duration>,
     /// `http_config.response_headers`.
     pub response_headers: Vec<(String, String)>,
+    /// `http_config.block_endpoints`: paths that begin like this are refused.
+    pub block_endpoints: Vec<String>,
+    /// `translate_wan_addrs`.
+    pub translate_wan_addresses: bool,
     /// Whether the UI is served.
     pub ui: bool,
     /// The bug these functions carry, if any (test builds only).

@@ -26,7 +26,7 @@ fn a_leader_answers_under_its_lease_alone() {
     assert!(matches!(world.read(&get("/v1/catalog/nodes")), Plan::Answer(_)));
     world.view.lease_until = world.now;
     assert_eq!(world.read(&get("/v1/catalog/nodes")), Plan::Enter);
-    assert_eq!(world.plan(&get("/v1/catalog/nodes"), false, false), Plan::Leader);
+    assert_eq!(world.plan(&get("/v1/catalog/nodes"), false, false), Plan::Confirm);
     assert!(matches!(world.plan(&get("/v1/catalog/nodes"), true, false), Plan::Answer(_)));
     let consistent = get("/v1/kv/x?consistent");
     assert_eq!(world.read(&consistent), Plan::Enter);

@@ -150,7 +150,8 @@ pub(super) fn create(call: &Call<'_>, desk: &mut Desk<'_>) -> Result<Plan, Respo
     if !call.leads() {
         return Ok(Plan::Leader);
     }
-    let session = asked.validate().map_err(|text| error::plain(call.view, 500, &text))?;
+    let ttl_min = call.view.agent.session_ttl_min.unwrap_or(SESSION_TTL_MIN);
+    let session = asked.validate(ttl_min).map_err(|text| error::plain(call.view, 500, &text))?;
     let id = SessionId::from_bits(desk.draw());
     let command = Command::SessionCreate(Box::new(SessionCreate { id, ..session }));
     Ok(Plan::Write(command, Reply::SessionId))
@@ -222,7 +223,7 @@ impl Asked {
     }
 
     /// What a server checks before it proposes; the catalog checks the rest.
-    fn validate(self) -> Result<SessionCreate, String> {
+    fn validate(self, ttl_min: Duration) -> Result<SessionCreate, String> {
         if self.node.is_empty() {
             return Err("Must provide Node".into());
         }
@@ -234,10 +235,11 @@ impl Asked {
         if !self.ttl.is_empty() {
             let ttl = duration::parse_unsigned(&self.ttl)
                 .map_err(|reason| format!("Session TTL '{}' invalid: {reason}", self.ttl))?;
-            if !ttl.is_zero() && !(SESSION_TTL_MIN..=SESSION_TTL_MAX).contains(&ttl) {
+            if !ttl.is_zero() && !(ttl_min..=SESSION_TTL_MAX).contains(&ttl) {
                 let nanos = ttl.as_nanos();
+                let least = duration::format_duration(ttl_min);
                 return Err(format!(
-                    "Invalid Session TTL '{nanos}', must be between [10s=24h0m0s]"
+                    "Invalid Session TTL '{nanos}', must be between [{least}=24h0m0s]"
                 ));
             }
         }
