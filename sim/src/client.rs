@@ -9,6 +9,9 @@ use std::fmt::Write as _;
 /// Keys that schedules can name.
 pub const KEYS_MAX: usize = 8;
 
+/// Bytes of a large value.
+pub const FILL_BYTES: usize = 150_000;
+
 /// One client process.
 #[derive(Clone, Debug, Default)]
 pub struct Client {
@@ -42,6 +45,9 @@ pub fn request(want: Want, context: &Context<'_>) -> Option<Request> {
     let get = |target: String| Some(Request::new(Method::Get, &target, Bytes::new()));
     match want {
         Want::Put { key } => put(format!("/v1/kv/k/{key}?flags={tag}"), value()),
+        Want::Fill { key } => {
+            put(format!("/v1/kv/fill/{key}?flags={tag}"), Bytes::from(vec![b'x'; FILL_BYTES]))
+        }
         Want::Cas { key } => {
             let seen = context.client.seen[usize::from(key) % KEYS_MAX];
             put(format!("/v1/kv/k/{key}?cas={seen}&flags={tag}"), value())

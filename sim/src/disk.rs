@@ -119,7 +119,7 @@ impl Disk {
             self.tear_directories();
             self.tear_files();
         } else {
-            for (_, body) in &mut self.bodies {
+            for body in self.bodies.values_mut() {
                 body.flush();
             }
         }
@@ -363,7 +363,8 @@ impl Body {
                 let at = offset + from;
                 let to = bytes.len().min(from + SECTOR - at % SECTOR);
                 let random = keep == usize::MAX;
-                let lucky = draw(drawn, 2, 0, u64::try_from(number).unwrap_or(0)) % 2 == 0;
+                let coin = draw(drawn, 2, 0, u64::try_from(number).unwrap_or(0));
+                let lucky = coin.is_multiple_of(2);
                 if (random && lucky) || (!random && number < keep) {
                     put(&mut self.synced, at, &bytes[from..to]);
                 }
@@ -371,7 +372,7 @@ impl Body {
                 from = to;
             }
         }
-        if keep >= sectors && drawn % 4 != 0 && self.synced.len() < self.len {
+        if keep >= sectors && !drawn.is_multiple_of(4) && self.synced.len() < self.len {
             self.synced.resize(self.len, 0);
         }
         self.len = self.synced.len();

@@ -42,6 +42,7 @@ pub fn aloud<T>(work: impl FnOnce() -> T) -> T {
         .with_target(false)
         .with_level(false)
         .with_ansi(false)
+        .log_internal_errors(false)
         .with_writer(std::io::stdout)
         .finish();
     tracing::subscriber::with_default(subscriber, work)

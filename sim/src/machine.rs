@@ -40,6 +40,7 @@ pub(crate) fn config(id: NodeId, server: usize, options: &Options) -> Config {
             server_port: 8300,
             kv_value_bytes_max: 512 * 1024,
             txn_bytes_max: 512 * 1024,
+            session_ttl_min: Some(Duration::from_millis(100)),
             planted,
             ..AgentFacts::default()
         },
@@ -328,4 +329,15 @@ pub(crate) fn standing(host: &Host) -> String {
         Life::Refused(reason) => format!("refuses to start: {reason}"),
         Life::Stopped(reason) => format!("stopped: {reason:?}"),
     }
+}
+
+/// A check of a view's catalog whose node or service is gone, if there is one.
+pub(crate) fn orphan(view: &View) -> Option<String> {
+    let catalog = &view.catalog;
+    let orphan = catalog.checks().find(|check| {
+        let known = catalog.node(&check.node).is_some();
+        let serves = |id: &str| catalog.node_services(&check.node).any(|it| *it.id == *id);
+        !known || (!check.service_id.is_empty() && !serves(&check.service_id))
+    });
+    orphan.map(|check| format!("check {} of {} {}", check.id, check.node, check.service_id))
 }

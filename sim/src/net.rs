@@ -145,8 +145,8 @@ impl Net {
             delay += between(mix_again(drawn ^ 1), 0, self.tail);
         }
         let mut start = now;
-        if link.line > 0 {
-            let nanos = bytes().saturating_mul(1_000_000_000) / link.line;
+        if let Some(line) = std::num::NonZeroU64::new(link.line) {
+            let nanos = bytes().saturating_mul(1_000_000_000) / line;
             start = link.free.max(now) + nanos;
             link.free = start;
         }

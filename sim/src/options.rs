@@ -109,9 +109,11 @@ impl Options {
     #[must_use]
     pub fn draw(seed: u64) -> Self {
         let mut rng = Rng::new(Seed(seed)).split("options");
-        let mut options = Self::default();
-        options.servers = [5, 5, 5, 3, 3, 4][rng.index(6)];
-        options.clients = u8::try_from(rng.between(3, 6)).unwrap_or(4);
+        let mut options = Self {
+            servers: [5, 5, 5, 3, 3, 4][rng.index(6)],
+            clients: u8::try_from(rng.between(3, 6)).unwrap_or(4),
+            ..Self::default()
+        };
         if rng.chance(1, 3) {
             options.latency_max = rng.between(2_000, 40_000);
             options.latency_min = options.latency_max / 10;

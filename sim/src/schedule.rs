@@ -220,6 +220,10 @@ pub enum Want {
         key: u8,
         other: u8,
     },
+    /// A large value, beside the keys that are judged: it makes snapshots long.
+    Fill {
+        key: u8,
+    },
     /// A new session of this client.
     Session,
     Acquire {

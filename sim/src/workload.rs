@@ -14,6 +14,9 @@ pub fn schedule(seed: u64) -> Schedule {
     let mut faults = faults(&mut root.split("faults"), &options);
     let mut ops = ops(&mut root.split("ops"), &options);
     lure.bend(&mut root.split("bend"), &options, &mut faults, &mut ops);
+    if faults.iter().any(|fault| matches!(fault.what, Action::Narrow { .. })) {
+        fill(&mut root.split("fill"), &options, &mut ops);
+    }
     Schedule { scenario: String::new(), rule: String::new(), seed, options, faults, ops }
 }
 
@@ -29,6 +32,17 @@ pub fn ops(rng: &mut Rng, options: &Options) -> Vec<Op> {
         ops.push(op(rng, options, &mix, at));
     }
     ops
+}
+
+/// A few large values, so that a snapshot takes several messages.
+fn fill(rng: &mut Rng, options: &Options, ops: &mut Vec<Op>) {
+    for key in 0..4 {
+        for _ in 0..rng.between(1, 2) {
+            let at = rng.between(1_000_000, options.safety * 2 / 3);
+            let server = u8::try_from(rng.below(u64::from(options.servers))).unwrap_or(0);
+            ops.push(Op { at, client: 0, server, what: Want::Fill { key } });
+        }
+    }
 }
 
 /// Nodes and sessions that others build on, and the watchers.
@@ -195,7 +209,7 @@ impl Kinds {
                 ppm: u32::try_from(rng.between(10_000, 400_000)).unwrap_or(0),
                 span,
             },
-            8 => Action::Narrow { who, bytes_per_second: rng.between(500, 50_000), span },
+            8 => Action::Narrow { who, bytes_per_second: rng.between(20_000, 2_000_000), span },
             9 => Action::Reset { who },
             10 => Action::DiskSlow { who, extra: rng.between(1_000, 300_000), span },
             11 => Action::DiskHang { who, span },

@@ -1,5 +1,4 @@
 //! What each command does.
-#![expect(clippy::print_stdout, reason = "a command line prints")]
 
 use super::show::{self, Watch};
 use super::{HELD, USAGE, VIOLATED};
@@ -13,7 +12,7 @@ use std::path::{Path, PathBuf};
 pub(super) fn list(scenarios: &[Scenario]) -> u8 {
     let width = scenarios.iter().map(|scenario| scenario.name.len()).max().unwrap_or(0);
     for scenario in scenarios {
-        println!("{:<width$}  {}", scenario.name, scenario.summary());
+        say!("{:<width$}  {}", scenario.name, scenario.summary());
     }
     HELD
 }
@@ -25,7 +24,7 @@ pub(super) fn run(scenarios: &[Scenario], name: &str, seed: u64, planted: &str, 
     if !show::plantable(planted) {
         return usage(&format!("no fault is called {planted}"));
     }
-    println!("{}: {}", scenario.name, scenario.summary());
+    say!("{}: {}", scenario.name, scenario.summary());
     let watch = Watch::start();
     let played = show::telling(log, |telling| play(scenario, seed, planted, telling));
     if let Some(violation) = &played.outcome.violation {
@@ -51,7 +50,7 @@ pub(super) fn swarm(seeds: u64, from: u64, jobs: usize, planted: &str) -> u8 {
     if !show::plantable(planted) {
         return usage(&format!("no fault is called {planted}"));
     }
-    println!("swarm: seeds {from}..{} on {jobs} threads", from.saturating_add(seeds));
+    say!("swarm: seeds {from}..{} on {jobs} threads", from.saturating_add(seeds));
     let watch = Watch::start();
     let sum = swarms::together(from, seeds, planted, jobs);
     let code = if let Some((seed, outcome)) = &sum.failed {
@@ -106,7 +105,7 @@ pub(super) fn replay(
     let outcome = show::telling(log, |telling| run_schedule(&schedule, telling));
     show::ending(&outcome, &watch);
     if let Some(violation) = &outcome.violation {
-        println!("{}", crate::scenario::screen(violation));
+        say!("{}", crate::scenario::screen(violation));
         return VIOLATED;
     }
     HELD
@@ -121,7 +120,7 @@ pub(super) fn shrink(file: &Path, out: Option<&Path>, runs: u32) -> u8 {
         return usage("this build cannot carry the fault that the schedule names");
     }
     let Some(violation) = run_schedule(&schedule, Telling::Silent).violation else {
-        println!("every rule held: there is nothing to shrink");
+        say!("every rule held: there is nothing to shrink");
         return HELD;
     };
     let shrunk = shrinker::shrink(&schedule, &violation.rule, runs);
@@ -129,7 +128,7 @@ pub(super) fn shrink(file: &Path, out: Option<&Path>, runs: u32) -> u8 {
     if let Err(error) = std::fs::write(target, shrunk.schedule.text()) {
         return usage(&format!("{}: {error}", target.display()));
     }
-    println!(
+    say!(
         "{} faults and {} operations became {} and {} in {} runs: {}",
         schedule.faults.len(),
         schedule.ops.len(),
@@ -146,20 +145,35 @@ pub(super) fn mutants(seeds: u64, trials: u32, jobs: usize, only: &str) -> u8 {
         return usage("this build cannot carry planted faults: build with the feature `planted`");
     }
     let watch = Watch::start();
-    println!("{}", mutants::HEAD);
+    say!("{}", mutants::HEAD);
     let (mut all, mut always) = (0, 0);
+    let (mut missed, mut told) = (Vec::new(), Vec::new());
     for fault in mutants::FAULTS {
         let name = format!("{fault:?}");
         if !name.to_lowercase().contains(&only.to_lowercase()) {
             continue;
         }
         let found = mutants::hunt(&name, seeds, trials, jobs);
-        println!("{}", found.row());
+        say!("{}", found.row());
         all += 1;
-        always += u32::from(found.after.len() == usize::try_from(trials).unwrap_or(usize::MAX));
+        let each = found.after.len() == usize::try_from(trials).unwrap_or(usize::MAX);
+        always += u32::from(each);
+        if !each && mutants::must_find(*fault, seeds) {
+            missed.push(name.clone());
+        }
+        if let (false, Some(reason)) = (each, mutants::by_hand(*fault)) {
+            told.push(format!("{name}: by hand, {reason}"));
+        }
     }
-    println!("{always} of {all} found in every trial, {:.0} s", watch.seconds());
-    HELD
+    for line in told {
+        say!("{line}");
+    }
+    say!("{always} of {all} found in every trial, {:.0} s", watch.seconds());
+    if missed.is_empty() {
+        return HELD;
+    }
+    say!("not found although {seeds} worlds must show them: {}", missed.join(", "));
+    VIOLATED
 }
 
 pub(super) fn report(file: &Path, out: Option<&Path>) -> u8 {
@@ -175,7 +189,7 @@ pub(super) fn report(file: &Path, out: Option<&Path>) -> u8 {
     if let Err(error) = std::fs::write(&target, pages::page(&schedule, &outcome)) {
         return usage(&format!("{}: {error}", target.display()));
     }
-    println!("{}", target.display());
+    say!("{}", target.display());
     if outcome.violation.is_some() { VIOLATED } else { HELD }
 }
 

@@ -1,5 +1,13 @@
 //! `cargo sim`: the debugger of worlds.
 
+/// Says a line on standard output. A reader that went away (`| head`) is no reason to fail.
+macro_rules! say {
+    ($($piece:tt)*) => {{
+        use std::io::Write as _;
+        drop(writeln!(std::io::stdout(), $($piece)*))
+    }};
+}
+
 mod commands;
 mod show;
 

@@ -1,5 +1,4 @@
 //! How results look on a terminal.
-#![expect(clippy::print_stdout, reason = "a command line prints")]
 
 use crate::mutants::fault_named;
 use crate::report;
@@ -46,7 +45,7 @@ pub(super) fn telling<T>(log: bool, work: impl FnOnce(Telling) -> T) -> T {
 /// The world a schedule makes, in a few lines.
 pub(super) fn world(schedule: &Schedule) {
     let options = &schedule.options;
-    println!(
+    say!(
         "seed {:#x}: {} servers, {} clients, {} faults, {} operations, {} s",
         schedule.seed,
         options.servers,
@@ -55,7 +54,7 @@ pub(super) fn world(schedule: &Schedule) {
         schedule.ops.len(),
         options.length() / 1_000_000
     );
-    println!(
+    say!(
         "latency {}..{} us, sync {}..{} us, loss {} ppm, {}",
         options.latency_min,
         options.latency_max,
@@ -70,19 +69,21 @@ pub(super) fn world(schedule: &Schedule) {
 pub(super) fn ending(outcome: &Outcome, watch: &Watch) {
     let simulated = seconds(outcome.simulated.into());
     let wall = watch.seconds();
-    println!(
+    say!(
         "{simulated:.1} simulated s, {} events, {} messages, {} commands committed",
-        outcome.events, outcome.messages, outcome.committed
+        outcome.events,
+        outcome.messages,
+        outcome.committed
     );
-    println!("trace {:#018x}", outcome.trace);
-    println!("{:.0} x real time", simulated / wall);
+    say!("trace {:#018x}", outcome.trace);
+    say!("{:.0} x real time", simulated / wall);
 }
 
 /// The end of a swarm.
 pub(super) fn sum(sum: &Sum, watch: &Watch) {
     let wall = watch.seconds();
     let simulated = seconds(sum.simulated);
-    println!(
+    say!(
         "{} seeds, {:.2} simulated hours, {} commands committed, {} messages through the codec",
         sum.seeds,
         simulated / 3_600.0,
@@ -93,7 +94,7 @@ pub(super) fn sum(sum: &Sum, watch: &Watch) {
         let count = Duration::from_nanos(count).as_secs_f64() * 1e9;
         count / wall
     };
-    println!(
+    say!(
         "{:.0} seeds/s, {:.0} events/s, {:.0} x real time",
         rate(sum.seeds),
         rate(sum.events),
@@ -106,11 +107,11 @@ pub(super) fn sum(sum: &Sum, watch: &Watch) {
         .collect();
     let counts: Vec<String> =
         sum.marks.iter().map(|(mark, count)| format!("{mark:?} {count}")).collect();
-    println!("coverage marks {hit} of {}: {}", Mark::ALL.len(), counts.join(", "));
+    say!("coverage marks {hit} of {}: {}", Mark::ALL.len(), counts.join(", "));
     if !missing.is_empty() {
-        println!("never: {}", missing.join(", "));
+        say!("never: {}", missing.join(", "));
     }
-    println!("trace {:#018x}", sum.trace);
+    say!("trace {:#018x}", sum.trace);
 }
 
 /// A failure, complete on one screen.
@@ -122,25 +123,25 @@ pub(super) fn failure(schedule: &Schedule, outcome: &Outcome, command: &str, nam
     let written = std::fs::create_dir_all(&folder)
         .and_then(|()| std::fs::write(&file, schedule.text()))
         .and_then(|()| std::fs::write(&page, report::page(schedule, outcome)));
-    println!("{}", screen(violation));
-    println!("shrunk to {} faults, {} operations:", schedule.faults.len(), schedule.ops.len());
+    say!("{}", screen(violation));
+    say!("shrunk to {} faults, {} operations:", schedule.faults.len(), schedule.ops.len());
     let line = |value: Result<String, serde_json::Error>| value.unwrap_or_default();
     for fault in schedule.faults.iter().take(20) {
-        println!("  {}", line(serde_json::to_string(fault)));
+        say!("  {}", line(serde_json::to_string(fault)));
     }
     for op in schedule.ops.iter().take(20) {
-        println!("  {}", line(serde_json::to_string(op)));
+        say!("  {}", line(serde_json::to_string(op)));
     }
     if schedule.ops.len() > 20 || schedule.faults.len() > 20 {
-        println!("  ... (all of it is in the file)");
+        say!("  ... (all of it is in the file)");
     }
-    println!("again:    {command}");
+    say!("again:    {command}");
     match written {
         Ok(()) => {
-            println!("shrunk:   cargo sim replay {} --log", file.display());
-            println!("page:     {}", page.display());
+            say!("shrunk:   cargo sim replay {} --log", file.display());
+            say!("page:     {}", page.display());
         }
-        Err(error) => println!("could not keep the schedule: {error}"),
+        Err(error) => say!("could not keep the schedule: {error}"),
     }
 }
 

@@ -121,6 +121,7 @@ impl Judge {
                 }
             }
             Want::Destroy
+            | Want::Fill { .. }
             | Want::Register { .. }
             | Want::Deregister { .. }
             | Want::DeregisterNode { .. }

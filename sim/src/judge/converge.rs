@@ -88,7 +88,9 @@ impl Judge {
                     format!("s{server} is at {index}, another at {newest:?}: {standing}")
                 });
             }
-            let bound = 512 * 1024 + 8 * (options.snapshot_log_bytes + options.segment_bytes);
+            let large = runs.iter().any(|run| matches!(run.want, Some(Want::Fill { .. })));
+            let bound = if large { 32 << 20 } else { 512 << 10 }
+                + 8 * (options.snapshot_log_bytes + options.segment_bytes);
             let bytes = u64::try_from(host.disk.bytes()).unwrap_or(u64::MAX);
             if bytes > bound {
                 self.broken("live.disk-bounded", || format!("s{server} keeps {bytes} bytes"));
@@ -117,6 +119,9 @@ impl Judge {
             return;
         }
         for (server, host) in up {
+            if let Some(orphan) = machine::orphan(&host.view) {
+                self.broken("state.orphan", || format!("s{server} keeps {orphan}"));
+            }
             for (key, versions) in self.model.keys.iter().enumerate() {
                 let modelled = versions.newest().and_then(|version| version.pair);
                 let held = machine::pair(&host.view, key);

@@ -31,13 +31,7 @@ impl Promises {
     }
 
     /// A message leaves a server.
-    fn said(
-        &mut self,
-        from: usize,
-        to: usize,
-        message: &Message,
-        node: &Node,
-    ) -> Result<(), Rule> {
+    fn said(&mut self, from: usize, to: usize, message: &Message, node: &Node) -> Result<(), Rule> {
         match message {
             Message::Vote { stood, granted: true, pre: false, .. } => self.voted(from, to, *stood),
             Message::RequestVote { term, pre: false, .. } => self.voted(from, from, *term),
@@ -89,7 +83,8 @@ impl Promises {
         let Some(kept) = self.kept[server] else { return Ok(()) };
         let has = machine::entry_id(node, kept.index);
         if kept.index >= machine::first_index(node) && has != Some(kept) {
-            let text = format!("s{server} said that it has {kept}, after its restart it has {has:?}");
+            let text =
+                format!("s{server} said that it has {kept}, after its restart it has {has:?}");
             return Err(("disk.entry-lost", text));
         }
         Ok(())
@@ -143,7 +138,10 @@ impl Judge {
         for (other, host) in hosts.iter().enumerate() {
             let (view, now) = (&host.view, host.clock.local(self.now));
             let leads = view.leadership.is_leader && view.leadership.term < term;
-            if other != server && leads && matches!(host.life, Life::Up(_)) && now < view.lease_until
+            if other != server
+                && leads
+                && matches!(host.life, Life::Up(_))
+                && now < view.lease_until
             {
                 self.broken("raft.lease-outlived", || {
                     format!("s{server} leads in term {term}, but the lease of s{other} still runs")

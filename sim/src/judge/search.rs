@@ -140,6 +140,7 @@ impl Histories {
             Want::DeleteTree => None,
             Want::Get { .. }
             | Want::List { .. }
+            | Want::Fill { .. }
             | Want::Session
             | Want::Renew
             | Want::Destroy

@@ -337,6 +337,7 @@ impl Engine {
         self.strike_due();
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "effects may be added: they are told")]
     fn perform(&mut self, server: usize, effect: Effect) {
         match effect {
             Effect::SendPeer { to, address, message } => {
