@@ -86,6 +86,15 @@ pub enum CheckKind {
         /// How long.
         timeout: Duration,
     },
+    /// The agent runs a program: exit code 0 is passing, 1 warning, anything else critical.
+    Script {
+        /// Program and arguments.
+        args: Box<[Arc<str>]>,
+        /// How often.
+        interval: Duration,
+        /// How long.
+        timeout: Duration,
+    },
     /// Another service's health, on this agent or another node.
     Alias {
         /// Node; empty for this one.
@@ -99,13 +108,14 @@ pub enum CheckKind {
 }
 
 impl CheckDefinition {
-    /// `Type` of the API: `ttl`, `http`, `tcp`, `alias`, `maintenance`.
+    /// `Type` of the API: `ttl`, `http`, `tcp`, `script`, `alias`, `maintenance`.
     #[must_use]
     pub fn type_word(&self) -> &'static str {
         match self.kind {
             CheckKind::Ttl(_) => "ttl",
             CheckKind::Http { .. } => "http",
             CheckKind::Tcp { .. } => "tcp",
+            CheckKind::Script { .. } => "script",
             CheckKind::Alias { .. } => "alias",
             CheckKind::Fixed => "maintenance",
         }

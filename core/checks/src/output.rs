@@ -3,7 +3,8 @@
 use crate::CheckOutcome;
 use alloc::format;
 use alloc::string::String;
-use proconsul_types::CheckStatus;
+use proconsul_syntax::duration::format_duration;
+use proconsul_types::{CheckStatus, Duration};
 
 impl CheckOutcome {
     /// An HTTP probe that got an answer: `status_line` is code and reason, as in `200 OK`.
@@ -41,6 +42,30 @@ impl CheckOutcome {
             url,
             "context deadline exceeded (Client.Timeout exceeded while awaiting headers)",
         )
+    }
+
+    /// A program that ended with this exit code; `None` if a signal ended it.
+    #[must_use]
+    pub fn script(code: Option<i32>, output: &str) -> Self {
+        let status = match code {
+            Some(0) => CheckStatus::Passing,
+            Some(1) => CheckStatus::Warning,
+            Some(_) | None => CheckStatus::Critical,
+        };
+        Self { status, output: output.into() }
+    }
+
+    /// A program that could not be run.
+    #[must_use]
+    pub fn script_failed(reason: &str) -> Self {
+        Self { status: CheckStatus::Critical, output: reason.into() }
+    }
+
+    /// A program that was killed because it ran too long.
+    #[must_use]
+    pub fn script_timeout(timeout: Duration) -> Self {
+        let shown = format_duration(timeout);
+        Self::script_failed(&format!("Timed out ({shown}) running check"))
     }
 
     /// A connection that was made.

@@ -1,5 +1,6 @@
 //! Probes the host runs for us.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -35,6 +36,15 @@ pub enum ProbeSpec {
         address: Arc<str>,
         /// Give up after.
         timeout: Duration,
+    },
+    /// Run a program.
+    Script {
+        /// Program and arguments.
+        args: Box<[Arc<str>]>,
+        /// Kill it after.
+        timeout: Duration,
+        /// Bytes of output to keep.
+        output_bytes_max: usize,
     },
 }
 

@@ -291,7 +291,9 @@ fn probes_start_staggered_and_repeat_one_at_a_time() {
     assert_eq!(host.status("a"), CheckStatus::Passing);
     let (run, spec, _) = host.runs[0].clone();
     let spec_timeout = match spec {
-        ProbeSpec::Http { timeout, .. } | ProbeSpec::Tcp { timeout, .. } => timeout,
+        ProbeSpec::Http { timeout, .. }
+        | ProbeSpec::Tcp { timeout, .. }
+        | ProbeSpec::Script { timeout, .. } => timeout,
     };
     assert_eq!(spec_timeout, 10 * SECOND);
     // A run that ended long ago changes nothing.

@@ -136,7 +136,7 @@ impl<'a> Answer<'a> {
             cut: false,
             code: Code::NoError,
             authoritative: true,
-            recursion_available: false,
+            recursion_available: !config.recursors.is_empty(),
             with_edns: question.edns.is_some(),
         }
     }

@@ -3,6 +3,8 @@
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
 use proconsul_types::Duration;
 
 /// `dns_config`, `domain` and `alt_domain`, with Consul's defaults.
@@ -28,6 +30,10 @@ pub struct Config {
     pub disable_compression: bool,
     /// Whether node metadata comes along as TXT.
     pub enable_additional_node_meta_txt: bool,
+    /// Name servers to ask what is not ours to answer, in this order.
+    pub recursors: Vec<SocketAddr>,
+    /// How long each of them may take.
+    pub recursor_timeout: Duration,
     /// SOA.
     pub soa: Soa,
 }
@@ -61,6 +67,8 @@ impl Default for Config {
             a_record_limit: 0,
             disable_compression: false,
             enable_additional_node_meta_txt: true,
+            recursors: Vec::new(),
+            recursor_timeout: Duration::from_secs(2),
             soa: Soa::default(),
         }
     }

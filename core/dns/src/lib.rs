@@ -8,6 +8,7 @@ extern crate alloc;
 
 mod answer;
 mod config;
+pub mod elsewhere;
 mod name;
 mod question;
 mod reverse;

@@ -1,15 +1,15 @@
 //! From an address back to a name.
 
 use crate::Asked;
-use crate::answer::{Answer, Type};
+use crate::answer::{Answer, Code, Type};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 impl Asked<'_> {
-    /// `<d.c.b.a>.in-addr.arpa` and `ip6.arpa`: a node, else a service, else nobody could be asked.
+    /// `<d.c.b.a>.in-addr.arpa` and `ip6.arpa`: a node, else a service, else whoever can be asked.
     pub(crate) fn reverse(&mut self, answer: &mut Answer<'_>) {
-        let Some(address) = reversed(&self.question.lower) else { return answer.fail() };
+        let Some(address) = reversed(&self.question.lower) else { return self.nobody(answer) };
         let is_it = |text: &str| text.parse::<IpAddr>().is_ok_and(|other| other == address);
         let (datacenter, domain) = (&*self.facts.datacenter, self.config.domain.as_str());
         let node = self.catalog.nodes().find(|node| is_it(&node.address));
@@ -25,7 +25,16 @@ impl Asked<'_> {
             }
         }
         if answer.answers() == 0 {
+            self.nobody(answer);
+        }
+    }
+
+    /// The address is nobody's here: others are asked, if there are any.
+    fn nobody(&self, answer: &mut Answer<'_>) {
+        if self.config.recursors.is_empty() {
             answer.fail();
+        } else {
+            answer.refuse(Code::Refused);
         }
     }
 }

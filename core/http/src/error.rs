@@ -24,6 +24,7 @@ pub const RPC_PREFIX: &str = "rpc error making call: ";
 /// The stream to the server that was asked broke.
 pub const RPC_EOF: &str = "rpc error making call: EOF";
 
+pub(crate) const BLOCKED_ENDPOINT: &str = "Endpoint is blocked by agent configuration";
 pub(crate) const INVALID_INDEX: &str = "Invalid index";
 pub(crate) const INVALID_WAIT: &str = "Invalid wait time";
 pub(crate) const INVALID_CACHE_CONTROL: &str = "Invalid Cache-Control header.";

@@ -8,6 +8,7 @@
 extern crate alloc;
 
 mod cache;
+mod content_hash;
 mod decide;
 mod endpoint;
 pub mod error;

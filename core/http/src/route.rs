@@ -1,7 +1,7 @@
 //! Paths and methods: which endpoint a request is for, or the answer that needs none.
 
 use crate::params::{decode, percent_is_sound};
-use crate::{Method, Request, Response, View, respond};
+use crate::{Method, Request, Response, View, error, respond};
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -215,6 +215,9 @@ pub(crate) fn find<'a>(
             respond::unknown_path()
         });
     };
+    if view.agent.block_endpoints.iter().any(|start| path.starts_with(start.as_str())) {
+        return Err(respond::text(view, 403, error::BLOCKED_ENDPOINT));
+    }
     check_method(view, request, hit)?;
     let start = "/v1/".len() + hit.pattern.len();
     let tail = match path {

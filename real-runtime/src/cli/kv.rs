@@ -33,7 +33,7 @@ pub(super) const PUT: Command = Command {
             .arg(flag::switch("release", "Unlock the key of the session"))
             .arg(flag::value("session", "Session for -acquire and -release"))
             .arg(flag::switch("cas", "Write only if -modify-index is still the key's"))
-            .arg(flag::value("modify-index", "Index for -cas; 0 writes only new keys"))
+            .arg(flag::value("modify-index", "Index for -cas"))
             .arg(flag::value("flags", "Client's number kept with the key"))
             .arg(flag::switch("base64", "The data are base64"))
     },
@@ -214,7 +214,7 @@ fn put(flags: Flags) -> Outcome {
         query.push(("flags", number));
     }
     let index = flags.text("modify-index").unwrap_or("0");
-    if cas && flags.text("modify-index").is_none() {
+    if cas && index == "0" {
         return Err("Must specify -modify-index with -cas!".to_owned());
     }
     if cas {

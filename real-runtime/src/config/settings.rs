@@ -372,8 +372,8 @@ fn recursors(read: &Reader<'_>) -> Result<Vec<SocketAddr>, String> {
         let parsed = text.parse::<SocketAddr>().or_else(|error| {
             bare.parse::<IpAddr>().map(|address| SocketAddr::new(address, 53)).map_err(|_| error)
         });
-        let address = parsed
-            .map_err(|error| format!("Invalid DNS recursor address \"{text}\": {error}"))?;
+        let address =
+            parsed.map_err(|error| format!("Invalid DNS recursor address \"{text}\": {error}"))?;
         if address.ip().is_unspecified() {
             return Err("DNS recursor address cannot be 0.0.0.0, :: or [::]".to_owned());
         }

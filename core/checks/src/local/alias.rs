@@ -64,6 +64,7 @@ impl Local {
                 CheckKind::Ttl(_)
                 | CheckKind::Http { .. }
                 | CheckKind::Tcp { .. }
+                | CheckKind::Script { .. }
                 | CheckKind::Fixed => None,
             })
             .collect();
@@ -97,6 +98,7 @@ impl Local {
             CheckKind::Ttl(_)
             | CheckKind::Http { .. }
             | CheckKind::Tcp { .. }
+            | CheckKind::Script { .. }
             | CheckKind::Fixed => false,
         }
     }

@@ -67,6 +67,7 @@ impl Local {
                 CheckKind::Ttl(ttl) => Some((id.clone(), ttl, check.definition.output_bytes_max)),
                 CheckKind::Http { .. }
                 | CheckKind::Tcp { .. }
+                | CheckKind::Script { .. }
                 | CheckKind::Alias { .. }
                 | CheckKind::Fixed => None,
             }
@@ -99,7 +100,9 @@ impl Local {
     pub(crate) fn schedule(&mut self, id: &Arc<str>, kind: &CheckKind, now: Instant) {
         match kind {
             CheckKind::Ttl(ttl) => self.timers.set(Timer::Ttl(id.clone()), now.after(*ttl)),
-            CheckKind::Http { interval, .. } | CheckKind::Tcp { interval, .. } => {
+            CheckKind::Http { interval, .. }
+            | CheckKind::Tcp { interval, .. }
+            | CheckKind::Script { interval, .. } => {
                 let first = self.rng.duration(Duration::ZERO, *interval);
                 self.timers.set(Timer::Probe(id.clone()), now.after(first));
             }
@@ -204,6 +207,7 @@ impl Local {
             let outcome = match &check.definition.kind {
                 CheckKind::Http { url, method, .. } => CheckOutcome::http_timeout(method, url),
                 CheckKind::Tcp { address, .. } => CheckOutcome::tcp_failed(address, "i/o timeout"),
+                CheckKind::Script { timeout, .. } => CheckOutcome::script_timeout(*timeout),
                 CheckKind::Ttl(_) | CheckKind::Alias { .. } | CheckKind::Fixed => return,
             };
             self.run_ended(id, outcome.status, &outcome.output, now, out);
@@ -225,6 +229,14 @@ impl Local {
             CheckKind::Tcp { address, timeout, .. } => {
                 (ProbeSpec::Tcp { address: address.clone(), timeout: *timeout }, *timeout)
             }
+            CheckKind::Script { args, timeout, .. } => (
+                ProbeSpec::Script {
+                    args: args.clone(),
+                    timeout: *timeout,
+                    output_bytes_max: check.definition.output_bytes_max,
+                },
+                *timeout,
+            ),
             CheckKind::Ttl(_) | CheckKind::Alias { .. } | CheckKind::Fixed => return,
         };
         self.next_run += 1;
@@ -251,7 +263,9 @@ impl Local {
         };
         state.running = None;
         let definition = &check.definition;
-        if let CheckKind::Http { interval, .. } | CheckKind::Tcp { interval, .. } = definition.kind
+        if let CheckKind::Http { interval, .. }
+        | CheckKind::Tcp { interval, .. }
+        | CheckKind::Script { interval, .. } = definition.kind
         {
             self.timers.set(Timer::Probe(id.clone()), now.after(interval));
         }

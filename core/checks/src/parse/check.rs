@@ -10,7 +10,6 @@ use proconsul_types::{CheckStatus, Duration};
 use serde_json::Value;
 
 const SCRIPTS_DISABLED: &str = "Scripts are disabled on this agent from remote calls; to enable, configure 'enable_script_checks' to true";
-const SCRIPTS_NOT_BUILT: &str = "Scripts are disabled on this agent";
 
 /// The body of `/v1/agent/check/register`.
 ///
@@ -214,17 +213,20 @@ impl Form {
 
     /// The definition; `validate` found nothing wrong.
     pub(super) fn definition(self, origin: Origin) -> Result<CheckDefinition, ParseError> {
-        if !self.args.is_empty() || !self.docker.is_empty() {
-            let text = match origin {
-                Origin::Api => SCRIPTS_DISABLED,
-                Origin::File => SCRIPTS_NOT_BUILT,
-            };
-            return Err(ParseError { status: 500, text: text.into() });
+        // Whether a file may name programs is for the configuration to say.
+        if origin == Origin::Api && !(self.args.is_empty() && self.docker.is_empty()) {
+            return Err(ParseError { status: 500, text: SCRIPTS_DISABLED.into() });
+        }
+        if !self.docker.is_empty() {
+            let text = "Invalid check: this agent does not run Docker checks";
+            return Err(ParseError::bad(text.into()));
         }
         let interval = self.interval.unwrap_or_default();
         let timeout = timeout(self.timeout.unwrap_or_default());
         let kind = if !self.alias_node.is_empty() || !self.alias_service.is_empty() {
             CheckKind::Alias { node: self.alias_node, service: self.alias_service }
+        } else if !self.args.is_empty() {
+            CheckKind::Script { args: self.args, interval, timeout }
         } else if !self.http.is_empty() {
             CheckKind::Http {
                 url: self.http,

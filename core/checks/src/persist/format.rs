@@ -138,6 +138,11 @@ fn check_type(check: &CheckDefinition) -> Value {
             map.insert("Interval".into(), nanos(*interval).into());
             map.insert("Timeout".into(), nanos(*timeout).into());
         }
+        CheckKind::Script { args, interval, timeout } => {
+            map.insert("ScriptArgs".into(), texts(args));
+            map.insert("Interval".into(), nanos(*interval).into());
+            map.insert("Timeout".into(), nanos(*timeout).into());
+        }
         CheckKind::Alias { node, service } => {
             map.insert("AliasNode".into(), (&**node).into());
             map.insert("AliasService".into(), (&**service).into());

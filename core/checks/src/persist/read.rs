@@ -102,6 +102,7 @@ pub(crate) fn read_check(bytes: &[u8]) -> Result<KeptCheck, String> {
         CheckKind::Ttl(_)
         | CheckKind::Http { .. }
         | CheckKind::Tcp { .. }
+        | CheckKind::Script { .. }
         | CheckKind::Alias { .. } => CheckStatus::parse(&kept.status),
     };
     Ok(KeptCheck {

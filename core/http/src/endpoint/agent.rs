@@ -1,6 +1,7 @@
 //! `/v1/agent`, what this agent says of itself. No leader is needed for any of it.
 
 use super::filter::{Filter, Kind};
+use crate::content_hash::content_hash;
 use crate::decide::{Call, Desk, Modes};
 use crate::json::Json;
 use crate::json::records::{self, Empty, kind_word};
@@ -272,7 +273,8 @@ pub(super) fn service(call: &Call<'_>, desk: &mut Desk<'_>) -> Result<Plan, Resp
         let text = format!("unknown service ID: {}", call.tail);
         return Err(error::plain(call.view, 404, &text));
     };
-    let hash = format!("{:x}", content_hash(service));
+    let hash =
+        format!("{:x}", content_hash(&service.definition, kind_word(service.definition.kind)));
     if call.params.text("hash") == hash && !desk.expired() {
         return Ok(crate::decide::wait_for_local(call, desk, modes));
     }
@@ -281,13 +283,4 @@ pub(super) fn service(call: &Call<'_>, desk: &mut Desk<'_>) -> Result<Plan, Resp
     let mut response = respond::json(call.view, 200, json.finish());
     response.headers.push((Cow::Borrowed("X-Consul-Contenthash"), hash));
     Ok(Plan::Answer(response))
-}
-
-/// A number that differs when anything shown differs: FNV-1a over the compact form.
-fn content_hash(service: &LocalService) -> u64 {
-    let mut json = Json::new(false, 512);
-    local_service(&mut json, service, None);
-    json.finish().iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
 }
