@@ -93,7 +93,8 @@ impl RaftJudge {
         let term = machine::term(node);
         let own = machine::entry_id(node, index).is_some_and(|entry| entry.term == term);
         let early = machine::committed(node).is_some_and(|committed| committed.term < term);
-        if machine::leads(node) && own && early {
+        // The first entry of all is the group itself.
+        if index.0 > 1 && machine::leads(node) && own && early {
             let text = format!("s{server} changes the group at {index} first of all in {term}");
             return Err(("raft.change-too-early", text));
         }
