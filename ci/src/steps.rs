@@ -89,9 +89,9 @@ fn determinism() -> Findings {
         for seed in DETERMINISM_SEEDS {
             let seed = seed.to_string();
             let traces = [
-                trace(&["--release"], name, &seed),
-                trace(&["--release"], name, &seed),
-                trace(&["--profile", "sim"], name, &seed),
+                trace(&["sim"], name, &seed),
+                trace(&["sim"], name, &seed),
+                trace(&CHECKED_SIM, name, &seed),
             ];
             let equal = traces[0].is_some() && traces.iter().all(|other| *other == traces[0]);
             if !equal {
@@ -102,27 +102,28 @@ fn determinism() -> Findings {
     findings
 }
 
-const SIM: [&str; 7] = [
+/// The same tool as `cargo sim`, under the profile with every arithmetic and debug check on.
+const CHECKED_SIM: [&str; 10] = [
     "run",
     "--quiet",
+    "--profile",
+    "sim",
     "--package",
     "proconsul-scenarios",
     "--features",
     "planted",
     "--bin=proconsul-sim",
+    "--",
 ];
 
 fn scenario_names() -> Vec<String> {
-    let mut arguments = SIM.to_vec();
-    arguments.extend(["--release", "--", "list"]);
-    let listing = output(&arguments);
+    let listing = output(&["sim", "list"]);
     listing.lines().filter_map(|line| line.split_whitespace().next()).map(String::from).collect()
 }
 
-fn trace(profile: &[&str], scenario: &str, seed: &str) -> Option<String> {
-    let mut arguments = SIM.to_vec();
-    arguments.extend(profile);
-    arguments.extend(["--", "run", scenario, "--seed", seed]);
+fn trace(tool: &[&str], scenario: &str, seed: &str) -> Option<String> {
+    let mut arguments = tool.to_vec();
+    arguments.extend(["run", scenario, "--seed", seed]);
     let printed = output(&arguments);
     let line = printed.lines().rev().find(|line| line.contains("trace 0x"))?;
     line.split("trace ").nth(1)?.split_whitespace().next().map(String::from)
