@@ -53,6 +53,8 @@ pub struct CheckDefinition {
     pub output_bytes_max: usize,
     /// Token to register it with; kept, never shown.
     pub token: Arc<str>,
+    /// It stands alone in a configuration file: such a check shows no type.
+    pub typeless: bool,
 }
 
 /// How a check learns its status.
@@ -108,9 +110,13 @@ pub enum CheckKind {
 }
 
 impl CheckDefinition {
-    /// `Type` of the API: `ttl`, `http`, `tcp`, `script`, `alias`, `maintenance`.
+    /// `Type` of the API, empty if it shows none: `ttl`, `http`, `tcp`, `script`, `alias`,
+    /// `maintenance`.
     #[must_use]
     pub fn type_word(&self) -> &'static str {
+        if self.typeless {
+            return "";
+        }
         match self.kind {
             CheckKind::Ttl(_) => "ttl",
             CheckKind::Http { .. } => "http",

@@ -37,6 +37,7 @@ pub fn check_definition(value: &Value, origin: Origin) -> Result<CheckDefinition
     }
     form.validate().map_err(|reason| ParseError::bad(format!("Invalid check: {reason}")))?;
     let mut check = form.definition(origin)?;
+    check.typeless = origin == Origin::File;
     if check.id.is_empty() {
         check.id = check.name.clone();
     }
@@ -257,6 +258,7 @@ impl Form {
             deregister_after: self.deregister_after.filter(|after| !after.is_zero()),
             output_bytes_max: usize::try_from(self.output_max).unwrap_or(0),
             token: self.token,
+            typeless: false,
         })
     }
 }

@@ -119,6 +119,7 @@ pub(crate) fn read_check(bytes: &[u8]) -> Result<KeptCheck, String> {
                 .filter(|after| !after.is_zero()),
             output_bytes_max: kept.output_max_size,
             token: file.token,
+            typeless: false,
         },
     })
 }
