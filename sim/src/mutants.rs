@@ -119,6 +119,8 @@ pub struct Found {
     pub rules: Vec<String>,
     /// Runs the shrinking took.
     pub runs: u32,
+    /// Worlds that break a rule without any planted fault: they prove nothing here.
+    pub unsound: Vec<u64>,
 }
 
 impl Found {
@@ -165,11 +167,22 @@ pub fn hunt(name: &str, seeds: u64, trials: u32, jobs: usize) -> Found {
         lengths: None,
         rules: Vec::new(),
         runs: 0,
+        unsound: Vec::new(),
     };
     for trial in 0..trials {
         let from = u64::from(trial) * 1_000_000;
-        let sum = swarm::together(from, seeds, name, jobs);
-        let Some((seed, outcome)) = sum.failed else { continue };
+        let (mut at, end) = (from, from + seeds);
+        let hit = loop {
+            let Some((seed, outcome)) = swarm::together(at, end - at, name, jobs).failed else {
+                break None;
+            };
+            if swarm::alone(seed, 1, "").failed.is_none() {
+                break Some((seed, outcome));
+            }
+            found.unsound.push(seed);
+            at = seed + 1;
+        };
+        let Some((seed, outcome)) = hit else { continue };
         found.after.push(seed - from + 1);
         let Some(violation) = outcome.violation else { continue };
         if !found.rules.contains(&violation.rule) {

@@ -147,7 +147,7 @@ pub(super) fn mutants(seeds: u64, trials: u32, jobs: usize, only: &str) -> u8 {
     let watch = Watch::start();
     say!("{}", mutants::HEAD);
     let (mut all, mut always) = (0, 0);
-    let (mut missed, mut told) = (Vec::new(), Vec::new());
+    let (mut missed, mut told, mut unsound) = (Vec::new(), Vec::new(), false);
     for fault in mutants::FAULTS {
         let name = format!("{fault:?}");
         if !name.to_lowercase().contains(&only.to_lowercase()) {
@@ -161,6 +161,10 @@ pub(super) fn mutants(seeds: u64, trials: u32, jobs: usize, only: &str) -> u8 {
         if !each && mutants::must_find(*fault, seeds) {
             missed.push(name.clone());
         }
+        if !found.unsound.is_empty() {
+            unsound = true;
+            told.push(format!("{name}: fails without it: seeds {:?}", found.unsound));
+        }
         if let (false, Some(reason)) = (each, mutants::by_hand(*fault)) {
             told.push(format!("{name}: by hand, {reason}"));
         }
@@ -170,7 +174,7 @@ pub(super) fn mutants(seeds: u64, trials: u32, jobs: usize, only: &str) -> u8 {
     }
     say!("{always} of {all} found in every trial, {:.0} s", watch.seconds());
     if missed.is_empty() {
-        return HELD;
+        return if unsound { VIOLATED } else { HELD };
     }
     say!("not found although {seeds} worlds must show them: {}", missed.join(", "));
     VIOLATED

@@ -70,10 +70,15 @@ impl Judge {
             Want::Acquire { key } => {
                 let said = verdict(answer);
                 self.wrote(place, &[key], run, answer, said);
-                if said == Some(true)
-                    && let Some((rule, text)) = self.locks.acquired(self.now, key, run.client)
-                {
-                    self.broken(rule, || text);
+                if said == Some(true) {
+                    let index = self.model.written(crate::world::tag_of(place)).index;
+                    let deletions = &self.model.keys[usize::from(key) % KEYS_MAX].deletions;
+                    let deleted = deletions.last().copied().unwrap_or(0);
+                    let (moments, indexes) = ((run.invoked, self.now), (index, deleted));
+                    let client = run.client;
+                    if let Some((rule, text)) = self.locks.acquired(moments, key, client, indexes) {
+                        self.broken(rule, || text);
+                    }
                 }
             }
             Want::Release { key } => self.wrote(place, &[key], run, answer, verdict(answer)),
@@ -416,8 +421,8 @@ impl Judge {
     /// A client sends a request: from now on it no longer counts on what the request gives up.
     pub(crate) fn asks(&mut self, _place: usize, run: &Run, _clients: &[Client]) {
         match run.want {
-            Some(Want::Release { key }) => self.locks.releases(run.client, key),
-            Some(Want::Destroy | Want::Session) => self.locks.ends(run.client),
+            Some(Want::Release { key }) => self.locks.releases(self.now, run.client, key),
+            Some(Want::Destroy | Want::Session) => self.locks.gives_up(self.now, run.client),
             Some(_) | None => {}
         }
     }

@@ -11,14 +11,27 @@ pub(crate) struct LockJudge {
     ttl: u64,
     /// Since when each client's session is surely alive: the sending of the last renewal answered.
     alive: BTreeMap<usize, u64>,
-    holders: BTreeMap<u8, usize>,
+    /// Who believes to hold a key, and since which index.
+    holders: BTreeMap<u8, (usize, u64)>,
+    /// When each client last asked to give a key back.
+    released: BTreeMap<(usize, u8), u64>,
+    /// When each client last asked to end its session, or for a new one.
+    ended: BTreeMap<usize, u64>,
+    patience: u64,
 }
 
 impl LockJudge {
     pub(crate) fn new(options: &Options) -> Self {
         // Clocks may run a little fast; the servers wait for twice the TTL.
         let ttl = options.session_ttl_ms * 900_000;
-        Self { ttl, alive: BTreeMap::new(), holders: BTreeMap::new() }
+        Self {
+            ttl,
+            alive: BTreeMap::new(),
+            holders: BTreeMap::new(),
+            released: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            patience: options.patience * 1_000,
+        }
     }
 
     pub(crate) fn created(&mut self, client: usize, sent: u64) {
@@ -32,34 +45,49 @@ impl LockJudge {
         }
     }
 
-    pub(crate) fn releases(&mut self, client: usize, key: u8) {
-        if self.holders.get(&key) == Some(&client) {
+    pub(crate) fn releases(&mut self, now: u64, client: usize, key: u8) {
+        self.released.insert((client, key), now);
+        if self.holders.get(&key).is_some_and(|(holder, _)| *holder == client) {
             self.holders.remove(&key);
         }
     }
 
+    /// The client asks for the end of its session, or for a new one.
+    pub(crate) fn gives_up(&mut self, now: u64, client: usize) {
+        self.ended.insert(client, now);
+        self.ends(client);
+    }
+
     /// The client gives up its session, and all it holds.
-    pub(crate) fn ends(&mut self, client: usize) {
-        self.holders.retain(|_, holder| *holder != client);
+    fn ends(&mut self, client: usize) {
+        self.holders.retain(|_, (holder, _)| *holder != client);
         self.alive.remove(&client);
     }
 
+    /// A client that asked at `sent` was told that it holds the key. If it asked to give the key
+    /// back at about the same time, it cannot know which came first, and believes nothing. Whoever
+    /// deletes a key (last at index `deleted`) takes it from its holder: locks are advice.
     pub(crate) fn acquired(
         &mut self,
-        now: u64,
+        (sent, now): (u64, u64),
         key: u8,
         client: usize,
+        (index, deleted): (u64, u64),
     ) -> Option<(&'static str, String)> {
-        let mine = self.believes(client, now);
-        if let Some(other) = self.holders.get(&key).copied()
+        if let Some((other, since)) = self.holders.get(&key).copied()
             && other != client
+            && deleted < since
             && self.believes(other, now)
         {
             let text = format!("clients {other} and {client} both hold k/{key}");
             return Some(("lock.one-holder", text));
         }
-        if mine {
-            self.holders.insert(key, client);
+        let released = self.released.get(&(client, key));
+        let unsure = released.is_some_and(|at| at + self.patience > sent)
+            || self.ended.get(&client).is_some_and(|at| *at > sent)
+            || deleted > index;
+        if !unsure && self.believes(client, now) {
+            self.holders.insert(key, (client, index));
         }
         None
     }
@@ -75,15 +103,19 @@ mod tests {
 
     #[test]
     fn two_believers_are_one_too_many() {
-        let options = Options { session_ttl_ms: 1_000, ..Options::default() };
+        let options = Options { session_ttl_ms: 1_000, patience: 0, ..Options::default() };
         let mut locks = LockJudge::new(&options);
         locks.created(1, 0);
         locks.created(2, 0);
-        assert_eq!(locks.acquired(1, 7, 1), None);
-        assert!(locks.acquired(2, 7, 2).is_some());
-        locks.releases(1, 7);
-        assert_eq!(locks.acquired(3, 7, 2), None);
+        assert_eq!(locks.acquired((0, 1), 7, 1, (9, 0)), None);
+        assert!(locks.acquired((1, 2), 7, 2, (9, 0)).is_some());
+        locks.releases(2, 1, 7);
+        assert_eq!(locks.acquired((3, 3), 7, 2, (9, 0)), None);
         locks.renewed(1, 2_000_000_000);
-        assert_eq!(locks.acquired(2_100_000_000, 7, 1), None, "the other's session is too old");
+        assert_eq!(
+            locks.acquired((2_100_000_000, 2_100_000_000), 7, 1, (9, 0)),
+            None,
+            "the other's session is too old"
+        );
     }
 }

@@ -161,6 +161,8 @@ impl RaftJudge {
         if let Some(newest) = newest
             && machine::leads(node)
             && newest.id.term < machine::term(node)
+            // It may have counted further than its own disk has come.
+            && newest.id.index < node.raft().durable()
         {
             let text = format!("s{server} commits {} by counting copies", newest.id);
             return Err(("raft.commits-old-term", text));

@@ -157,10 +157,13 @@ impl Model {
             }
             KvVerb::DeleteTree => Some(true),
             KvVerb::Acquire(session) => {
-                self.sessions.get(&session)?;
                 let key = u8::try_from(number).unwrap_or(0);
-                let free = held.is_none_or(|holder| holder == session);
-                let yes = free && !self.delayed.contains(&key);
+                // The delay is looked at first, whoever asks.
+                if self.delayed.contains(&key) {
+                    return Some(false);
+                }
+                self.sessions.get(&session)?;
+                let yes = held.is_none_or(|holder| holder == session);
                 if yes {
                     self.keys[number].set(index, now, pair(Some(session)));
                 }
