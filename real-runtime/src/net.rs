@@ -1,4 +1,4 @@
-//! The few places where the simulated network is called differently from the real one.
+//! The few places where the simulated runtime is called differently from the real one.
 
 use bytes::BytesMut;
 use std::io;
@@ -55,5 +55,21 @@ pub(crate) async fn listen(address: SocketAddr) -> io::Result<tokio::net::TcpLis
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         std::future::ready(socket.listen(4096)).await
+    }
+}
+
+/// Does work that takes long where it holds up nobody. In the simulation, which has one thread,
+/// that is here and now.
+#[cfg_attr(madsim, expect(clippy::unused_async, reason = "there is nothing to wait for"))]
+pub(crate) async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, String> {
+    #[cfg(madsim)]
+    {
+        Ok(work())
+    }
+    #[cfg(not(madsim))]
+    {
+        tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::archive;
 use crate::http::compress::{accepts_gzip, gzip};
+use crate::net;
 use crate::shared::{Inbound, Shared};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -136,10 +137,9 @@ impl Drop for Waiting<'_> {
 async fn snapshot(shared: &Arc<Shared>, mut request: Request) -> Response {
     if request.method == Method::Put {
         let archive = std::mem::take(&mut request.body);
-        match tokio::task::spawn_blocking(move || archive::unpack(&archive)).await {
+        match net::aside(move || archive::unpack(&archive)).await {
             Ok(Ok(archive)) => request.body = archive.state,
-            Ok(Err(reason)) => return plain(500, reason),
-            Err(error) => return plain(500, error.to_string()),
+            Ok(Err(reason)) | Err(reason) => return plain(500, reason),
         }
         return enter(shared, request).await;
     }
@@ -150,10 +150,10 @@ async fn snapshot(shared: &Arc<Shared>, mut request: Request) -> Response {
         let state = std::mem::take(&mut response.body);
         let index = response.header("x-consul-index").and_then(|text| text.parse().ok());
         let meta = archive::Meta::of(&view, index.unwrap_or(0), crate::clock::wall(), state.len());
-        match tokio::task::spawn_blocking(move || archive::pack(&meta, &state)).await {
+        match net::aside(move || archive::pack(&meta, &state)).await {
             Ok(Ok(archive)) => response.body = Bytes::from(archive),
             Ok(Err(error)) => return plain(500, error.to_string()),
-            Err(error) => return plain(500, error.to_string()),
+            Err(reason) => return plain(500, reason),
         }
     }
     response
