@@ -44,6 +44,11 @@ impl Clock {
         self.world.saturating_add(u64::try_from(scaled).unwrap_or(u64::MAX))
     }
 
+    /// A process starts: it counts from its own start, and asks for the time a little later.
+    pub fn begin(&mut self, now: u64, local: u64) {
+        (self.world, self.local) = (now, local);
+    }
+
     /// From `now` on it runs at `rate` millionths of the world's.
     pub fn set_rate(&mut self, now: u64, rate: u32) {
         self.local = self.local(now).0;
@@ -84,6 +89,15 @@ mod tests {
                 assert!(clock.local(at - 1) < Instant(deadline), "woken late at rate {rate}");
             }
         }
+    }
+
+    #[test]
+    fn a_new_process_counts_from_its_start() {
+        let mut clock = Clock::new(0);
+        clock.set_rate(0, 2_000_000);
+        clock.begin(1_000, 5);
+        assert_eq!(clock.local(1_000), Instant(5));
+        assert_eq!(clock.local(1_010), Instant(25), "the rate is the machine's");
     }
 
     #[test]

@@ -306,7 +306,7 @@ impl Bait<'_> {
             // Its last clients still talk to it: a tail that nobody else has.
             self.burst(at, 10, 40);
             if self.rng.chance(1, 2) {
-                let bytes_per_second = self.rng.between(2_000, 50_000);
+                let bytes_per_second = self.rng.between(20_000, 500_000);
                 let narrow = Action::Narrow { who: Target::Leader, bytes_per_second, span };
                 self.at(at + span, narrow);
             }

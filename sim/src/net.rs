@@ -244,6 +244,20 @@ impl Net {
         self.refresh();
     }
 
+    /// Servers that send through a narrow line now.
+    #[must_use]
+    pub fn narrowed(&self) -> Vec<usize> {
+        let narrow = |trouble: &Trouble| match trouble {
+            Trouble::Narrow(who, _) => Some(*who),
+            Trouble::Cut(..)
+            | Trouble::Isolated(_)
+            | Trouble::Split { .. }
+            | Trouble::Slow(..)
+            | Trouble::Lossy(_) => None,
+        };
+        self.troubles.iter().filter_map(|(_, trouble)| narrow(trouble)).collect()
+    }
+
     /// Whether messages get from one to the other now.
     #[must_use]
     pub fn hears(&self, from: usize, to: usize) -> bool {

@@ -211,7 +211,9 @@ impl Engine {
         match undo {
             Undo::Net(number) => {
                 self.judge.lonely_leaders(&self.hosts);
+                let narrow = self.net.narrowed();
                 self.net.remove(number);
+                self.widen(&narrow);
                 self.judge.network_changed(self.now, &self.net);
             }
             Undo::Restart(server, starts) => {
@@ -233,6 +235,15 @@ impl Engine {
                 self.reset_alarm(server.into());
             }
             Undo::Strike(..) => {}
+        }
+    }
+
+    /// A line that is no longer narrow: what still waits to go through it, for minutes perhaps,
+    /// goes with its connection.
+    fn widen(&mut self, narrow: &[usize]) {
+        let still = self.net.narrowed();
+        for server in narrow.iter().filter(|server| !still.contains(server)) {
+            self.break_all(*server);
         }
     }
 
@@ -291,7 +302,9 @@ impl Engine {
         self.note(None, || "everything is whole again".into());
         self.trace.event(self.now, 0, 10, 0);
         self.judge.lonely_leaders(&self.hosts);
+        let narrow = self.net.narrowed();
         self.net.heal();
+        self.widen(&narrow);
         self.judge.network_changed(self.now, &self.net);
         for server in 0..self.hosts.len() {
             let now = self.now;

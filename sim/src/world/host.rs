@@ -79,7 +79,7 @@ impl Host {
             starts: 0,
             view: Arc::new(machine::first_view(&config)),
             address: address_of(server, 0),
-            clock: Clock::new(between(draw(seed, stream::NODE, who, 2), 1, 3_600_000 * MILLI)),
+            clock: Clock::new(0),
             disk: Disk::new(draw(seed, stream::NODE, who, 3)),
             config,
             paused: 0,
@@ -108,6 +108,9 @@ impl Engine {
         host.starts += 1;
         let boot = Boot { files: host.disk.files(), peers, recover: false };
         let who = u64::try_from(server).unwrap_or(0);
+        // A process counts time from its own start (`Instant::START`); reading its disk takes some.
+        let late = draw(self.seed, stream::NODE, who, 1_000_000 + u64::from(host.starts));
+        host.clock.begin(self.now, between(late, 0, 3 * MILLI));
         let seed = Seed(draw(self.seed, stream::NODE, who, 100 + u64::from(host.starts)));
         self.trace.event(self.now, who, 1, u64::from(host.starts));
         match machine::start(host.config.clone(), seed, boot) {
