@@ -76,7 +76,7 @@ impl LockJudge {
     ) -> Option<(&'static str, String)> {
         if let Some((other, since)) = self.holders.get(&key).copied()
             && other != client
-            && deleted < since
+            && deleted < since.min(index)
             && self.believes(other, now)
         {
             let text = format!("clients {other} and {client} both hold k/{key}");
