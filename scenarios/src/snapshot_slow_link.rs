@@ -13,7 +13,7 @@ pub(crate) const SCENARIO: Scenario = Scenario {
     name: "snapshot_slow_link",
     doc: "A lagging follower gets a snapshot over a narrow line while leaders change between \
           chunks and writes go on. It catches up and has the others' state. Catches \
-          ChunkIgnoresSnapshotId, SnapshotKeepsLog, SnapshotWithoutSessions.",
+          ApplyDependsOnNode.",
     needs: &[Capability::Links, Capability::Cuts, Capability::Trips, Capability::Workload],
     options: |seed| Options {
         servers: 3 + 2 * u8::from(seed % 2 == 0),
