@@ -185,7 +185,8 @@ impl Node {
         let leader = self.publisher.leader();
         let hops = self.opens.get(&origin).map_or(0, |open| open.hops);
         if leader == Some(self.config.id) {
-            // The lease is over or not yet there: it comes back with the next round, or leadership goes.
+            // The lease is over or not yet there: it comes back with the next round, or leadership
+            // goes.
             self.hold(origin, None);
         } else if hops >= HOPS_MAX && matches!(origin, Origin::Peer(..)) {
             self.not_leader(origin);

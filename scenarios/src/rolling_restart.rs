@@ -1,5 +1,6 @@
 //! All servers are restarted one after another, the leader among them, with pauses of nothing to
-//! twenty seconds between one's return and the next one's end (hashicorp/consul#8118). A server that
+//! twenty seconds between one's return and the next one's end (hashicorp/consul#8118). A server
+//! that
 //! returns with its log has its vote at once, so there is a quorum all the time: after each step a
 //! write commits within a few election timeouts. Nothing acknowledged is lost.
 
@@ -43,7 +44,8 @@ async fn story(world: World) -> Told {
     }
     put_within(&world, &all, "all-restarted", timeouts(6)).await?;
     let raised = newest_term(&world) - term;
-    // Clients ask for transfers now and then; each restart costs one leader at most, and a split vote.
+    // Clients ask for transfers now and then; each restart costs one leader at most, and a split
+    // vote.
     world.expect(raised <= 40, &format!("{raised} terms in a rolling restart"))?;
     outlast(&world, secs(20)).await;
     world.heal();

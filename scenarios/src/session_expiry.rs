@@ -1,7 +1,8 @@
 //! The holder of a lock can no longer renew its session: the server it talks to is cut off, a
 //! follower or the leader itself, on a network that loses messages (hashicorp/consul#2332, never
 //! explained, and #1843). Another client wants the lock all the time. It must not get it before the
-//! TTL and the lock-delay are over, counted from the last renewal the holder was told of; it must get
+//! TTL and the lock-delay are over, counted from the last renewal the holder was told of; it must
+//! get
 //! it soon after; and the old session is dead when its holder comes back.
 
 use crate::asks;

@@ -1,4 +1,5 @@
-//! Many clients wait for keys and for a whole prefix, at every server, with default and stale reads,
+//! Many clients wait for keys and for a whole prefix, at every server, with default and stale
+//! reads,
 //! while leaders are cut off and killed and keys change all the time. No waiter may sleep through a
 //! change, an index never goes back, and a body is never older than its index. At the end every
 //! waiter has seen the last change.

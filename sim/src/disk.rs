@@ -110,7 +110,8 @@ impl Disk {
         (completion, false)
     }
 
-    /// The process is gone. Writes asked for but not performed never happen; with `power` lost, too,
+    /// The process is gone. Writes asked for but not performed never happen; with `power` lost,
+    /// too,
     /// the disk keeps what it likes of what was not synced.
     pub fn crash(&mut self, power: bool) {
         self.crashes += 1;

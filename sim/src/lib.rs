@@ -42,8 +42,10 @@
 //! - **Looking**: `leader`, `leader_other_than`, `followers`, `glimpse` (term, index, state hash,
 //!   bytes on disk), `until(span, text, condition)`, `aside` for a second story at the same time.
 //! - **Judges always run**: Raft's properties, linearizable reads, one lock holder, watches,
-//!   acknowledged writes, equal states, core's own assertions. When a story ends well, everything is
-//!   healed and the world must come to rest: a leader, a write to every key, equal states, no watcher
+//!   acknowledged writes, equal states, core's own assertions. When a story ends well, everything
+//! is
+//!   healed and the world must come to rest: a leader, a write to every key, equal states, no
+//! watcher
 //!   asleep, no session left, disks bounded.
 //! - Keys `k/0` to `k/7` belong to the drawn clients: a story's own writes use other keys.
 //! - Everything is drawn from the seed. A story that wants a choice uses
@@ -52,7 +54,8 @@
 //! # The rooms
 //!
 //! [`world`] is the event loop and its hosts; [`net`], [`disk`] and [`clock`] are models without
-//! I/O; [`judge`] and [`model`] say what may be; [`schedule`] is a world as text, [`workload`] draws
+//! I/O; [`judge`] and [`model`] say what may be; [`schedule`] is a world as text, [`workload`]
+//! draws
 //! one, [`shrink`] shortens one; [`scenario`] plays stories; [`swarm`] and [`mutants`] run many.
 
 pub mod cli;

@@ -1,4 +1,5 @@
-//! From a failing schedule to the smallest one that still breaks the same rule: first whole items go
+//! From a failing schedule to the smallest one that still breaks the same rule: first whole items
+//! go
 //! (delta debugging), then what is left is weakened and rounded.
 
 use crate::run::{Outcome, Telling, run};
@@ -73,7 +74,7 @@ impl Search<'_> {
         self.minimise(|schedule| schedule.ops.clone(), |schedule, ops: Vec<Op>| schedule.ops = ops);
     }
 
-    /// Delta debugging: halves, quarters, … single items, as long as something can go.
+    /// Delta debugging: halves, quarters, .. single items, as long as something can go.
     fn minimise<T: Clone>(
         &mut self,
         get: impl Fn(&Schedule) -> Vec<T>,

@@ -130,7 +130,7 @@ impl World {
         self.stage.now()
     }
 
-    /// How many servers there are; they are called 0, 1, 2, …
+    /// How many servers there are; they are called 0, 1, 2, ..
     #[must_use]
     pub fn servers(&self) -> usize {
         self.stage.servers()

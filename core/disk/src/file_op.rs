@@ -20,7 +20,8 @@ pub enum Lane {
 }
 
 /// One operation on a file. If one without a token fails, the next `Sync` or `SyncDir` of its lane
-/// completes with that error, whatever it did itself. Paths are relative to the data directory, with `/` between parts.
+/// completes with that error, whatever it did itself. Paths are relative to the data directory,
+/// with `/` between parts.
 /// Parent directories are made by the host when a file is created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileOp {

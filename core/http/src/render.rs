@@ -45,7 +45,8 @@ pub fn render(reply: Reply, outcome: &Outcome, view: &View, request: &Request) -
     respond::json(view, 200, json.finish())
 }
 
-/// The answer to a [`LocalOp`](crate::LocalOp) or an [`OperatorOp`](crate::OperatorOp) that was done, and
+/// The answer to a [`LocalOp`](crate::LocalOp) or an [`OperatorOp`](crate::OperatorOp) that was
+/// done, and
 /// to a restore.
 #[must_use]
 pub fn done(view: &View) -> Response {

@@ -1,4 +1,5 @@
-//! Where batches are written: the segment in use, the one prepared ahead, the ones no longer needed.
+//! Where batches are written: the segment in use, the one prepared ahead, the ones no longer
+//! needed.
 
 use super::{Pending, Segment, Spare, Store, Wait, Written, u64_of};
 use crate::format::{self, Checkpoint, Link, MARK_BYTES};

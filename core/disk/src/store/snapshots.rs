@@ -119,7 +119,8 @@ impl Store {
             }
         }
         self.snapshot_files.push(id);
-        // Raft paper, section 7: keep what follows the snapshot if the log agrees with it there, else
+        // Raft paper, section 7: keep what follows the snapshot if the log agrees with it there,
+        // else
         // nothing.
         if self.term_at(id.index) != Some(id.term) {
             self.put_restart(id);

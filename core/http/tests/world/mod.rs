@@ -199,7 +199,7 @@ fn with(_fault: Fault) -> Planted {
     Planted::none()
 }
 
-/// A request from `GET /v1/…` and a body.
+/// A request from `GET /v1/..` and a body.
 pub(crate) fn request(line: &str, body: &str) -> Request {
     let (method, target) = line.split_once(' ').expect("a request line is a method and a target");
     let method = match method {

@@ -90,7 +90,8 @@ impl Bench {
         self.step(Input::Propose(Ticket(ticket), Bytes::from_static(b"command")))
     }
 
-    /// Lets time pass until it stands, and gives it every vote: it leads afterwards, its first entry
+    /// Lets time pass until it stands, and gives it every vote: it leads afterwards, its first
+    /// entry
     /// is durable here and nowhere else.
     pub(crate) fn lead(&mut self, voters: &[u128]) -> Vec<Effect> {
         self.pass_ms(600);

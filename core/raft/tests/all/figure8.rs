@@ -5,7 +5,8 @@ use crate::bench::{Bench, append, appended, entry, entry_id, log_of, request, vo
 use proconsul_types::{LogIndex, Planted};
 
 /// S1 led term 2 and put 2.2 on S1 and S2; S5 led term 3 and put 3.2 on itself alone; S1 leads term
-/// 4 and copies 2.2 to S3, so a majority holds it. Returns S1 before anything of term 4 is anywhere.
+/// 4 and copies 2.2 to S3, so a majority holds it. Returns S1 before anything of term 4 is
+/// anywhere.
 fn s1_in_term_4(planted: Planted) -> Bench {
     let mut s1 = Bench::of(5, log_of(&[1, 2]), planted);
     s1.hear(5, request(3, entry_id(3, 2), true, false));
