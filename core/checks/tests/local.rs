@@ -729,7 +729,10 @@ proptest! {
     }
 
     #[test]
-    fn any_file_is_read_or_named(bytes in prop::collection::vec(any::<u8>(), 0..200), dir in 0_usize..3) {
+    fn any_file_is_read_or_named(
+        bytes in prop::collection::vec(any::<u8>(), 0..200),
+        dir in 0_usize..3,
+    ) {
         let dir = ["services", "checks", "checks/state"][dir];
         let mut files: BTreeMap<Arc<str>, Bytes> = BTreeMap::new();
         files.insert(format!("{dir}/x").into(), bytes.into());

@@ -434,7 +434,8 @@ proptest! {
     #[test]
     fn any_bytes_are_answered_or_dropped(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let catalog = Catalog::new("dc1".into(), Planted::none());
-        let answer = read(&catalog, &Config::default(), &facts(), &mut Rng::new(Seed(1)), false, &bytes);
+        let mut rng = Rng::new(Seed(1));
+        let answer = read(&catalog, &Config::default(), &facts(), &mut rng, false, &bytes);
         if let Some(answer) = answer {
             prop_assert_eq!(&answer[..2], &bytes[..2]);
             prop_assert!(answer[2] & 0x80 != 0);
@@ -473,7 +474,8 @@ proptest! {
         put(&mut catalog, register);
         for kind in ["A", "SRV", "ANY"] {
             let bytes = question("odd.service.consul.", kind, None);
-            let answer = read(&catalog, &Config::default(), &facts(), &mut Rng::new(Seed(1)), true, &bytes);
+            let mut rng = Rng::new(Seed(1));
+            let answer = read(&catalog, &Config::default(), &facts(), &mut rng, true, &bytes);
             let answer = answer.expect("a question is answered");
             prop_assert!(answer.len() <= 65535);
         }
