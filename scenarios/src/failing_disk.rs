@@ -45,7 +45,7 @@ async fn story(world: World) -> Told {
             if world.glimpse(struck).up {
                 world.act(Action::DiskFail { who });
                 let ended = |world: &World| !world.glimpse(struck).up;
-                let _ = world.until(timeouts(3), "a failed sync", ended).await;
+                drop(world.until(timeouts(3), "a failed sync", ended).await);
             }
         }
         world.expect(!world.glimpse(struck).up, "a failed sync ends the process")?;

@@ -25,7 +25,7 @@ async fn story(world: World) -> Told {
     world.sleep(secs(1)).await;
 
     let followers = world.followers();
-    let with_leader = world.seed() % 2 == 0;
+    let with_leader = world.seed().is_multiple_of(2);
     let minority =
         if with_leader { vec![old, followers[0]] } else { vec![followers[0], followers[1]] };
     let majority: Vec<usize> =

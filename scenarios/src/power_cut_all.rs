@@ -46,7 +46,7 @@ async fn story(world: World) -> Told {
                 world.trip(trip, Action::Crash { who, down: 900_000, moved: false });
             }
             let dark = |world: &World| (0..world.servers()).all(|it| !world.glimpse(it).up);
-            let _ = world.until(secs(2), "the cut", dark).await;
+            drop(world.until(secs(2), "the cut", dark).await);
         }
         for server in &all {
             world.crash(*server);

@@ -43,10 +43,8 @@
 //!   bytes on disk), `until(span, text, condition)`, `aside` for a second story at the same time.
 //! - **Judges always run**: Raft's properties, linearizable reads, one lock holder, watches,
 //!   acknowledged writes, equal states, core's own assertions. When a story ends well, everything
-//! is
-//!   healed and the world must come to rest: a leader, a write to every key, equal states, no
-//! watcher
-//!   asleep, no session left, disks bounded.
+//!   is healed and the world must come to rest: a leader, a write to every key, equal states, no
+//!   watcher asleep, no session left, disks bounded.
 //! - Keys `k/0` to `k/7` belong to the drawn clients: a story's own writes use other keys.
 //! - Everything is drawn from the seed. A story that wants a choice uses
 //!   `Rng::new(Seed(world.seed())).split("name")`.
