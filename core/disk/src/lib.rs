@@ -1,7 +1,7 @@
 //! Log segments, hard state and snapshot files: format, ordering and recovery as pure functions.
 //!
 //! Nothing here touches a file: [`FileOp`] says what to do, completions come back by token.
-//! [`Store`] is the log of one server, [`recover`] reads back what it wrote, [`LocalFiles`]
+//! [`Store`] is the log of one server, [`recover()`] reads back what it wrote, [`LocalFiles`]
 //! replaces small files. The bytes are drawn in this crate's README.
 //!
 //! Invariants: disk sees ids and bytes, never what they mean; a batch is reported durable only when
