@@ -1,20 +1,28 @@
-//! Who is here: the room for the gossip pools. It is empty.
+//! Who is here: one pool of gossip (the LAN of a datacenter, or the WAN between them).
 //!
-//! Nothing in this crate runs, and no part of a node calls it: an agent of today knows its servers
-//! from `peers.json`, `-bootstrap` and the greetings of connections, and says so when asked for
-//! members.
-//!
-//! What will live here is one state machine per pool (LAN and WAN), of the same shape as the other
-//! parts: inputs, a clock and a stream of random numbers in; effects out.
+//! One state machine per pool, of the same shape as the other parts: inputs, a clock and a stream
+//! of random numbers in; effects out.
 //!
 //! - SWIM: probe rounds with indirect probes, suspicion with a deadline that confirmations shorten,
-//!   incarnations and refutation, dissemination by piggyback.
-//! - Lifeguard: local health that slows an agent down before it accuses others.
+//!   incarnations and refutation, dissemination by piggyback (Das, Gupta, Motivala, DSN 2002).
+//! - Lifeguard: local health that slows an agent down before it accuses others (Dadgar, Phillips,
+//!   Currey, 2017).
 //! - Serf on top: member statuses, leave and join intents under Lamport clocks, user events and
 //!   queries, network coordinates, the rejoin file, the keyring.
 //!
-//! It will speak memberlist's and Serf's bytes from its first day, so that a real agent can join
-//! and judge it. Those bytes will be encoded in `proconsul-wire`, never here.
+//! It speaks memberlist's and Serf's bytes, so that a real agent can join and judge it. Those bytes
+//! are encoded in `proconsul-wire`, never here.
 //!
 //! Invariant: gossip knows members, never services, and it never sees Raft or the catalog.
 #![no_std]
+
+extern crate alloc;
+
+mod config;
+mod face;
+
+pub use config::{Admission, Config, Timing};
+pub use face::{
+    Asked, Effect, Event, Input, KeyOp, KeyReport, Member, Placed, QueryId, QueryParams,
+    StreamEvent, StreamId,
+};

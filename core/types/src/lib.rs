@@ -6,6 +6,7 @@
 
 extern crate alloc;
 
+mod gossip;
 mod health;
 mod ident;
 mod index;
@@ -16,6 +17,7 @@ mod rng;
 mod time;
 mod timers;
 
+pub use gossip::{Coordinate, Incarnation, LamportTime, Liveness, MemberStatus, Pool};
 pub use health::CheckStatus;
 pub use ident::{NodeId, ServerId, SessionId};
 pub use index::{CatalogIndex, EntryId, LogIndex, Term};

@@ -28,8 +28,13 @@
 extern crate alloc;
 
 mod codec;
+pub mod crypto;
 mod frame;
 mod hello;
+pub mod memberlist;
+pub mod packet;
+pub mod serf;
+pub mod stream;
 
 pub use codec::{DecodeError, EncodeError, VERSION, decode, encode, frame};
 pub use frame::{FrameError, FrameReader};
