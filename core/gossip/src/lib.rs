@@ -20,9 +20,11 @@ extern crate alloc;
 
 mod config;
 mod face;
+mod serf;
 
 pub use config::{Admission, Config, Timing};
 pub use face::{
     Asked, Effect, Event, Input, KeyOp, KeyReport, Member, Placed, QueryId, QueryParams,
     StreamEvent, StreamId,
 };
+pub use serf::{Clocks, QueueLengths};
