@@ -16,7 +16,6 @@ mod kv;
 mod nodes;
 mod outcome;
 mod quoted;
-pub mod radix;
 mod register;
 mod services;
 mod sessions;
@@ -34,6 +33,7 @@ pub use command::{
     ServiceRegistration, SessionCreate, TxnOp,
 };
 pub use outcome::{Applied, Fact, Outcome, Rejected, TxnError, TxnResult};
+pub use proconsul_types::radix;
 pub use snapshot::{Restore, SnapshotReader};
 pub use waiters::Waiters;
 pub use watch::{Topic, Topics};

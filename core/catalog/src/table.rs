@@ -5,17 +5,6 @@ use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use proconsul_types::KvPair;
-
-impl Keyed for KvPair {
-    fn key(&self) -> &[u8] {
-        self.key.as_bytes()
-    }
-
-    fn index(&self) -> u64 {
-        self.modified.0
-    }
-}
 
 /// A record filed under a key that is not part of it.
 #[derive(Clone, Debug)]

@@ -12,6 +12,7 @@ mod ident;
 mod index;
 pub mod limits;
 mod planted;
+pub mod radix;
 mod records;
 mod rng;
 mod time;

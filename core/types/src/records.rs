@@ -195,3 +195,13 @@ pub struct Session {
     /// When it last changed.
     pub modified: CatalogIndex,
 }
+
+impl crate::radix::Keyed for KvPair {
+    fn key(&self) -> &[u8] {
+        self.key.as_bytes()
+    }
+
+    fn index(&self) -> u64 {
+        self.modified.0
+    }
+}
