@@ -19,12 +19,16 @@
 extern crate alloc;
 
 mod config;
+mod coordinate;
 mod face;
 mod serf;
+mod server;
 
 pub use config::{Admission, Config, Timing};
+pub use coordinate::distance;
 pub use face::{
     Asked, Effect, Event, Input, KeyOp, KeyReport, Member, Placed, QueryId, QueryParams,
     StreamEvent, StreamId,
 };
 pub use serf::{Clocks, QueueLengths};
+pub use server::{Build, Server, server_of};
