@@ -19,19 +19,24 @@
 //! Invariant: wire knows bytes, not meaning; no hostile byte makes it panic or reserve more than
 //! a small multiple of what was received.
 //!
-//! The room for gossip: memberlist's and Serf's packets (message numbers, compound, compression,
-//! checksum, labels, encryption, the msgpack dialect) will be encoded and decoded here when
-//! `proconsul-gossip` is built. Nothing of it exists yet.
+//! Gossip speaks the bytes of memberlist and Serf, so that real agents can be members:
+//! [`memberlist`] and [`serf`] hold the messages as values, [`packet`] and [`stream`] the layers
+//! around them (label, encryption, checksum, compression), [`crypto`] the keys, [`consul_event`]
+//! the payload of user events. The dialect of msgpack and the LZW are written here: no library
+//! has the first's forms and tolerance, and none clears its table where the second's original does.
 #![no_std]
 #![warn(clippy::alloc_instead_of_core)]
 
 extern crate alloc;
 
 mod codec;
+pub mod consul_event;
 pub mod crypto;
 mod frame;
 mod hello;
+mod lzw;
 pub mod memberlist;
+mod msgpack;
 pub mod packet;
 pub mod serf;
 pub mod stream;

@@ -3,6 +3,13 @@
 //! Numbers, fields and their order are memberlist's (`message` numbers in [`Message`]); the codec
 //! of single messages is in `body`, the layers around them in `packet` and `stream`.
 
+pub(crate) mod body;
+mod push_pull;
+
+pub use crate::msgpack::DecodeError;
+pub(crate) use body::kind;
+pub(crate) use push_pull::Header;
+
 use crate::serf::PushPullState;
 use alloc::string::String;
 use alloc::sync::Arc;

@@ -1,11 +1,21 @@
 //! Serf's messages as values: what travels inside memberlist's user messages.
 
+mod body;
+mod payload;
+
+pub use crate::msgpack::DecodeError;
+pub use payload::{
+    decode_conflict, decode_coordinate, decode_tags, encode_conflict, encode_coordinate,
+    encode_tags,
+};
+
+use crate::memberlist::Versions;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
-use core::net::SocketAddr;
-use proconsul_types::LamportTime;
+use core::net::{IpAddr, SocketAddr};
+use proconsul_types::{LamportTime, TextMap};
 
 /// One message.
 #[derive(Clone, Debug, PartialEq)]
@@ -151,7 +161,31 @@ pub struct EventsAt {
     pub events: Vec<(Arc<str>, Option<Bytes>)>,
 }
 
-/// What a key query carries and what is answered to it.
+/// What a key query carries.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyRequest {
+    /// The key itself, not Base64; empty where none is meant (list).
+    pub key: Bytes,
+}
+
+/// Who has a name, in an answer to a name conflict.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConflictMember {
+    /// The name.
+    pub name: Arc<str>,
+    /// Where; `None` when the bytes were no address.
+    pub address: Option<IpAddr>,
+    /// Its port.
+    pub port: u16,
+    /// Its tags.
+    pub tags: TextMap,
+    /// Its status, by the number of `MemberStatus`.
+    pub status: u8,
+    /// Its versions.
+    pub versions: Versions,
+}
+
+/// What is answered to a key query.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyResponse {
     /// Whether it was done.
