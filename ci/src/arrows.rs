@@ -20,7 +20,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "proconsul-http",
-        &["proconsul-types", "proconsul-syntax", "proconsul-catalog", "proconsul-checks"],
+        &[
+            "proconsul-types",
+            "proconsul-syntax",
+            "proconsul-gossip",
+            "proconsul-catalog",
+            "proconsul-checks",
+        ],
     ),
     ("proconsul-dns", &["proconsul-types", "proconsul-syntax", "proconsul-catalog"]),
     (

@@ -198,6 +198,13 @@ impl Node {
                 self.leave(origin);
                 return;
             }
+            LocalOp::Join { .. }
+            | LocalOp::ForceLeave { .. }
+            | LocalOp::FireEvent(_)
+            | LocalOp::Keys(_) => {
+                let text = String::from("this agent runs without gossip");
+                Err(LocalError { status: 500, text })
+            }
         };
         match done {
             Ok(None) => self.answer_empty(origin),

@@ -260,7 +260,8 @@ impl Node {
             | Plan::Local(_)
             | Plan::SnapshotSave
             | Plan::SnapshotRestore(_)
-            | Plan::Operator(_) => self.release_group(id),
+            | Plan::Operator(_)
+            | Plan::Elsewhere(_) => self.release_group(id),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::{Config, Effect};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use proconsul_catalog::Catalog;
-use proconsul_http::{AgentFacts, Leadership, Server, View};
+use proconsul_http::{AgentFacts, Leadership, PoolView, Server, View};
 use proconsul_raft::Membership;
 use proconsul_types::{Duration, Instant, NodeId, Term, WallTime};
 
@@ -28,6 +28,7 @@ pub(crate) struct Publisher {
     lease_until: Instant,
     last_contact: Option<Instant>,
     local: Arc<proconsul_checks::LocalView>,
+    pools: Arc<PoolView>,
     /// How far the published moment of last contact may lag behind the newest one.
     lag_max: Duration,
 }
@@ -42,11 +43,13 @@ impl Publisher {
             lease_until: Instant::START,
             last_contact: None,
             local: Arc::default(),
+            pools: Arc::default(),
             agent,
             wall: WallTime::default(),
         };
         Self {
             local: view.local.clone(),
+            pools: view.pools.clone(),
             view: Arc::new(view),
             changed: true,
             leadership_changed: true,
@@ -228,6 +231,7 @@ impl Node {
             lease_until: self.publisher.lease_until,
             last_contact: self.publisher.last_contact,
             local: Arc::clone(&self.publisher.local),
+            pools: Arc::clone(&self.publisher.pools),
             agent: Arc::clone(&self.publisher.view.agent),
             wall: self.wall,
         });

@@ -7,6 +7,7 @@ use crate::{Admin, DnsTransport, Effect, ExitReason, RequestId};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use proconsul_catalog::{Command, Restore};
+use proconsul_http::error::NO_PATH_TO_DATACENTER;
 use proconsul_http::{OperatorOp, Plan, PlanContext, Reply};
 use proconsul_raft::MembershipChange;
 use proconsul_types::WallTime;
@@ -57,6 +58,7 @@ impl Node {
             Plan::SnapshotSave => self.save(origin),
             Plan::SnapshotRestore(state) => self.restore(origin, state),
             Plan::Operator(op) => self.operate(origin, op),
+            Plan::Elsewhere(_) => self.fail(origin, NO_PATH_TO_DATACENTER),
         }
     }
 

@@ -101,6 +101,7 @@ pub(crate) fn first_view(config: &Config) -> View {
         last_contact: None,
         local: std::sync::Arc::default(),
         agent: std::sync::Arc::new(config.facts.clone()),
+        pools: std::sync::Arc::default(),
         wall: proconsul_core::types::WallTime(0),
     }
 }

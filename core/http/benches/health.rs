@@ -47,6 +47,7 @@ fn view() -> View {
         last_contact: None,
         local: Arc::default(),
         agent: Arc::new(AgentFacts { datacenter: "dc1".into(), ..AgentFacts::default() }),
+        pools: Arc::default(),
         wall: WallTime(0),
     }
 }

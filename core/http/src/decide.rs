@@ -11,6 +11,7 @@ use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use core::cell::Cell;
 use proconsul_catalog::{Catalog, Topic};
 use proconsul_syntax::duration;
 use proconsul_types::limits::{BLOCKING_WAIT_DEFAULT, BLOCKING_WAIT_MAX};
@@ -86,6 +87,8 @@ pub(crate) struct Call<'a> {
     /// What the path names below the endpoint's own part, decoded.
     pub(crate) tail: Cow<'a, str>,
     pub(crate) params: Params<'a>,
+    /// Whether the endpoint got as far as finding that another datacenter is meant.
+    pub(crate) elsewhere: Cell<bool>,
 }
 
 impl Call<'_> {
@@ -121,6 +124,7 @@ impl Call<'_> {
         if named.is_empty() || named == &*self.view.agent.datacenter {
             return Ok(());
         }
+        self.elsewhere.set(true);
         Err(self.refused(error::NO_PATH_TO_DATACENTER))
     }
 
@@ -137,8 +141,27 @@ fn decide(view: &View, now: Instant, request: &Request, desk: &mut Desk<'_>) -> 
     };
     let params = Params::parse(&request.query);
     let family = route::family(&request.path);
-    let call = Call { view, now, request, endpoint, family, tail, params };
-    endpoint::decide(&call, desk).unwrap_or_else(Plan::Answer)
+    if !view.agent.server && !stays_here(&request.path) {
+        // A client agent knows nothing of its own: a server decides, and words the refusals.
+        return if desk.is_worker() { Plan::Enter } else { Plan::Leader };
+    }
+    let elsewhere = Cell::new(false);
+    let call = Call { view, now, request, endpoint, family, tail, params, elsewhere };
+    let plan = endpoint::decide(&call, desk).unwrap_or_else(Plan::Answer);
+    if !call.elsewhere.get() {
+        return plan;
+    }
+    let named = call.params.text("dc");
+    match view.pools.datacenters.iter().find(|known| &***known == named) {
+        Some(_) if desk.is_worker() => Plan::Enter,
+        Some(known) => Plan::Elsewhere(Arc::clone(known)),
+        None => plan,
+    }
+}
+
+/// Whether a request concerns the agent that is asked, not the catalog.
+fn stays_here(path: &str) -> bool {
+    path.starts_with("/v1/agent/") || path.starts_with("/v1/event/")
 }
 
 /// The parameters of a server read.

@@ -16,6 +16,7 @@ mod json;
 mod message;
 mod params;
 mod plan;
+mod pools;
 mod render;
 mod respond;
 mod route;
@@ -25,5 +26,9 @@ pub use cache::BodyCache;
 pub use decide::{PlanContext, plan, read};
 pub use message::{Method, Request, Response};
 pub use plan::{Consistency, LocalOp, OperatorOp, Plan, Reply, Wait};
-pub use render::{done, forward, local_refused, render, snapshot};
+pub use pools::{
+    AutopilotHealth, KeyAction, KeyringAnswer, KeyringOp, PoolMembers, PoolView, ServerHealth,
+    UserEvent,
+};
+pub use render::{done, event_fired, forward, keys_answered, local_refused, render, snapshot};
 pub use view::{AgentFacts, Leadership, Server, View};

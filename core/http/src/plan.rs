@@ -1,6 +1,6 @@
 //! What a request needs: the decision of the API about one request.
 
-use crate::Response;
+use crate::{KeyringOp, Response, UserEvent};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -62,6 +62,8 @@ pub enum Plan {
     SnapshotRestore(Bytes),
     /// Operate on the group.
     Operator(OperatorOp),
+    /// A server of this other datacenter: the loop forwards it there.
+    Elsewhere(Arc<str>),
 }
 
 /// How the outcome of a command becomes an answer.
@@ -100,6 +102,29 @@ pub enum LocalOp {
     Reload,
     /// Leave and stop.
     Leave,
+    /// Meet the agent at this address (a host with or without a port). Answered by
+    /// [`done`](crate::done), or refused.
+    Join {
+        /// Where, as the client wrote it.
+        address: Arc<str>,
+        /// Through the WAN pool.
+        wan: bool,
+    },
+    /// Tell everyone that a failed member has left. Answered by [`done`](crate::done), or refused.
+    ForceLeave {
+        /// Its name.
+        node: Arc<str>,
+        /// Forget it at once.
+        prune: bool,
+        /// In the WAN pool alone.
+        wan: bool,
+    },
+    /// Tell everyone of an event. `id` and `time` are filled in. Answered by
+    /// [`event_fired`](crate::event_fired), or refused.
+    FireEvent(alloc::boxed::Box<UserEvent>),
+    /// Change or list keys. Answered by [`keys_answered`](crate::keys_answered), or refused. Client
+    /// agents have it done by a server.
+    Keys(KeyringOp),
 }
 
 /// Operations on the group of servers.

@@ -3,8 +3,10 @@
 use crate::endpoint::render_txn;
 use crate::json::Json;
 use crate::params::Params;
-use crate::{Reply, Request, Response, View, error, respond};
-use alloc::string::ToString;
+use crate::{KeyAction, KeyringAnswer, Reply, Request, Response, UserEvent, View, error, respond};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use bytes::Bytes;
 use proconsul_catalog::Outcome;
 use proconsul_checks::LocalError;
@@ -19,7 +21,7 @@ pub fn render(reply: Reply, outcome: &Outcome, view: &View, request: &Request) -
     if let Outcome::Rejected(rejected) = outcome {
         return error::plain(view, 500, &rejected.text);
     }
-    let pretty = view.agent.dev || Params::parse(&request.query).has("pretty");
+    let pretty = is_pretty(view, request);
     let mut json = Json::new(pretty, 64);
     match reply {
         Reply::Empty => return respond::empty(view, 200),
@@ -57,6 +59,93 @@ pub fn done(view: &View) -> Response {
 #[must_use]
 pub fn local_refused(view: &View, reason: &LocalError) -> Response {
     error::plain(view, reason.status, &reason.text)
+}
+
+/// The answer to an event that was fired.
+#[must_use]
+pub fn event_fired(view: &View, request: &Request, event: &UserEvent) -> Response {
+    let mut json = Json::new(is_pretty(view, request), 256);
+    json.begin_object();
+    json.field_string("ID", &event.id);
+    json.field_string("Name", &event.name);
+    json.key("Payload");
+    match event.payload.is_empty() {
+        true => json.null(),
+        false => json.base64(&event.payload),
+    }
+    json.field_string("NodeFilter", &event.node_filter);
+    json.field_string("ServiceFilter", &event.service_filter);
+    json.field_string("TagFilter", &event.tag_filter);
+    json.field_signed("Version", event.version);
+    json.field_unsigned("LTime", event.time.0);
+    json.end_object();
+    respond::json(view, 200, json.finish())
+}
+
+/// The answers of all pools to a [`KeyringOp`](crate::KeyringOp): the list, nothing, or what went
+/// wrong.
+#[must_use]
+pub fn keys_answered(
+    view: &View,
+    request: &Request,
+    action: KeyAction,
+    answers: &[KeyringAnswer],
+) -> Response {
+    let errors = key_errors(answers);
+    if !errors.is_empty() {
+        return error::plain(view, 500, &many_errors(&errors));
+    }
+    if action != KeyAction::List {
+        return respond::empty(view, 200);
+    }
+    let mut json = Json::new(is_pretty(view, request), 512);
+    json.begin_array();
+    for answer in answers {
+        json.begin_object();
+        json.field_boolean("WAN", answer.wan);
+        json.field_string("Datacenter", &answer.datacenter);
+        json.field_string("Segment", "");
+        for (name, keys) in [("Keys", &answer.keys), ("PrimaryKeys", &answer.primary_keys)] {
+            json.key(name);
+            json.begin_object();
+            for (key, count) in keys {
+                json.text_key(key);
+                json.unsigned(u64::from(*count));
+            }
+            json.end_object();
+        }
+        json.field_unsigned("NumNodes", u64::from(answer.members));
+        json.end_object();
+    }
+    json.end_array();
+    respond::json(view, 200, json.finish())
+}
+
+/// Each pool that failed, then each of its members that did.
+fn key_errors(answers: &[KeyringAnswer]) -> Vec<String> {
+    let mut errors = Vec::new();
+    for answer in answers {
+        let Some(text) = &answer.error else { continue };
+        errors.push(match answer.wan {
+            true => format!("WAN error: {text}"),
+            false => format!("{} (LAN) error: {text}", answer.datacenter),
+        });
+        errors.extend(answer.messages.iter().map(|(node, text)| format!("{node}: {text}")));
+    }
+    errors
+}
+
+/// Errors as Consul lists them.
+fn many_errors(errors: &[String]) -> String {
+    let count = match errors.len() {
+        1 => String::from("1 error"),
+        count => format!("{count} errors"),
+    };
+    format!("{count} occurred:\n\t* {}\n\n", errors.join("\n\t* "))
+}
+
+fn is_pretty(view: &View, request: &Request) -> bool {
+    view.agent.dev || Params::parse(&request.query).has("pretty")
 }
 
 /// A saved archive.

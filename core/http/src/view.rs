@@ -1,5 +1,6 @@
 //! What every thread may read: one consistent picture, published by one pointer (design D8).
 
+use crate::PoolView;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -21,6 +22,8 @@ pub struct View {
     pub last_contact: Option<Instant>,
     /// This agent's own services and checks.
     pub local: Arc<LocalView>,
+    /// Members, events and what else gossip knows.
+    pub pools: Arc<PoolView>,
     /// What does not change while the agent runs, or only on reload.
     pub agent: Arc<AgentFacts>,
     /// The wall clock when the view was published: for dates in answers only.

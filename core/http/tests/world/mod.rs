@@ -83,6 +83,7 @@ impl World {
             last_contact: None,
             local: local.view(),
             agent: Arc::new(facts),
+            pools: Arc::default(),
             wall: WallTime(0),
         };
         let (now, cache) = (Instant(1_000_000_000), BodyCache::new());
@@ -149,6 +150,10 @@ impl World {
                     return render(reply, &outcome, &self.view, request);
                 }
                 Plan::Local(op) => return self.offer(op),
+                Plan::Elsewhere(_) => {
+                    let text = proconsul_http::error::NO_PATH_TO_DATACENTER;
+                    return proconsul_http::error::server(&self.view, request, text);
+                }
                 Plan::SnapshotSave | Plan::SnapshotRestore(_) | Plan::Operator(_) => {
                     return done(&self.view);
                 }
@@ -179,7 +184,12 @@ impl World {
             LocalOp::NodeMaintenance(enable, reason) => {
                 self.local.node_maintenance(enable, &reason, now, out).map(|_| ())
             }
-            LocalOp::Reload | LocalOp::Leave => Ok(()),
+            LocalOp::Reload
+            | LocalOp::Leave
+            | LocalOp::Join { .. }
+            | LocalOp::ForceLeave { .. }
+            | LocalOp::FireEvent(_)
+            | LocalOp::Keys(_) => Ok(()),
         };
         self.view.local = self.local.view();
         match result {
