@@ -88,8 +88,14 @@ impl Lure {
             Self::OldEntries => {
                 options.append_entries_max = 1;
                 options.inflight_messages_max = [1, 2][rng.index(2)];
+                // Single entries keep pace only where everyone is near and quick.
+                options.latency_max = options.latency_max.min(2_000);
+                options.latency_min = options.latency_min.min(options.latency_max);
+                options.sync_max = options.sync_max.min(8_000);
+                options.sync_min = options.sync_min.min(options.sync_max);
             }
         }
+        options.keep_pace();
         lure
     }
 

@@ -145,7 +145,18 @@ impl Options {
         options.session_ttl_ms = rng.between(500, 1_500);
         options.lock_delay_ms = rng.between(0, 1_000);
         options.second_opinion = rng.chance(1, 16);
+        options.keep_pace();
         options
+    }
+
+    /// Lets appends carry at least what clients write, also over the longest links: a group that
+    /// falls behind for ever keeps no bound after healing, and that would be nobody's fault.
+    pub fn keep_pace(&mut self) {
+        let round = 2 * self.latency_max + self.sync_max;
+        let on_the_way = (round * ENTRIES_A_SECOND).div_ceil(1_000_000);
+        let each = on_the_way.div_ceil(u64::from(self.inflight_messages_max.max(1)));
+        let each = u32::try_from(each).unwrap_or(u32::MAX);
+        self.append_entries_max = self.append_entries_max.max(each);
     }
 
     /// The timing of a server.
@@ -161,6 +172,9 @@ impl Options {
         self.safety + self.liveness
     }
 }
+
+/// How many entries a follower can take, at least: several times what clients of a world write.
+const ENTRIES_A_SECOND: u64 = 60;
 
 fn timing(rng: &mut Rng) -> [u64; 3] {
     let min = rng.between(200_000, 500_000);

@@ -10,6 +10,8 @@ use crate::schedule::Want;
 use crate::world::{Host, Life, Run};
 
 const SECOND: u64 = 1_000_000_000;
+/// How long news may take to everyone when nothing is broken.
+const NEWS_MAX: u64 = 3 * SECOND / 2;
 
 impl Judge {
     /// A leader that has not reached a quorum for long must not go on leading.
@@ -46,8 +48,8 @@ impl Judge {
                 let newest = self.model.keys[key].newest().copied();
                 if let Some(version) = newest
                     && version.index > run.index
-                    && version.at + 1_500_000_000 < self.now
-                    && run.invoked + 1_500_000_000 < self.now
+                    && version.at + NEWS_MAX < self.now
+                    && run.invoked + NEWS_MAX < self.now
                 {
                     self.broken("watch.lost-wakeup", || {
                         format!(
@@ -80,13 +82,13 @@ impl Judge {
         let up: Vec<(usize, &Host)> = (hosts.iter().enumerate())
             .filter(|(_, host)| matches!(host.life, Life::Up(_)))
             .collect();
-        let newest = up.iter().map(|(_, host)| machine::catalog_index(&host.view)).max();
+        let settled = self.settled(NEWS_MAX);
         for (server, host) in &up {
             let index = machine::catalog_index(&host.view);
-            if Some(index) != newest {
+            if index < settled {
                 let standing = machine::standing(host);
                 self.broken("live.catch-up", || {
-                    format!("s{server} is at {index}, another at {newest:?}: {standing}")
+                    format!("s{server} is at {index}, {settled} is long committed: {standing}")
                 });
             }
             let large = runs.iter().any(|run| matches!(run.want, Some(Want::Fill { .. })));
@@ -122,6 +124,9 @@ impl Judge {
         for (server, host) in up {
             if let Some(orphan) = machine::orphan(&host.view) {
                 self.broken("state.orphan", || format!("s{server} keeps {orphan}"));
+            }
+            if machine::catalog_index(&host.view) < self.model.applied {
+                continue;
             }
             for (key, versions) in self.model.keys.iter().enumerate() {
                 let modelled = versions.newest().and_then(|version| version.pair);

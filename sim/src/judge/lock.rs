@@ -75,6 +75,13 @@ impl LockJudge {
         client: usize,
         (index, deleted): (u64, u64),
     ) -> Option<(&'static str, String)> {
+        let released = self.released.get(&(client, key));
+        let unsure = released.is_some_and(|at| at + self.patience > sent)
+            || self.ended.get(&client).is_some_and(|at| *at > sent)
+            || deleted > index;
+        if unsure || !self.believes(client, now) {
+            return None;
+        }
         if let Some((other, since)) = self.holders.get(&key).copied()
             && other != client
             && deleted < since.min(index)
@@ -83,13 +90,7 @@ impl LockJudge {
             let text = format!("clients {other} and {client} both hold k/{key}");
             return Some(("lock.one-holder", text));
         }
-        let released = self.released.get(&(client, key));
-        let unsure = released.is_some_and(|at| at + self.patience > sent)
-            || self.ended.get(&client).is_some_and(|at| *at > sent)
-            || deleted > index;
-        if !unsure && self.believes(client, now) {
-            self.holders.insert(key, (client, index));
-        }
+        self.holders.insert(key, (client, index));
         None
     }
 
@@ -117,6 +118,13 @@ mod tests {
             locks.acquired((2_100_000_000, 2_100_000_000), 7, 1, (9, 0)),
             None,
             "the other's session is too old"
+        );
+        locks.renewed(2, 2_000_000_000);
+        locks.releases(2_150_000_000, 2, 7);
+        assert_eq!(
+            locks.acquired((2_140_000_000, 2_200_000_000), 7, 2, (8, 0)),
+            None,
+            "it asked to give the key back before it heard that it had it"
         );
     }
 }

@@ -55,6 +55,8 @@ pub struct Judge {
     locks: LockJudge,
     histories: search::Histories,
     hashes: Vec<u64>,
+    /// When entries were committed, and the newest one then.
+    news: Vec<(u64, u64)>,
     rotten: Vec<bool>,
     judge_default: bool,
     servers: usize,
@@ -76,6 +78,7 @@ impl Judge {
             locks: LockJudge::new(options),
             histories: search::Histories::new(options.second_opinion),
             hashes: Vec::new(),
+            news: Vec::new(),
             rotten: vec![false; servers],
             judge_default: options.judge_default,
             servers,
@@ -162,6 +165,9 @@ impl Judge {
                 Err(error) => panic!("a committed command can be read: {error}"),
             }
         });
+        if self.news.last().is_none_or(|(_, newest)| *newest < self.model.applied) {
+            self.news.push((self.now, self.model.applied));
+        }
         if let Some(tag) = self.model.twice {
             let written = self.model.written(tag);
             self.broken("write.applied-twice", || {
@@ -179,6 +185,12 @@ impl Judge {
         let mut floor = if want.is_some() { self.floor } else { Floor::default() };
         floor.horizon = self.model.applied;
         floor
+    }
+
+    /// The newest entry that was committed at least `ago` before.
+    fn settled(&self, ago: u64) -> u64 {
+        let old = self.news.partition_point(|(at, _)| at + ago <= self.now);
+        old.checked_sub(1).map_or(0, |place| self.news[place].1)
     }
 
     /// Whether enough servers are there for everything to come to rest.
