@@ -21,8 +21,10 @@ extern crate alloc;
 mod config;
 mod coordinate;
 mod face;
+mod gossip;
 mod serf;
 mod server;
+mod swim;
 
 pub use config::{Admission, Config, Timing};
 pub use coordinate::distance;
@@ -30,5 +32,7 @@ pub use face::{
     Asked, Effect, Event, Input, KeyOp, KeyReport, Member, Placed, QueryId, QueryParams,
     StreamEvent, StreamId,
 };
+pub use gossip::{Gossip, Status};
 pub use serf::{Clocks, QueueLengths};
 pub use server::{Build, Server, server_of};
+pub use swim::Members;

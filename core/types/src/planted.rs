@@ -99,6 +99,26 @@ pub enum Fault {
     AckBeforeCommit,
     /// A write that may still commit is reported as certainly failed.
     UnknownReportedAsFailed,
+    // gossip
+    /// A refutation repeats the incarnation it refutes, so nobody believes it: members that are
+    /// well are declared dead.
+    RefuteWithoutHigherIncarnation,
+    /// Others' suspicions do not shorten the deadline, so a death is told far too late.
+    SuspicionNeverConfirmed,
+    /// One accuser who repeats itself counts as several: one bad link kills a member early.
+    SuspicionCountsNamesTwice,
+    /// An old death is believed of a member that has spoken since: it flaps.
+    DeadBeatsNewerAlive,
+    /// A death learned by a full exchange is believed at once, without time to refute it.
+    PushPullTrustsRemoteDeath,
+    /// Helpers' nacks are not counted: whoever detects failures believes to be slow itself.
+    NackNotCounted,
+    /// News do not replace older ones about the same member, and contradict them on the wire.
+    BroadcastNotInvalidated,
+    /// The name of a member that just died is given to another address at once.
+    ReclaimIgnoresTime,
+    /// Suspects are not probed, so they are never told first by who suspects them.
+    ProbeSkipsSuspect,
     // anti-entropy
     /// A deregistration counts as told when it is sent, so one that fails leaves an orphan.
     SyncForgetsDeregister,
