@@ -80,6 +80,49 @@ pub enum TxnOp {
     CheckSession(Arc<str>, SessionId),
     /// Fails if the key exists.
     CheckNotExists(Arc<str>),
+    /// Fails unless the key's holder is written like this: empty for nobody. A text that is no
+    /// session's id never holds.
+    CheckHolder(Arc<str>, Arc<str>),
+    /// A node. `Get` finds it by its id if one is given, else by name.
+    Node(RecordVerb, Box<NodeRegistration>),
+    /// An instance on the node of this name. `Get` and the deletions look at its id alone.
+    Service(RecordVerb, Arc<str>, Box<ServiceRegistration>),
+    /// A check on the node of this name. `Get` and the deletions look at its id alone.
+    Check(RecordVerb, Arc<str>, Box<CheckRegistration>),
+}
+
+impl TxnOp {
+    /// Whether it may change something.
+    #[must_use]
+    pub fn writes(&self) -> bool {
+        match self {
+            Self::Write(_) => true,
+            Self::Get(_)
+            | Self::GetTree(_)
+            | Self::CheckIndex(..)
+            | Self::CheckSession(..)
+            | Self::CheckNotExists(_)
+            | Self::CheckHolder(..) => false,
+            Self::Node(verb, _) | Self::Service(verb, ..) | Self::Check(verb, ..) => {
+                *verb != RecordVerb::Get
+            }
+        }
+    }
+}
+
+/// What a transaction does with a node, a service or a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RecordVerb {
+    /// Show it; the transaction fails if there is none.
+    Get,
+    /// Register it.
+    Set,
+    /// Register it if its modify index is this; 0 means: if there is none.
+    Cas(u64),
+    /// Remove it if it is there.
+    Delete,
+    /// Remove it; the transaction fails unless it is there with this modify index.
+    DeleteCas(u64),
 }
 
 /// `/v1/catalog/register`, and what agents send about themselves.

@@ -23,13 +23,14 @@ mod snapshot;
 mod table;
 mod ttl;
 mod txn;
+mod txn_records;
 mod waiters;
 mod watch;
 
 pub use catalog::Catalog;
 pub use codec::{DecodeError, RestoreError};
 pub use command::{
-    CheckRegistration, Command, Deregister, KvOp, KvVerb, NodeRegistration, Register,
+    CheckRegistration, Command, Deregister, KvOp, KvVerb, NodeRegistration, RecordVerb, Register,
     ServiceRegistration, SessionCreate, TxnOp,
 };
 pub use outcome::{Applied, Fact, Outcome, Rejected, TxnError, TxnResult};

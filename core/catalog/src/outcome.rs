@@ -1,10 +1,11 @@
 //! What a write did: the answer to its author, and what others must be told.
 
 use crate::Topics;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use proconsul_types::{Duration, KvPair, SessionId};
+use proconsul_types::{Check, Duration, KvPair, Node, Service, SessionId};
 use serde::{Deserialize, Serialize};
 
 /// The whole result of applying one command.
@@ -44,11 +45,20 @@ pub struct Rejected {
 
 /// One result of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TxnResult {
-    /// The pair read or written. Writes show it without its value.
-    pub pair: KvPair,
-    /// Whether the value is to be shown.
-    pub with_value: bool,
+pub enum TxnResult {
+    /// The pair read or written.
+    Pair {
+        /// The pair. Writes show it without its value.
+        pair: KvPair,
+        /// Whether the value is to be shown.
+        with_value: bool,
+    },
+    /// The node read or written.
+    Node(Box<Node>),
+    /// The instance read or written.
+    Service(Box<Service>),
+    /// The check read or written.
+    Check(Box<Check>),
 }
 
 /// Why a transaction failed.

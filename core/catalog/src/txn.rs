@@ -39,12 +39,24 @@ impl Catalog {
     /// What a transaction of reads alone answers, without a write.
     #[must_use]
     pub fn txn_read(&self, ops: &[TxnOp]) -> Outcome {
-        assert!(
-            !ops.iter().any(|op| matches!(op, TxnOp::Write(_))),
-            "a transaction that writes goes through the log"
-        );
+        assert!(!ops.iter().any(TxnOp::writes), "a transaction that writes goes through the log");
         let mut copy = self.clone();
         copy.apply_txn(self.index, ops, &mut Effects::default())
+    }
+
+    /// Why a transaction would fail if it were applied now. Nothing changes.
+    #[must_use]
+    pub fn txn_trial(&self, ops: &[TxnOp]) -> Vec<TxnError> {
+        let mut copy = self.clone();
+        let next = CatalogIndex(self.index.0 + 1);
+        match copy.apply_txn(next, ops, &mut Effects::default()) {
+            Outcome::TxnFailed(errors) => errors,
+            Outcome::Done
+            | Outcome::Answer(_)
+            | Outcome::Session(_)
+            | Outcome::Txn(_)
+            | Outcome::Rejected(_) => Vec::new(),
+        }
     }
 
     fn txn_op(
@@ -68,13 +80,12 @@ impl Catalog {
             TxnOp::Get(key) => {
                 let name = Quoted(key);
                 let pair = self.kv_get(key).ok_or_else(|| format!("key {name} doesn't exist"))?;
-                results.push(TxnResult { pair: pair.clone(), with_value: true });
+                results.push(TxnResult::Pair { pair: pair.clone(), with_value: true });
             }
             TxnOp::GetTree(prefix) => {
-                results.extend(
-                    self.kv_prefix(prefix)
-                        .map(|pair| TxnResult { pair: pair.clone(), with_value: true }),
-                );
+                let shown =
+                    |pair: &KvPair| TxnResult::Pair { pair: pair.clone(), with_value: true };
+                results.extend(self.kv_prefix(prefix).map(shown));
             }
             TxnOp::CheckIndex(key, expected) => {
                 let name = Quoted(key);
@@ -90,27 +101,42 @@ impl Catalog {
                 results.push(without_value(pair));
             }
             TxnOp::CheckSession(key, expected) => {
-                let name = Quoted(key);
-                let pair = self
-                    .kv_get(key)
-                    .ok_or_else(|| format!("failed to check session, key {name} doesn't exist"))?;
-                if pair.session != Some(*expected) {
-                    let current = pair.session.map(|id| format!("{id}")).unwrap_or_default();
-                    return Err(format!(
-                        "failed session check for key {name}, current session \"{current}\" \
-                         != \"{expected}\""
-                    ));
-                }
-                results.push(without_value(pair));
+                results.push(self.txn_holder(key, &format!("{expected}"))?);
             }
+            TxnOp::CheckHolder(key, expected) => results.push(self.txn_holder(key, expected)?),
             TxnOp::CheckNotExists(key) => {
                 let name = Quoted(key);
                 if self.kv_get(key).is_some() {
                     return Err(format!("key {name} exists"));
                 }
             }
+            TxnOp::Node(verb, node) => {
+                results.extend(self.txn_node(index, *verb, node, effects)?);
+            }
+            TxnOp::Service(verb, node, service) => {
+                results.extend(self.txn_service(index, *verb, node, service, effects)?);
+            }
+            TxnOp::Check(verb, node, check) => {
+                results.extend(self.txn_check(index, *verb, node, check, effects)?);
+            }
         }
         Ok(())
+    }
+
+    /// Whether the holder of a key is written like `expected`: empty for nobody.
+    fn txn_holder(&self, key: &Arc<str>, expected: &str) -> Result<TxnResult, String> {
+        let name = Quoted(key);
+        let pair = self
+            .kv_get(key)
+            .ok_or_else(|| format!("failed to check session, key {name} doesn't exist"))?;
+        let current = pair.session.map(|id| format!("{id}")).unwrap_or_default();
+        if current != expected {
+            return Err(format!(
+                "failed session check for key {name}, current session \"{current}\" != {}",
+                Quoted(expected)
+            ));
+        }
+        Ok(without_value(pair))
     }
 
     fn txn_write(
@@ -141,5 +167,5 @@ impl Catalog {
 }
 
 fn without_value(pair: &KvPair) -> TxnResult {
-    TxnResult { pair: KvPair { value: Arc::from([]), ..pair.clone() }, with_value: false }
+    TxnResult::Pair { pair: KvPair { value: Arc::from([]), ..pair.clone() }, with_value: false }
 }

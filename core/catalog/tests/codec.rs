@@ -5,7 +5,9 @@ use crate::support::{
 };
 use bytes::Bytes;
 use proconsul_catalog::codec::{decode_command, encode_command};
-use proconsul_catalog::{Catalog, Command, KvVerb, Outcome, Restore, RestoreError, TxnOp};
+use proconsul_catalog::{
+    Catalog, Command, KvVerb, Outcome, RecordVerb, Restore, RestoreError, TxnOp,
+};
 use proconsul_types::{CatalogIndex, CheckStatus, Planted, SessionId};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -59,6 +61,22 @@ fn samples() -> Vec<Command> {
         Command::SessionDestroy(one),
         Command::LockDelayOver(vec!["lock".into()]),
         Command::Restore(Bytes::from_static(b"snapshot")),
+        Command::Txn(vec![
+            TxnOp::CheckHolder("k".into(), "".into()),
+            TxnOp::Node(RecordVerb::Get, Box::new(node("n", None))),
+            TxnOp::Node(RecordVerb::Set, Box::new(node("n", Some(3)))),
+            TxnOp::Service(RecordVerb::Cas(300), "n".into(), Box::new(service("s", "web"))),
+            TxnOp::Check(
+                RecordVerb::Delete,
+                "n".into(),
+                Box::new(check("c", "s", CheckStatus::Passing)),
+            ),
+            TxnOp::Check(
+                RecordVerb::DeleteCas(7),
+                "n".into(),
+                Box::new(check("c", "", CheckStatus::Critical)),
+            ),
+        ]),
     ]
 }
 

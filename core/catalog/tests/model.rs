@@ -2,7 +2,8 @@
 
 use crate::support::{World, any_command};
 use proconsul_catalog::{
-    CheckRegistration, Command, KvOp, KvVerb, Outcome, Register, SessionCreate, TxnOp,
+    CheckRegistration, Command, KvOp, KvVerb, NodeRegistration, Outcome, RecordVerb, Register,
+    ServiceRegistration, SessionCreate, TxnOp,
 };
 use proconsul_types::{
     CatalogIndex, Check, CheckStatus, Duration, KvPair, Node, Service, Session, SessionBehavior,
@@ -164,55 +165,137 @@ impl Model {
                 self.kv.get(&**key).is_some_and(|pair| pair.session == Some(*id))
             }
             TxnOp::CheckNotExists(key) => !self.kv.contains_key(&**key),
+            TxnOp::CheckHolder(key, text) => self.kv.get(&**key).is_some_and(|pair| {
+                pair.session.map(|id| id.to_string()).unwrap_or_default() == **text
+            }),
+            TxnOp::Node(verb, new) => self.txn_node(*verb, new),
+            TxnOp::Service(verb, node, new) => self.txn_service(*verb, &fold(node), new),
+            TxnOp::Check(verb, node, new) => self.txn_check(*verb, &fold(node), new),
+        }
+    }
+
+    fn txn_node(&mut self, verb: RecordVerb, new: &NodeRegistration) -> bool {
+        let name = fold(&new.name);
+        let index = self.nodes.get(&name).map(|node| node.modified.0);
+        match verb {
+            RecordVerb::Get => match new.id {
+                Some(id) => self.nodes.values().any(|node| node.id == Some(id)),
+                None => index.is_some(),
+            },
+            RecordVerb::Set => self.register_node(new),
+            RecordVerb::Cas(expected) => index.unwrap_or(0) == expected && self.register_node(new),
+            RecordVerb::Delete => {
+                self.remove_node(&name);
+                true
+            }
+            RecordVerb::DeleteCas(expected) => {
+                self.remove_node(&name);
+                index == Some(expected)
+            }
+        }
+    }
+
+    fn txn_service(&mut self, verb: RecordVerb, node: &str, new: &ServiceRegistration) -> bool {
+        let place = (node.to_string(), new.id.to_string());
+        let index = self.services.get(&place).map(|service| service.modified.0);
+        let known = self.nodes.contains_key(node);
+        match verb {
+            RecordVerb::Get => index.is_some(),
+            RecordVerb::Set | RecordVerb::Cas(_) => {
+                let holds = match verb {
+                    RecordVerb::Cas(expected) => index.unwrap_or(0) == expected,
+                    RecordVerb::Get
+                    | RecordVerb::Set
+                    | RecordVerb::Delete
+                    | RecordVerb::DeleteCas(_) => true,
+                };
+                if known && holds {
+                    self.register_service(node, new);
+                }
+                known && holds
+            }
+            RecordVerb::Delete => {
+                self.remove_service(node, &new.id);
+                true
+            }
+            RecordVerb::DeleteCas(expected) => {
+                self.remove_service(node, &new.id);
+                index == Some(expected)
+            }
+        }
+    }
+
+    fn txn_check(&mut self, verb: RecordVerb, node: &str, new: &CheckRegistration) -> bool {
+        let place = (node.to_string(), new.id.to_string());
+        let index = self.checks.get(&place).map(|check| check.modified.0);
+        let name = self.nodes.get(node).map(|node| Arc::clone(&node.name));
+        match verb {
+            RecordVerb::Get => index.is_some(),
+            RecordVerb::Cas(expected) if index.unwrap_or(0) != expected => false,
+            RecordVerb::Set | RecordVerb::Cas(_) => {
+                name.is_some_and(|name| self.register_check(node, &name, new))
+            }
+            RecordVerb::Delete => {
+                self.remove_check(node, &new.id);
+                true
+            }
+            RecordVerb::DeleteCas(expected) => {
+                self.remove_check(node, &new.id);
+                index == Some(expected)
+            }
         }
     }
 
     fn register(&mut self, new: &Register) -> bool {
         let name = fold(&new.node.name);
         let skips = new.skip_node_update && self.nodes.contains_key(&name);
-        if !skips && !self.register_node(new) {
+        if !skips && !self.register_node(&new.node) {
             return false;
         }
         let node = Arc::clone(&self.nodes[&name].name);
         for new in &new.services {
-            let now = CatalogIndex(self.now);
-            let key = (name.clone(), new.id.to_string());
-            let old = self.services.get(&key);
-            let mut service = Service {
-                node: Arc::clone(&node),
-                id: Arc::clone(&new.id),
-                name: Arc::clone(&new.name),
-                kind: new.kind,
-                tags: new.tags.clone(),
-                address: Arc::clone(&new.address),
-                tagged_addresses: new.tagged_addresses.clone(),
-                port: new.port,
-                meta: new.meta.clone(),
-                weights: new.weights,
-                enable_tag_override: new.enable_tag_override,
-                proxy: new.proxy.clone(),
-                connect_native: new.connect_native,
-                created: old.map_or(now, |old| old.created),
-                modified: old.map_or(now, |old| old.modified),
-            };
-            if old == Some(&service) {
-                continue;
-            }
-            service.modified = now;
-            for (place, check) in &mut self.checks {
-                if place.0 == name && check.service_id == new.id && check.service_name != new.name {
-                    check.service_name = Arc::clone(&new.name);
-                    check.service_tags = new.tags.clone();
-                    check.modified = now;
-                }
-            }
-            self.services.insert(key, service);
+            self.register_service(&name, new);
         }
         new.checks.iter().all(|check| self.register_check(&name, &node, check))
     }
 
-    fn register_node(&mut self, new: &Register) -> bool {
-        let new = &new.node;
+    fn register_service(&mut self, name: &str, new: &ServiceRegistration) {
+        let node = Arc::clone(&self.nodes[name].name);
+        let now = CatalogIndex(self.now);
+        let key = (name.to_string(), new.id.to_string());
+        let old = self.services.get(&key);
+        let mut service = Service {
+            node: Arc::clone(&node),
+            id: Arc::clone(&new.id),
+            name: Arc::clone(&new.name),
+            kind: new.kind,
+            tags: new.tags.clone(),
+            address: Arc::clone(&new.address),
+            tagged_addresses: new.tagged_addresses.clone(),
+            port: new.port,
+            meta: new.meta.clone(),
+            weights: new.weights,
+            enable_tag_override: new.enable_tag_override,
+            proxy: new.proxy.clone(),
+            connect_native: new.connect_native,
+            created: old.map_or(now, |old| old.created),
+            modified: old.map_or(now, |old| old.modified),
+        };
+        if old == Some(&service) {
+            return;
+        }
+        service.modified = now;
+        for (place, check) in &mut self.checks {
+            if place.0 == name && check.service_id == new.id && check.service_name != new.name {
+                check.service_name = Arc::clone(&new.name);
+                check.service_tags = new.tags.clone();
+                check.modified = now;
+            }
+        }
+        self.services.insert(key, service);
+    }
+
+    fn register_node(&mut self, new: &NodeRegistration) -> bool {
         let name = fold(&new.name);
         let mut created = None;
         if let Some(id) = new.id {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use proconsul_catalog::{
     Applied, Catalog, CheckRegistration, Command, Deregister, KvOp, KvVerb, NodeRegistration,
-    Outcome, Register, ServiceRegistration, SessionCreate, TxnOp,
+    Outcome, RecordVerb, Register, ServiceRegistration, SessionCreate, TxnOp,
 };
 use proconsul_types::{
     CatalogIndex, CheckStatus, Duration, NodeId, Planted, SessionBehavior, SessionId,
@@ -155,6 +155,25 @@ fn any_txn_op() -> impl Strategy<Value = TxnOp> {
         1 => (key(), any_index()).prop_map(|(key, index)| TxnOp::CheckIndex(key, index)),
         1 => (key(), any_session()).prop_map(|(key, id)| TxnOp::CheckSession(key, id)),
         1 => key().prop_map(TxnOp::CheckNotExists),
+        1 => (key(), proptest::option::of(any_session())).prop_map(|(key, id)| {
+            TxnOp::CheckHolder(key, id.map(|id| id.to_string()).unwrap_or_default().into())
+        }),
+        3 => (any_record_verb(), any_node())
+            .prop_map(|(verb, node)| TxnOp::Node(verb, Box::new(node))),
+        3 => (any_record_verb(), "[mnN]", any_service())
+            .prop_map(|(verb, node, service)| TxnOp::Service(verb, node.into(), Box::new(service))),
+        3 => (any_record_verb(), "[mnN]", any_check())
+            .prop_map(|(verb, node, check)| TxnOp::Check(verb, node.into(), Box::new(check))),
+    ]
+}
+
+fn any_record_verb() -> impl Strategy<Value = RecordVerb> {
+    prop_oneof![
+        1 => Just(RecordVerb::Get),
+        4 => Just(RecordVerb::Set),
+        2 => any_index().prop_map(RecordVerb::Cas),
+        2 => Just(RecordVerb::Delete),
+        1 => any_index().prop_map(RecordVerb::DeleteCas),
     ]
 }
 

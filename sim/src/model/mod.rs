@@ -203,6 +203,14 @@ impl Model {
                 TxnOp::CheckNotExists(key) => {
                     number_of(key).is_none_or(|key| !self.keys[usize::from(key)].exists())
                 }
+                TxnOp::CheckHolder(key, text) => number_of(key).is_some_and(|key| {
+                    let key = &self.keys[usize::from(key)];
+                    let holder = key.holder().map(|id| id.to_string()).unwrap_or_default();
+                    key.exists() && holder == **text
+                }),
+                TxnOp::Node(..) | TxnOp::Service(..) | TxnOp::Check(..) => {
+                    unreachable!("the clients of a world send transactions of keys")
+                }
             };
         }
         if !fine {

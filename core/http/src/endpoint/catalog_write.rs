@@ -189,7 +189,7 @@ impl Asked {
     }
 }
 
-fn node_id(text: &str) -> Result<Option<NodeId>, String> {
+pub(super) fn node_id(text: &str) -> Result<Option<NodeId>, String> {
     if text.is_empty() {
         return Ok(None);
     }
@@ -212,7 +212,7 @@ fn kind(word: &str) -> Result<ServiceKind, String> {
 }
 
 /// Consul stores any word as a status; here it must be one of the three.
-fn status(word: &str) -> Result<CheckStatus, String> {
+pub(super) fn status(word: &str) -> Result<CheckStatus, String> {
     match word {
         "" => Ok(CheckStatus::Critical),
         word => CheckStatus::parse(word).ok_or_else(|| format!("unknown check status {word:?}")),
@@ -341,7 +341,7 @@ struct Definition {
 }
 
 /// A definition as canonical JSON; `None` if nothing is in it. Unknown fields are ignored here.
-fn definition(value: &Value, field: &str) -> Decoded<Option<Arc<str>>> {
+pub(super) fn definition(value: &Value, field: &str) -> Decoded<Option<Arc<str>>> {
     let mut read = Definition::default();
     let fields = json::object(value, field, "structs.HealthCheckDefinition")?;
     each_field(fields, |key, _, value| match key {

@@ -14,6 +14,8 @@ mod session;
 mod snapshot;
 mod status;
 mod txn;
+mod txn_key;
+mod txn_record;
 
 use crate::decide::{Call, Desk};
 use crate::route::Endpoint;

@@ -209,7 +209,7 @@ impl Asked {
                     let list = json::array(value, ".Checks", "[]types.CheckID")?;
                     let read: Decoded<_> =
                         list.iter().map(|value| name(value, ".Checks")).collect();
-                    self.checks = (!value.is_null()).then_some(read?);
+                    self.checks = Some(read?);
                 }
                 "servicechecks" => {
                     let list = json::array(value, ".ServiceChecks", "[]structs.ServiceCheck")?;

@@ -181,6 +181,11 @@ pub(crate) fn node_service(json: &mut Json, service: &Service, tags: Empty) {
 
 /// A check.
 pub(crate) fn check(json: &mut Json, check: &Check) {
+    check_with(json, check, Empty::Shown);
+}
+
+/// A check. `tags` says how no tags are shown.
+pub(crate) fn check_with(json: &mut Json, check: &Check, tags: Empty) {
     json.begin_object();
     json.field_string("Node", &check.node);
     json.field_string("CheckID", &check.id);
@@ -191,7 +196,7 @@ pub(crate) fn check(json: &mut Json, check: &Check) {
     json.field_string("ServiceID", &check.service_id);
     json.field_string("ServiceName", &check.service_name);
     json.key("ServiceTags");
-    texts(json, &check.service_tags, Empty::Shown);
+    texts(json, &check.service_tags, tags);
     json.field_string("Type", &check.kind);
     json.field_raw("Definition", check.definition.as_deref().unwrap_or("{}"));
     json.field_unsigned("CreateIndex", check.created.0);
