@@ -46,6 +46,21 @@ pub(super) fn run(scenarios: &[Scenario], name: &str, seed: u64, planted: &str, 
     HELD
 }
 
+pub(super) fn traces(scenarios: &[Scenario], seeds: u64) -> u8 {
+    let mut code = HELD;
+    for scenario in scenarios {
+        for seed in 1..=seeds {
+            let outcome = play(scenario, seed, "", Telling::Silent).outcome;
+            say!("{} {seed} trace {:#018x}", scenario.name, outcome.trace);
+            if let Some(violation) = &outcome.violation {
+                say!("{}", crate::scenario::screen(violation));
+                code = VIOLATED;
+            }
+        }
+    }
+    code
+}
+
 pub(super) fn swarm(seeds: u64, from: u64, jobs: usize, planted: &str) -> u8 {
     if !show::plantable(planted) {
         return usage(&format!("no fault is called {planted}"));

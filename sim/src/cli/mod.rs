@@ -48,6 +48,12 @@ enum Command {
         #[arg(long)]
         log: bool,
     },
+    /// Tell every scenario with several seeds and print each trace, a line each
+    Traces {
+        /// How many seeds, from 1
+        #[arg(long, value_parser = number, default_value = "3")]
+        seeds: u64,
+    },
     /// Run many drawn worlds, up to the first that breaks a rule
     Swarm {
         /// How many
@@ -140,6 +146,7 @@ pub fn main(scenarios: &[Scenario]) -> ExitCode {
         Command::Run { scenario, seed, planted, log } => {
             commands::run(scenarios, &scenario, seed, &planted, log)
         }
+        Command::Traces { seeds } => commands::traces(scenarios, seeds),
         Command::Swarm { seeds, from, jobs, planted } => {
             commands::swarm(seeds, from, jobs, &planted)
         }
