@@ -165,3 +165,6 @@ impl Keyring {
         keys.iter().map(|key| Key::from_base64(key)).collect::<Result<_, _>>().map(Self::new)
     }
 }
+
+#[cfg(test)]
+mod tests;

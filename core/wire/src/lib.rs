@@ -28,6 +28,8 @@
 #![warn(clippy::alloc_instead_of_core)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 mod codec;
 pub mod consul_event;

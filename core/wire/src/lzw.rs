@@ -2,7 +2,8 @@
 //! codes of 9 to 12 bits whose width grows when the next free code reaches a power of two.
 //!
 //! The stream begins with a clear code and ends with an end code. The writer clears its table when
-//! the next free code reaches 4095, one earlier than others do, so its bytes are its own.
+//! the next free code reaches 4095, one earlier than others do, so its bytes are its own. (Older
+//! releases of Go left the opening clear code out, and readers do not miss it.)
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -195,3 +196,6 @@ pub(crate) fn unpack(packed: &[u8], limit: usize) -> Option<Vec<u8>> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
