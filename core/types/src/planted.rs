@@ -124,6 +124,27 @@ pub enum Fault {
     SyncForgetsDeregister,
     /// A full comparison trusts its own marks, so a catalog that lost its state stays empty.
     SyncTrustsMarks,
+    // gossip: Serf
+    /// A leave intent is applied whatever its time, so an old one that arrives late (or comes back
+    /// by a push/pull) makes a member that has rejoined leave again, and its next failure a leave.
+    LeaveIntentIgnoresClock,
+    /// A slot of the event ring forgets which time it holds, so an event that equals one of 512
+    /// ticks ago is taken for a repeat and never delivered.
+    EventRingForgetsTime,
+    /// A restarted member does not take its clocks from the rejoin file, so what it says carries
+    /// times that were used: its leave and its events are dropped by the others as old.
+    RejoinReusesClock,
+    /// The reaper forgets the failed without waiting for the reconnect timeout, so nobody tries to
+    /// meet them again and a healed partition never finds together.
+    ReapForgetsFailedAtOnce,
+    /// A member that is told to use a key it was never given takes and uses it, so it seals what
+    /// members without the key cannot open.
+    KeyUsedBeforeInstalled,
+    /// A push/pull does not say who left, so members that missed a leave hold it for a failure.
+    PushPullForgetsLeft,
+    /// Answers to a query are counted, not answerers, so a relayed copy counts twice and a change
+    /// of keys is reported complete while members have not answered.
+    AnswersCountedTwice,
 }
 
 /// Which fault, if any, this build of a part carries.

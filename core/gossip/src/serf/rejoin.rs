@@ -234,7 +234,10 @@ mod tests {
     fn a_leave_empties_it_unless_told_otherwise() {
         let file = [&FILE[..FILE.len() - 10], b"leave\nclock: 11\n"].concat();
         let rejoin = Rejoin::new(true, false, &file);
-        assert_eq!((known(&rejoin).len(), rejoin.last().event.0, rejoin.last().member.0), (0, 0, 11));
+        assert_eq!(
+            (known(&rejoin).len(), rejoin.last().event.0, rejoin.last().member.0),
+            (0, 0, 11)
+        );
         let rejoin = Rejoin::new(true, true, &file);
         assert_eq!((known(&rejoin).len(), rejoin.last().event.0), (1, 3));
     }

@@ -1,0 +1,138 @@
+//! What comes from others and what goes to them: user messages, push/pull, broadcasts.
+
+use super::{QUEUE_MAX_MIN, Queue, Serf, broadcasts};
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use proconsul_types::{Fault, Instant, LamportTime};
+use proconsul_wire::serf::{Join, Leave, Message, PushPullState, UserEvent};
+
+impl Serf {
+    /// A user message came, by datagram or by stream: the bytes after memberlist's `08`.
+    pub(crate) fn on_user(&mut self, now: Instant, bytes: &Bytes) {
+        let message = match Message::decode(bytes) {
+            Ok(message) => message,
+            Err(error) => {
+                self.notice(format!("user message that cannot be read: {error}"));
+                return;
+            }
+        };
+        let (queue, tell_on) = match message {
+            Message::Leave(leave) => (Queue::Intents, self.on_leave_intent(now, &leave)),
+            Message::Join(join) => (Queue::Intents, self.on_join_intent(now, &join)),
+            Message::UserEvent(event) => (Queue::Events, self.on_user_event(&event)),
+            Message::Query(query) => (Queue::Queries, self.on_query(now, &query)),
+            Message::QueryResponse(response) => {
+                self.on_response(&response);
+                (Queue::Queries, false)
+            }
+            Message::Relay(relay) => {
+                self.send(relay.to, relay.message);
+                (Queue::Queries, false)
+            }
+            Message::PushPull(_) => (Queue::Intents, false),
+        };
+        if tell_on {
+            self.tell(queue, bytes.clone());
+        }
+        self.settle(now);
+    }
+
+    /// A join that someone asked for (`Input::Join`) ended, having met this many.
+    pub(crate) fn on_join_done(&mut self, now: Instant, met: usize) {
+        if met > 0 && !self.is_leaving() {
+            self.announce_join(now);
+            self.settle(now);
+        }
+    }
+
+    /// Serf's part of a push/pull.
+    pub(crate) fn local_state(&self) -> PushPullState {
+        let (status_times, mut left) = self.members.spoken_of();
+        if self.planted.is(Fault::PushPullForgetsLeft) {
+            left.clear();
+        }
+        PushPullState {
+            time: self.clocks.member,
+            status_times,
+            left,
+            event_time: self.clocks.event,
+            events: self.events.to_vec(),
+            query_time: self.clocks.query,
+        }
+    }
+
+    /// Serf's part of another's push/pull. `ignore_old`: it answers a join of our own whose caller
+    /// does not want events from before.
+    pub(crate) fn merge(&mut self, now: Instant, state: &PushPullState, ignore_old: bool) {
+        for (clock, theirs) in [
+            (&mut self.clocks.member, state.time),
+            (&mut self.clocks.event, state.event_time),
+            (&mut self.clocks.query, state.query_time),
+        ] {
+            // Their next message will carry that time; the one before may have been used.
+            if theirs.0 > 0 {
+                super::witness(clock, LamportTime(theirs.0 - 1));
+            }
+        }
+        let left: BTreeSet<&Arc<str>> = state.left.iter().collect();
+        for (node, time) in &state.status_times {
+            if left.contains(node) {
+                let time = LamportTime(time.0.saturating_add(1));
+                let leave = Leave { time, node: Arc::clone(node), prune: false };
+                self.on_leave_intent(now, &leave);
+            }
+        }
+        for (node, time) in &state.status_times {
+            if !left.contains(node) {
+                self.on_join_intent(now, &Join { time: *time, node: Arc::clone(node) });
+            }
+        }
+        if ignore_old {
+            self.events.min = self.events.min.max(state.event_time);
+        }
+        for events in &state.events {
+            for (name, payload) in &events.events {
+                let (name, payload) = (Arc::clone(name), payload.clone());
+                self.on_user_event(&UserEvent {
+                    time: events.time,
+                    name,
+                    payload,
+                    coalesce: false,
+                });
+            }
+        }
+        self.settle(now);
+    }
+
+    /// Appends the user messages to piggyback on one packet, each counted as sent once. Each costs
+    /// its length and 3 bytes of `room`. Intents go before queries, and those before events.
+    pub(crate) fn broadcasts(&mut self, mut room: usize, out: &mut Vec<Bytes>) {
+        let limit = self.timing.retransmit_mult * broadcasts::magnitude(self.members.len());
+        let through = self.intents_queue.fill(limit, &mut room, out);
+        self.queries_queue.fill(limit, &mut room, out);
+        self.events_queue.fill(limit, &mut room, out);
+        if through {
+            self.on_intent_told();
+        }
+    }
+
+    /// Queues a message for all.
+    pub(super) fn tell(&mut self, queue: Queue, bytes: Bytes) {
+        let most = QUEUE_MAX_MIN.max(2 * self.members.len());
+        let queue = match queue {
+            Queue::Intents => &mut self.intents_queue,
+            Queue::Events => &mut self.events_queue,
+            Queue::Queries => &mut self.queries_queue,
+        };
+        queue.push(bytes, false, most);
+    }
+
+    /// Queues an intent of this member. `awaited`: [`Self::on_intent_told`] follows.
+    pub(super) fn tell_intent(&mut self, bytes: Bytes, awaited: bool) {
+        let most = QUEUE_MAX_MIN.max(2 * self.members.len());
+        self.intents_queue.push(bytes, awaited, most);
+    }
+}

@@ -1,0 +1,1 @@
+//! Serf alone, its asks passed on by hand.
