@@ -230,7 +230,7 @@ impl Swim {
         if let Some(probe) = self.probe.take_if(|probe| probe.sequence == ack.sequence) {
             if let (false, Some(payload)) = (probe.indirect, &ack.payload) {
                 let rtt = turn.now.since(probe.sent);
-                turn.serf.on_ack(turn.now, &probe.node, payload, rtt);
+                turn.serf.on_ack(&probe.node, payload, rtt);
             }
             self.strain(-1);
             self.probe_over(turn, probe.stream);
