@@ -318,11 +318,6 @@ impl Serf {
         self.members.iter().map(Arc::clone)
     }
 
-    /// How many are known, of every status.
-    pub(crate) fn member_count(&self) -> usize {
-        self.members.len()
-    }
-
     /// Who has this name, if known.
     pub(crate) fn member(&self, name: &str) -> Option<Arc<Member>> {
         self.members.get(name).map(|record| Arc::clone(&record.member))
