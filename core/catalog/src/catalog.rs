@@ -1,9 +1,11 @@
 //! The catalog: its tables, and one way to change them.
 
+use crate::autopilot::Autopilot;
 use crate::codec::RestoreError;
 use crate::command::Command;
 use crate::digest::{self, Digest};
 use crate::outcome::{Applied, Fact, Outcome, Rejected};
+use crate::places::Place;
 use crate::radix::Tree;
 use crate::snapshot::{Restore, SnapshotReader};
 use crate::table::Row;
@@ -54,6 +56,10 @@ pub struct Catalog {
     pub(crate) held: Tree<Row<Arc<str>>>,
     /// Session ids by (node, check, session).
     pub(crate) watched: Tree<Row<SessionId>>,
+    /// Places by (node, segment).
+    pub(crate) places: Tree<Row<Arc<Place>>>,
+    /// What autopilot is to do.
+    pub(crate) autopilot: Option<Arc<Autopilot>>,
 }
 
 /// The indexes of whole tables. (That of the keys is in their tree.)
@@ -67,6 +73,9 @@ pub(crate) struct Marks {
     pub(crate) sessions: u64,
     /// When some service last lost its last instance.
     pub(crate) extinct: u64,
+    /// Not in the head of a snapshot, which is older than it, but in a record of its own.
+    #[serde(skip)]
+    pub(crate) coordinates: u64,
 }
 
 /// A node with the index of everything on it.
@@ -105,6 +114,8 @@ pub(crate) mod domain {
     pub(crate) const CHECK: u64 = 6;
     pub(crate) const SESSION: u64 = 7;
     pub(crate) const MARKS: u64 = 8;
+    pub(crate) const PLACE: u64 = 9;
+    pub(crate) const AUTOPILOT: u64 = 10;
 }
 
 /// What a command did besides changing tables.
@@ -139,6 +150,8 @@ impl Catalog {
             node_sessions: Tree::default(),
             held: Tree::default(),
             watched: Tree::default(),
+            places: Tree::default(),
+            autopilot: None,
         }
     }
 
@@ -184,6 +197,11 @@ impl Catalog {
                 self.lock_delays_over(keys, &mut effects);
                 Outcome::Done
             }
+            Command::Coordinates(places) => {
+                self.update_places(index, places, &mut effects);
+                Outcome::Done
+            }
+            Command::Autopilot(change) => self.configure_autopilot(index, change),
             Command::Restore(bytes) => match self.replace(index, bytes) {
                 Ok(()) => {
                     effects.topics.add(Topic::All);
@@ -222,8 +240,8 @@ impl Catalog {
         digest.number(self.index.0);
         digest.number(self.sum);
         digest.number(self.kv.top());
-        let Marks { floor, nodes, services, checks, sessions, extinct } = self.marks;
-        for mark in [floor, nodes, services, checks, sessions, extinct] {
+        let Marks { floor, nodes, services, checks, sessions, extinct, coordinates } = self.marks;
+        for mark in [floor, nodes, services, checks, sessions, extinct, coordinates] {
             digest.number(mark);
         }
         digest.finish()

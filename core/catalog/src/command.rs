@@ -1,5 +1,6 @@
 //! What can be written. Commands are what the Raft log carries; nothing else changes the catalog.
 
+use crate::{AutopilotChange, Place};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -31,6 +32,10 @@ pub enum Command {
     LockDelayOver(Vec<Arc<str>>),
     /// Replace everything by a snapshot (`/v1/snapshot`), encoded as the catalog encodes itself.
     Restore(Bytes),
+    /// Where agents are; the leader gathers what they tell. Those of unknown nodes are left out.
+    Coordinates(Vec<Place>),
+    /// What autopilot is to do.
+    Autopilot(Box<AutopilotChange>),
 }
 
 /// A KV write.

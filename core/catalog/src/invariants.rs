@@ -1,8 +1,9 @@
 //! What always holds between the tables.
 
-use crate::catalog::{Catalog, domain, id_key};
+use crate::catalog::{Catalog, Marks, domain, id_key};
 use crate::digest;
 use crate::kv::held_key;
+use crate::places::Place;
 use crate::radix::Tree;
 use crate::table::{fold, key_of};
 use proconsul_types::Fault;
@@ -42,8 +43,9 @@ impl Catalog {
             assert!(self.kv.top() >= top, "the table of keys is as new as its newest pair");
         }
         assert!(self.sum == self.summed(), "the sum is that of the records");
-        for mark in [self.marks.nodes, self.marks.services, self.marks.checks, self.marks.sessions]
-        {
+        let Marks { floor: _, nodes, services, checks, sessions, extinct, coordinates } =
+            self.marks;
+        for mark in [nodes, services, checks, sessions, extinct, coordinates] {
             assert!(mark <= self.index.0, "no table is ahead of the log");
         }
     }
@@ -62,6 +64,7 @@ impl Catalog {
         self.node_sessions.check_invariants();
         self.held.check_invariants();
         self.watched.check_invariants();
+        self.places.check_invariants();
     }
 
     /// The first rule between tables that does not hold, of those on which later commands rely. A
@@ -103,6 +106,12 @@ impl Catalog {
         if self.sessions().any(|session| self.node(&session.node).is_none()) {
             return Some("a session lives on a node that exists");
         }
+        if self.places().any(|place| self.node(&place.node).is_none()) {
+            return Some("a place is that of a node that exists");
+        }
+        if !self.places().all(Place::is_valid) {
+            return Some("a place is finite");
+        }
         if self.node_sessions.len() != self.sessions.len() {
             return Some("every session is found by its node");
         }
@@ -120,6 +129,8 @@ impl Catalog {
         self.services.iter().for_each(|row| add(digest::of(domain::SERVICE, &*row.value)));
         self.checks.iter().for_each(|row| add(digest::of(domain::CHECK, &*row.value)));
         self.sessions.iter().for_each(|row| add(digest::of(domain::SESSION, &*row.value)));
+        self.places().for_each(|place| add(digest::of(domain::PLACE, place)));
+        self.autopilot().into_iter().for_each(|stored| add(digest::of(domain::AUTOPILOT, stored)));
         sum
     }
 
@@ -135,6 +146,8 @@ impl Catalog {
             + len(&self.services)
             + len(&self.checks)
             + len(&self.sessions)
+            + len(&self.places)
+            + usize::from(self.autopilot.is_some())
     }
 }
 

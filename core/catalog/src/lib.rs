@@ -6,6 +6,7 @@
 
 extern crate alloc;
 
+mod autopilot;
 mod catalog;
 mod checks;
 pub mod codec;
@@ -15,6 +16,7 @@ mod invariants;
 mod kv;
 mod nodes;
 mod outcome;
+mod places;
 mod quoted;
 mod register;
 mod services;
@@ -27,6 +29,7 @@ mod txn_records;
 mod waiters;
 mod watch;
 
+pub use autopilot::{Autopilot, AutopilotChange, AutopilotConfig};
 pub use catalog::Catalog;
 pub use codec::{DecodeError, RestoreError};
 pub use command::{
@@ -34,6 +37,7 @@ pub use command::{
     ServiceRegistration, SessionCreate, TxnOp,
 };
 pub use outcome::{Applied, Fact, Outcome, Rejected, TxnError, TxnResult};
+pub use places::Place;
 pub use proconsul_types::radix;
 pub use snapshot::{Restore, SnapshotReader};
 pub use waiters::Waiters;

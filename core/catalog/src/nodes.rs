@@ -136,6 +136,7 @@ impl Catalog {
         for session in self.session_ids_of(&folded) {
             self.session_destroy(index, session, effects);
         }
+        self.remove_places(index, &folded, effects);
         if let Some(old) = self.nodes.remove(&key_of(&[&folded]), 0) {
             self.count_out(domain::NODE, &old.value);
         }

@@ -4,8 +4,10 @@
 //! records. Each record is a tag and the record in the codec's form. The last one counts them all.
 //! Equal catalogs make equal bytes, however they are cut into chunks.
 
+use crate::autopilot::Autopilot;
 use crate::catalog::{Catalog, LockDelay, Marks, NameEntry, NodeEntry};
 use crate::codec::{FORM, RECORD_BYTES_MAX, RestoreError, append};
+use crate::places::Place;
 use crate::radix::{Walk, WalkStep};
 use crate::table::Row;
 use alloc::string::String;
@@ -38,6 +40,10 @@ mod tag {
     pub(super) const CHECK: u8 = 7;
     pub(super) const SESSION: u8 = 8;
     pub(super) const END: u8 = 9;
+    pub(super) const PLACE: u8 = 10;
+    /// The index of the table of places; missing while it is 0.
+    pub(super) const PLACES_MARK: u8 = 11;
+    pub(super) const AUTOPILOT: u8 = 12;
 }
 
 #[derive(Serialize, Deserialize)]
@@ -93,6 +99,9 @@ enum Stage {
     Names(Walk<Row<NameEntry>>),
     Checks(Walk<Row<Arc<Check>>>),
     Sessions(Walk<Row<Arc<Session>>>),
+    PlacesMark,
+    Places(Walk<Row<Arc<Place>>>),
+    Autopilot,
     End,
     Done,
 }
@@ -170,13 +179,32 @@ impl SnapshotReader {
             },
             Stage::Checks(walk) => match record(walk) {
                 Some(row) => self.write(tag::CHECK, &*row.value),
-                None if self.catalog.planted.is(Fault::SnapshotWithoutSessions) => Some(Stage::End),
+                None if self.catalog.planted.is(Fault::SnapshotWithoutSessions) => {
+                    Some(Stage::PlacesMark)
+                }
                 None => Some(Stage::Sessions(self.catalog.sessions.walk())),
             },
             Stage::Sessions(walk) => match record(walk) {
                 Some(row) => self.write(tag::SESSION, &*row.value),
-                None => Some(Stage::End),
+                None => Some(Stage::PlacesMark),
             },
+            Stage::PlacesMark => {
+                let mark = self.catalog.marks.coordinates;
+                if mark != 0 {
+                    self.write(tag::PLACES_MARK, &mark);
+                }
+                Some(Stage::Places(self.catalog.places.walk()))
+            }
+            Stage::Places(walk) => match record(walk) {
+                Some(row) => self.write(tag::PLACE, &*row.value),
+                None => Some(Stage::Autopilot),
+            },
+            Stage::Autopilot => {
+                if let Some(stored) = self.catalog.autopilot.clone() {
+                    self.write(tag::AUTOPILOT, &*stored);
+                }
+                Some(Stage::End)
+            }
             Stage::End => {
                 let records = self.records;
                 self.write(tag::END, &records);
@@ -363,7 +391,8 @@ impl Restore {
             tag::HEAD => {
                 let (head, rest) = self.read::<Head>(bytes)?;
                 self.catalog.index = self.cut(head.index);
-                let Marks { floor, nodes, services, checks, sessions, extinct } = head.marks;
+                let Marks { floor, nodes, services, checks, sessions, extinct, coordinates } =
+                    head.marks;
                 let cut = |mark: u64| mark.min(self.limit);
                 self.catalog.marks = Marks {
                     floor: cut(floor),
@@ -372,6 +401,7 @@ impl Restore {
                     checks: cut(checks),
                     sessions: cut(sessions),
                     extinct: cut(extinct),
+                    coordinates: cut(coordinates),
                 };
                 Ok(rest)
             }
@@ -455,6 +485,36 @@ impl Restore {
                     return Err(RestoreError::Count);
                 }
                 self.ended = true;
+                Ok(rest)
+            }
+            _ => self.take_later_record(tag, bytes),
+        }
+    }
+
+    /// The kinds that came after the first.
+    fn take_later_record<'a>(
+        &mut self,
+        tag: u8,
+        bytes: &'a [u8],
+    ) -> Result<&'a [u8], RestoreError> {
+        match tag {
+            tag::PLACES_MARK => {
+                let (mark, rest) = self.read::<u64>(bytes)?;
+                self.catalog.marks.coordinates = mark.min(self.limit);
+                Ok(rest)
+            }
+            tag::PLACE => {
+                let (place, rest) = self.read::<Place>(bytes)?;
+                self.catalog.put_place(place);
+                Ok(rest)
+            }
+            tag::AUTOPILOT => {
+                let (stored, rest) = self.read::<Autopilot>(bytes)?;
+                self.catalog.put_autopilot(Autopilot {
+                    created: self.cut(stored.created),
+                    modified: self.cut(stored.modified),
+                    ..stored
+                });
                 Ok(rest)
             }
             _ => Err(self.refuse("a record of an unknown kind")),

@@ -33,6 +33,7 @@ impl<W: Clone + Ord> Waiters<W> {
             | Topic::ServiceHealth(_)
             | Topic::Checks
             | Topic::Sessions
+            | Topic::Coordinates
             | Topic::All => insert(&mut self.others, topic, waiter),
         }
     }
@@ -49,6 +50,7 @@ impl<W: Clone + Ord> Waiters<W> {
             | Topic::ServiceHealth(_)
             | Topic::Checks
             | Topic::Sessions
+            | Topic::Coordinates
             | Topic::All => remove(&mut self.others, topic, waiter),
         }
     }
@@ -85,7 +87,8 @@ impl<W: Clone + Ord> Waiters<W> {
                 | Topic::Service(_)
                 | Topic::ServiceHealth(_)
                 | Topic::Checks
-                | Topic::Sessions => {
+                | Topic::Sessions
+                | Topic::Coordinates => {
                     woken.extend(self.others.get(topic).into_iter().flatten().cloned());
                 }
             }

@@ -28,6 +28,8 @@ pub enum Topic {
     Checks,
     /// The table of sessions.
     Sessions,
+    /// The table of coordinates.
+    Coordinates,
     /// Everything (a restore).
     All,
 }

@@ -4,6 +4,7 @@
 mod codec;
 mod indexes;
 mod model;
+mod places;
 mod planted;
 mod registration;
 mod sessions;

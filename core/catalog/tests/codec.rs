@@ -1,7 +1,8 @@
 //! Bytes: what is written is read, what was written is still read, and nothing else is believed.
 
 use crate::support::{
-    World, any_command, check, create, kv, kv_op, node, register, service, session,
+    World, any_command, autopilot, check, create, kv, kv_op, node, place, register, service,
+    session,
 };
 use bytes::Bytes;
 use proconsul_catalog::codec::{decode_command, encode_command};
@@ -77,6 +78,9 @@ fn samples() -> Vec<Command> {
                 Box::new(check("c", "", CheckStatus::Critical)),
             ),
         ]),
+        Command::Coordinates(vec![place("n", "", 0.5), place("m", "alpha", -2.0)]),
+        autopilot(true, 300, None),
+        autopilot(false, 0, Some(4)),
     ]
 }
 
@@ -126,6 +130,25 @@ fn a_version_1_snapshot_is_read_for_ever() {
     assert_eq!(hex(&bytes_of(&world.catalog, 1 << 20)), hex(&golden));
     let restored = restore(&golden, 1 << 20).unwrap();
     assert_eq!(restored.state_hash(), world.catalog.state_hash());
+}
+
+#[test]
+fn what_came_later_is_in_records_of_its_own() {
+    let golden = unhex(include_str!("testdata/snapshot-v1-places.txt").trim());
+    let mut world = World::new();
+    world.does(&register(node("n", None), vec![], vec![]));
+    world.does(&Command::Coordinates(vec![place("N", "", 0.5), place("n", "alpha", -2.0)]));
+    world.does(&autopilot(false, 300, None));
+    assert_eq!(hex(&bytes_of(&world.catalog, 1 << 20)), hex(&golden));
+    let restored = restore(&golden, 1 << 20).unwrap();
+    assert_eq!(restored.state_hash(), world.catalog.state_hash());
+    assert_eq!(restored.places().count(), 2);
+    assert_eq!(restored.autopilot(), world.catalog.autopilot());
+    // Into a cluster with a shorter log: no index is ahead of it.
+    let mut young = World::new();
+    young.does(&Command::Restore(Bytes::from(golden)));
+    young.catalog.check_invariants();
+    assert_eq!(young.catalog.autopilot().unwrap().modified, CatalogIndex(2));
 }
 
 #[test]

@@ -45,6 +45,8 @@ fn reads(catalog: &Catalog, keys: &[String]) -> Vec<Read> {
     add("checks".into(), answer, catalog.checks_index(), &[Topic::Checks]);
     let answer = format!("{:?}", catalog.sessions().collect::<Vec<_>>());
     add("sessions".into(), answer, catalog.sessions_index(), &[Topic::Sessions]);
+    let answer = format!("{:?}", catalog.places().collect::<Vec<_>>());
+    add("places".into(), answer, catalog.places_index(), &[Topic::Coordinates]);
     for name in ["m", "n"] {
         let answer = format!(
             "{:?} {:?} {:?}",

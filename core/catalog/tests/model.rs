@@ -2,8 +2,8 @@
 
 use crate::support::{World, any_command};
 use proconsul_catalog::{
-    CheckRegistration, Command, KvOp, KvVerb, NodeRegistration, Outcome, RecordVerb, Register,
-    ServiceRegistration, SessionCreate, TxnOp,
+    Autopilot, CheckRegistration, Command, KvOp, KvVerb, NodeRegistration, Outcome, Place,
+    RecordVerb, Register, ServiceRegistration, SessionCreate, TxnOp,
 };
 use proconsul_types::{
     CatalogIndex, Check, CheckStatus, Duration, KvPair, Node, Service, Session, SessionBehavior,
@@ -24,6 +24,8 @@ struct Model {
     services: BTreeMap<(Text, Text), Service>,
     checks: BTreeMap<(Text, Text), Check>,
     sessions: BTreeMap<SessionId, Session>,
+    places: BTreeMap<(Text, Text), Place>,
+    autopilot: Option<Autopilot>,
 }
 
 fn fold(name: &str) -> Text {
@@ -67,6 +69,28 @@ impl Model {
                     self.delays.remove(&**key);
                 }
                 Some(Outcome::Done)
+            }
+            Command::Coordinates(places) => {
+                for place in places {
+                    let node = self.nodes.get(&fold(&place.node));
+                    if let Some(node) = node.filter(|_| place.is_valid()) {
+                        let key = (fold(&node.name), place.segment.to_string());
+                        let place = Place { node: Arc::clone(&node.name), ..place.clone() };
+                        self.places.insert(key, place);
+                    }
+                }
+                Some(Outcome::Done)
+            }
+            Command::Autopilot(change) => {
+                let index = self.autopilot.as_ref().map(|stored| stored.modified.0);
+                let holds = change.cas.is_none() || change.cas == index;
+                if holds {
+                    let now = CatalogIndex(self.now);
+                    let created = self.autopilot.as_ref().map_or(now, |stored| stored.created);
+                    let config = change.config.clone();
+                    self.autopilot = Some(Autopilot { config, created, modified: now });
+                }
+                Some(Outcome::Answer(holds))
             }
             Command::Restore(_) => unreachable!("not drawn here"),
         };
@@ -398,6 +422,7 @@ impl Model {
         }
         self.services.retain(|place, _| place.0 != node);
         self.checks.retain(|place, _| place.0 != node);
+        self.places.retain(|place, _| place.0 != node);
         let on_node = |session: &&Session| fold(&session.node) == node;
         let ids: Vec<_> = self.sessions.values().filter(on_node).map(|s| s.id).collect();
         for id in ids {
@@ -477,6 +502,9 @@ fn agree(world: &World, model: &Model) {
     assert_eq!(checks, model.checks.values().cloned().collect::<Vec<_>>());
     let sessions: Vec<_> = catalog.sessions().cloned().collect();
     assert_eq!(sessions, model.sessions.values().cloned().collect::<Vec<_>>());
+    let places: Vec<_> = catalog.places().cloned().collect();
+    assert_eq!(places, model.places.values().cloned().collect::<Vec<_>>());
+    assert_eq!(catalog.autopilot(), model.autopilot.as_ref());
     let services: Vec<_> =
         catalog.nodes().flat_map(|node| catalog.node_services(&node.name)).cloned().collect();
     assert_eq!(services, model.services.values().cloned().collect::<Vec<_>>());

@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use proconsul_catalog::{
-    Applied, Catalog, CheckRegistration, Command, Deregister, KvOp, KvVerb, NodeRegistration,
-    Outcome, RecordVerb, Register, ServiceRegistration, SessionCreate, TxnOp,
+    Applied, AutopilotChange, AutopilotConfig, Catalog, CheckRegistration, Command, Deregister,
+    KvOp, KvVerb, NodeRegistration, Outcome, Place, RecordVerb, Register, ServiceRegistration,
+    SessionCreate, TxnOp,
 };
 use proconsul_types::{
-    CatalogIndex, CheckStatus, Duration, NodeId, Planted, SessionBehavior, SessionId,
+    CatalogIndex, CheckStatus, Coordinate, Duration, NodeId, Planted, SessionBehavior, SessionId,
 };
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -238,6 +239,27 @@ fn any_create() -> impl Strategy<Value = Command> {
         })
 }
 
+/// Where a node is: `x` seconds from everyone.
+pub(crate) fn place(node: &str, segment: &str, x: f64) -> Place {
+    let vector = [x, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -0.5];
+    let coordinate = Coordinate { vector, error: 1.5, adjustment: -0.25, height: 1e-5 };
+    Place { node: node.into(), segment: segment.into(), coordinate }
+}
+
+fn any_place() -> impl Strategy<Value = Place> {
+    let number = prop_oneof![4 => Just(0.5), 2 => -1.0..1.0, 1 => Just(f64::NAN)];
+    ("[mnN]", "[a]{0,1}", number).prop_map(|(node, segment, x)| place(&node, &segment, x))
+}
+
+pub(crate) fn autopilot(cleanup: bool, trailing: u64, cas: Option<u64>) -> Command {
+    let config = AutopilotConfig {
+        cleanup_dead_servers: cleanup,
+        max_trailing_logs: trailing,
+        ..AutopilotConfig::default()
+    };
+    Command::Autopilot(Box::new(AutopilotChange { config, cas }))
+}
+
 /// Commands over few names, so that they meet.
 pub(crate) fn any_command() -> impl Strategy<Value = Command> {
     prop_oneof![
@@ -249,5 +271,8 @@ pub(crate) fn any_command() -> impl Strategy<Value = Command> {
         1 => any_session().prop_map(Command::SessionDestroy),
         2 => proptest::collection::vec(any_key().prop_map(Arc::from), 0..6)
             .prop_map(Command::LockDelayOver),
+        2 => proptest::collection::vec(any_place(), 0..4).prop_map(Command::Coordinates),
+        1 => (any::<bool>(), 0_u64..3, proptest::option::of(any_index()))
+            .prop_map(|(cleanup, trailing, cas)| autopilot(cleanup, trailing, cas)),
     ]
 }

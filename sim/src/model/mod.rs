@@ -89,6 +89,7 @@ impl Model {
             Command::Register(register) => {
                 self.nodes.insert(register.node.name.clone());
             }
+            Command::Coordinates(_) | Command::Autopilot(_) => {}
             Command::Restore(_) => self.lost = true,
         }
     }
