@@ -8,3 +8,6 @@
 mod expected;
 mod fixture;
 mod golden;
+mod hostile;
+mod round_trip;
+mod tolerance;
