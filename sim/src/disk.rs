@@ -172,12 +172,15 @@ impl Disk {
 
     /// Flips a bit in a file that is not the newest of its directory. Says which.
     pub fn rot(&mut self, number: u64) -> Option<Arc<str>> {
-        let names: Vec<&Arc<str>> = self.durable.keys().collect();
+        // A spare of the log is all zeros: what was written last is in the file before it.
+        let written = |name: &&Arc<str>| {
+            self.bodies[&self.durable[*name]].synced.iter().any(|byte| *byte != 0)
+        };
+        let names: Vec<&Arc<str>> = self.durable.keys().filter(written).collect();
         let old: Vec<Arc<str>> = names
             .windows(2)
             .filter(|pair| parent(pair[0]) == parent(pair[1]))
             .map(|pair| pair[0].clone())
-            .filter(|name| !self.bodies[&self.durable[name]].synced.is_empty())
             .collect();
         let drawn = draw(self.seed, stream::ROT, 0, number);
         let last = u64::try_from(old.len().checked_sub(1)?).ok()?;
@@ -521,14 +524,14 @@ mod tests {
     #[test]
     fn rot_leaves_the_newest_alone() {
         let mut disk = Disk::new(3);
-        for name in ["log/1", "log/2"] {
+        for (name, byte) in [("log/1", 7), ("log/2", 7), ("log/3", 0)] {
             create(&mut disk, name);
-            write(&mut disk, name, 0, &[0; 64]);
+            write(&mut disk, name, 0, &[byte; 64]);
             sync(&mut disk, name, 1).unwrap();
         }
         assert_eq!(disk.rot(1), None, "no name is durable yet");
         sync_dir(&mut disk, "log");
-        assert_eq!(disk.rot(1).as_deref(), Some("log/1"));
-        assert_eq!(disk.files()["log/1"].iter().filter(|byte| **byte != 0).count(), 1);
+        assert_eq!(disk.rot(1).as_deref(), Some("log/1"), "the third is a spare");
+        assert_eq!(disk.files()["log/1"].iter().filter(|byte| **byte != 7).count(), 1);
     }
 }

@@ -26,6 +26,7 @@ impl Raft {
             assert!(self.committed <= self.durable.last(), "what is committed is durable here");
         }
         assert!(self.log.last().term <= self.hard.term, "no entry is newer than the term");
+        assert!(self.log.before().term <= self.log.last().term, "terms never fall along the log");
         assert!(self.covered_bytes <= self.log.bytes(), "covered bytes are bytes of the log");
         assert!(self.uncommitted_bytes <= self.log.bytes(), "so are uncommitted bytes");
         let newest = self.memberships.newest_index();
