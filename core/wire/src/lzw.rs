@@ -12,6 +12,8 @@ use alloc::vec::Vec;
 const CLEAR: u32 = 256;
 /// Nothing follows.
 const END: u32 = 257;
+/// The first code that stands for several bytes.
+const FREE: u32 = 258;
 /// Bits of the first codes.
 const WIDTH_MIN: u32 = 9;
 /// Bits of the last codes.
@@ -137,9 +139,9 @@ pub(crate) fn unpack(packed: &[u8], limit: usize) -> Option<Vec<u8>> {
     let mut bytes = packed.iter();
     let (mut bits, mut count, mut width) = (0_u32, 0_u32, WIDTH_MIN);
     let mut out: Vec<u8> = Vec::new();
-    // Where in `out` each code's bytes stand, and how many they are.
-    let mut table = [(0_usize, 0_usize); ENTRIES];
-    let mut high = END;
+    // Where in `out` the bytes of each code from the first free one stand, and how many they are.
+    let mut table: Vec<(usize, usize)> = Vec::with_capacity(packed.len().min(ENTRIES));
+    // Where the bytes of the code before stand; none if it defines nothing with this one.
     let mut last: Option<(usize, usize)> = None;
     loop {
         while count < width {
@@ -150,46 +152,43 @@ pub(crate) fn unpack(packed: &[u8], limit: usize) -> Option<Vec<u8>> {
         bits >>= width;
         count -= width;
         let start = out.len();
-        match code {
-            CLEAR => {
-                (width, high, last) = (WIDTH_MIN, END, None);
-                continue;
+        if let Ok(literal) = u8::try_from(code) {
+            out.push(literal);
+        } else if code == CLEAR {
+            table.clear();
+            (width, last) = (WIDTH_MIN, None);
+            continue;
+        } else if code == END {
+            return Some(out);
+        } else {
+            let place = index(code - FREE);
+            let (from, length) = match table.get(place) {
+                Some(&known) => known,
+                // The code that this very step defines: the last bytes, and their first again.
+                None if place == table.len() => last.map(|(from, length)| (from, length + 1))?,
+                None => return None,
+            };
+            if length > limit.saturating_sub(out.len()) {
+                return None;
             }
-            END => return Some(out),
-            literal if literal < CLEAR => {
-                if out.len() >= limit {
-                    return None;
-                }
-                out.push(u8::try_from(literal).expect("a literal is a byte"));
-            }
-            known if known < high || (known == high && last.is_none()) => {
-                let (from, length) = table[index(known)];
-                if length == 0 || length > limit - out.len() {
-                    return None;
-                }
-                out.extend_from_within(from..from + length);
-            }
-            next if next == high => {
-                // The code that this very step defines: the last bytes and their first once more.
-                let (from, length) = last?;
-                if length >= limit - out.len() {
-                    return None;
-                }
-                out.extend_from_within(from..from + length);
+            let there = length.min(start - from);
+            out.extend_from_within(from..from + there);
+            if there < length {
                 out.push(out[from]);
             }
-            _ => return None,
+        }
+        if out.len() > limit {
+            return None;
         }
         if let Some((from, length)) = last {
             // Those bytes and the first of these stand together in `out`.
-            table[index(high)] = (from, length + 1);
+            table.push((from, length + 1));
         }
         last = Some((start, out.len() - start));
-        high += 1;
-        if high == 1 << width {
+        if index(FREE) + table.len() == 1 << width {
             if width == WIDTH_MAX {
                 // The table stays full until it is cleared.
-                (high, last) = (high - 1, None);
+                last = None;
             } else {
                 width += 1;
             }
