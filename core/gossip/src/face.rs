@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use core::fmt;
 use core::net::SocketAddr;
 use proconsul_types::{Coordinate, Duration, LamportTime, MemberStatus, TextMap};
 use proconsul_wire::memberlist::Versions;
@@ -108,8 +109,9 @@ pub struct QueryId {
     pub id: u32,
 }
 
-/// A change of keys on every member, or their list. Keys are raw: 16, 24 or 32 bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A change of keys on every member, or their list. Keys are raw: 16, 24 or 32 bytes. They never
+/// show themselves.
+#[derive(Clone, PartialEq, Eq)]
 pub enum KeyOp {
     /// Every member accepts this key from now on.
     Install(Bytes),
@@ -121,8 +123,19 @@ pub enum KeyOp {
     List,
 }
 
-/// What every member answered to a [`KeyOp`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+impl fmt::Debug for KeyOp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Install(_) => "Install",
+            Self::Use(_) => "Use",
+            Self::Remove(_) => "Remove",
+            Self::List => "List",
+        })
+    }
+}
+
+/// What every member answered to a [`KeyOp`]. Its `Debug` counts keys and does not show them.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct KeyReport {
     /// Why a member failed, by name.
     pub messages: alloc::collections::BTreeMap<Arc<str>, String>,
@@ -140,8 +153,22 @@ pub struct KeyReport {
     pub error: Option<String>,
 }
 
+impl fmt::Debug for KeyReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyReport")
+            .field("messages", &self.messages)
+            .field("keys", &self.keys.len())
+            .field("primary_keys", &self.primary_keys.len())
+            .field("members", &self.members)
+            .field("answered", &self.answered)
+            .field("failed", &self.failed)
+            .field("error", &self.error)
+            .finish()
+    }
+}
+
 /// Everything a pool can ask of its host, in this order.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Effect {
     /// Send a datagram; it may get lost.
     Send(SocketAddr, Datagram),
@@ -159,6 +186,24 @@ pub enum Effect {
     SaveKeys(Bytes),
     /// For those above.
     Event(Event),
+}
+
+/// The keyring file stays hidden.
+impl fmt::Debug for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Send(to, datagram) => f.debug_tuple("Send").field(to).field(datagram).finish(),
+            Self::Dial(stream, to) => f.debug_tuple("Dial").field(stream).field(to).finish(),
+            Self::Write(stream, sealed) => {
+                f.debug_tuple("Write").field(stream).field(sealed).finish()
+            }
+            Self::Close(stream) => f.debug_tuple("Close").field(stream).finish(),
+            Self::Remember(lines) => f.debug_tuple("Remember").field(lines).finish(),
+            Self::Compact(whole) => f.debug_tuple("Compact").field(whole).finish(),
+            Self::SaveKeys(_) => f.write_str("SaveKeys"),
+            Self::Event(event) => f.debug_tuple("Event").field(event).finish(),
+        }
+    }
 }
 
 /// What a pool tells those above.

@@ -1,0 +1,206 @@
+//! Whatever comes from outside: no panic, and every invariant holds.
+
+use super::*;
+use crate::face::{Asked, KeyOp};
+use proconsul_types::{Coordinate, LamportTime, Rng};
+use proconsul_wire::serf::{
+    EventsAt, Filter, Join, KeyRequest, Leave, Message, PushPullState, Query, QueryResponse, Relay,
+    UserEvent,
+};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+fn name() -> impl Strategy<Value = Arc<str>> {
+    prop_oneof![Just("a"), Just("b"), Just("n"), Just("")].prop_map(Arc::from)
+}
+
+fn time() -> impl Strategy<Value = LamportTime> {
+    prop_oneof![0_u64..8, 500_u64..1030, Just(u64::MAX), Just(u64::MAX - 1)].prop_map(LamportTime)
+}
+
+fn payload() -> impl Strategy<Value = Option<Bytes>> {
+    let keys = prop_oneof![Just(1_u8), Just(2)]
+        .prop_map(|byte| KeyRequest { key: Bytes::from(alloc::vec![byte; 16]) }.to_bytes());
+    prop_oneof![
+        Just(None),
+        vec(any::<u8>(), 0..20).prop_map(|bytes| Some(Bytes::from(bytes))),
+        Just(Some(Bytes::from("a"))),
+        keys.prop_map(Some),
+    ]
+}
+
+fn filter() -> impl Strategy<Value = Bytes> {
+    prop_oneof![
+        vec(any::<u8>(), 0..8).prop_map(Bytes::from),
+        "[a-z(*+?|\\[]{0,8}".prop_map(|expression| Filter::Tag {
+            tag: "role".to_string(),
+            expression
+        }
+        .to_bytes()),
+    ]
+}
+
+fn query_name() -> impl Strategy<Value = Arc<str>> {
+    let names = ["q", "_serf_ping", "_serf_conflict", "_serf_install-key", "_serf_use-key"];
+    let more = ["_serf_remove-key", "_serf_list-keys", "_serf_", "_serf_else"];
+    proptest::sample::select([names.as_slice(), more.as_slice()].concat()).prop_map(Arc::from)
+}
+
+fn message() -> impl Strategy<Value = Bytes> {
+    let leave = (time(), name(), any::<bool>())
+        .prop_map(|(time, node, prune)| Message::Leave(Leave { time, node, prune }));
+    let join = (time(), name()).prop_map(|(time, node)| Message::Join(Join { time, node }));
+    let event =
+        (time(), name(), payload(), any::<bool>()).prop_map(|(time, name, payload, coalesce)| {
+            Message::UserEvent(UserEvent { time, name, payload, coalesce })
+        });
+    let who = (name(), any::<Option<u16>>(), vec(filter(), 0..2));
+    let query = (time(), any::<bool>(), who, query_name(), any::<(u32, u8, i64)>(), payload())
+        .prop_map(|(time, same, who, name, (flags, relay_factor, timeout_nanos), payload)| {
+            let (source_node, port, filters) = who;
+            Message::Query(Query {
+                time,
+                id: u32::from(same),
+                reply_to: port.map(|port| SocketAddr::from(([10, 0, 0, 9], port))),
+                source_node,
+                filters,
+                flags,
+                relay_factor,
+                timeout_nanos,
+                name,
+                payload,
+            })
+        });
+    let response = (time(), any::<u32>(), name(), any::<u32>(), payload()).prop_map(
+        |(time, id, from, flags, payload)| {
+            Message::QueryResponse(QueryResponse { time, id, from, flags, payload })
+        },
+    );
+    let relay = (name(), vec(any::<u8>(), 0..20)).prop_map(|(name, message)| {
+        Message::Relay(Relay { name, to: address("b"), message: Bytes::from(message) })
+    });
+    let built = prop_oneof![leave, join, event, query, response, relay];
+    prop_oneof![
+        4 => built.clone().prop_map(|message| message.to_bytes()),
+        1 => (built, any::<prop::sample::Index>(), any::<u8>()).prop_map(|(message, at, byte)| {
+            let mut bytes = message.to_bytes().to_vec();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            Bytes::from(bytes)
+        }),
+        1 => vec(any::<u8>(), 0..40).prop_map(Bytes::from),
+    ]
+}
+
+fn state() -> impl Strategy<Value = PushPullState> {
+    let events = vec((time(), vec((name(), payload()), 0..3)), 0..4);
+    let events = events.prop_map(|events| {
+        events.into_iter().map(|(time, events)| EventsAt { time, events }).collect()
+    });
+    let times = (time(), time(), time());
+    (times, vec((name(), time()), 0..4), vec(name(), 0..3), events).prop_map(
+        |((time, event_time, query_time), status_times, left, events)| PushPullState {
+            time,
+            status_times,
+            left,
+            event_time,
+            events,
+            query_time,
+        },
+    )
+}
+
+#[derive(Clone, Debug)]
+enum Act {
+    Hear(Bytes),
+    Merge(PushPullState, bool),
+    Arrive(Arc<str>, Vec<u8>),
+    Go(Arc<str>),
+    Ack(Vec<u8>, f64),
+    Pass(u64),
+    Ask(u8),
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        6 => message().prop_map(Act::Hear),
+        2 => (state(), any::<bool>()).prop_map(|(state, old)| Act::Merge(state, old)),
+        1 => (name(), vec(any::<u8>(), 0..20)).prop_map(|(name, meta)| Act::Arrive(name, meta)),
+        1 => name().prop_map(Act::Go),
+        1 => (vec(any::<u8>(), 0..20), any::<f64>()).prop_map(|(b, f)| Act::Ack(b, f)),
+        2 => (0_u64..100_000).prop_map(Act::Pass),
+        1 => (0_u8..7).prop_map(Act::Ask),
+    ]
+}
+
+fn perform(serf: &mut Serf, now: &mut Instant, act: Act) {
+    match act {
+        Act::Hear(bytes) => serf.on_user(*now, &bytes),
+        Act::Merge(state, ignore_old) => serf.merge(*now, &state, ignore_old),
+        Act::Arrive(name, meta) => {
+            let (mut alive, _) = is_alive(&name, &TextMap::new(), Liveness::Alive);
+            alive.meta = Some(Bytes::from(meta));
+            serf.on_joined(*now, &alive, VERSIONS, address(&name));
+        }
+        Act::Go(name) => serf.on_gone(*now, &name),
+        Act::Ack(bytes, float) => {
+            serf.on_ack(&Arc::from("b"), &bytes, second(1));
+            let place =
+                Coordinate { vector: [float; 8], error: float, adjustment: 0.0, height: float };
+            let payload = proconsul_wire::serf::encode_coordinate(&place);
+            serf.on_ack(&Arc::from("b"), &payload, second(1));
+        }
+        Act::Pass(millis) => {
+            *now = now.after(Duration::from_millis(millis));
+            serf.wake(*now);
+        }
+        Act::Ask(0) => serf.leave(*now),
+        Act::Ask(1) => serf.keys(*now, Asked(1), KeyOp::List),
+        Act::Ask(2) => serf.query(*now, Asked(2), queries::params("q")),
+        Act::Ask(3) => serf.on_conflict(*now, "a", address("a"), address("z")),
+        Act::Ask(4) => serf.force_leave(*now, &Arc::from("b"), true),
+        Act::Ask(5) => serf.on_swim_left(*now),
+        Act::Ask(_) => serf.on_join_done(*now, 1),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn nothing_that_is_heard_breaks_it(
+        acts in vec(act(), 1..60),
+        file in vec(any::<u8>(), 0..60),
+    ) {
+        let mut config = config("a");
+        config.keyring = Keyring::new(alloc::vec![key(1)]);
+        let mut now = Instant::START;
+        let mut serf = Serf::new(&config, &Rng::new(Seed(1)), &file, now);
+        let own = alive(&serf);
+        serf.on_joined(now, &own, VERSIONS, config.advertised);
+        let mut told = Vec::new();
+        for act in acts {
+            let before = serf.clocks();
+            perform(&mut serf, &mut now, act);
+            serf.check_invariants();
+            let after = serf.clocks();
+            prop_assert!(before.member <= after.member && before.event <= after.event);
+            prop_assert!(before.query <= after.query);
+            told.clear();
+            serf.broadcasts(1300, &mut told);
+            let bytes: usize = told.iter().map(|bytes| bytes.len() + 3).sum();
+            prop_assert!(bytes <= 1300);
+            while serf.take_ask().is_some() {}
+        }
+        prop_assert!(serf.coordinate().vector.iter().all(|place| place.is_finite()));
+    }
+
+    #[test]
+    fn whatever_was_remembered_is_read(
+        lines in vec("(alive|not-alive|clock|leave|#|x)?:? ?[ -~]{0,20}\n?", 0..20),
+    ) {
+        let rng = Rng::new(Seed(1));
+        let serf = Serf::new(&config("a"), &rng, lines.concat().as_bytes(), Instant::START);
+        serf.check_invariants();
+    }
+}

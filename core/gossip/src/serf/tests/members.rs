@@ -1,0 +1,277 @@
+//! Leaves, failures, forced leaves, prunes, refutations, reaping, reconnecting.
+
+use super::*;
+use proconsul_types::LamportTime;
+use proconsul_wire::serf::{Join, Leave, Message};
+
+#[test]
+fn a_leave_is_a_leave_and_a_silence_is_a_failure() {
+    let mut pool = Pool::of(&["a", "b", "c"]);
+    pool.forget_events();
+    let now = pool.now;
+    pool.serf("b").leave(now);
+    pool.settle();
+    pool.die("c");
+    assert_eq!(pool.status("a", "b"), Some(MemberStatus::Left));
+    assert_eq!(pool.status("b", "b"), Some(MemberStatus::Left));
+    assert_eq!(pool.status("a", "c"), Some(MemberStatus::Failed));
+    let events = pool.take_events("a");
+    assert_eq!((count(&events, "b", left), count(&events, "b", failed)), (1, 0));
+    assert_eq!((count(&events, "c", left), count(&events, "c", failed)), (0, 1));
+    assert!(!pool.take_events("b").contains(&Event::LeftPool), "it waits for the leave to spread");
+    pool.pass(second(3));
+    assert!(pool.take_events("b").contains(&Event::LeftPool));
+}
+
+#[test]
+fn between_intent_and_death_a_member_is_leaving() {
+    let mut pool = Pool::of(&["a", "b"]);
+    let leave = Leave { time: LamportTime(9), node: Arc::from("b"), prune: false };
+    pool.deliver("a", &Message::Leave(leave).to_bytes());
+    assert_eq!(pool.status("a", "b"), Some(MemberStatus::Leaving));
+    pool.settle();
+    // b has heard the intent too, is alive, and says so with a later time.
+    assert_eq!(pool.status("a", "b"), Some(MemberStatus::Alive));
+    assert!(pool.take_events("b").contains(&Event::Refuted));
+}
+
+#[test]
+fn a_leave_that_nobody_hears_goes_on_after_the_broadcast_timeout() {
+    let mut pool = Pool::of(&["a", "b"]);
+    let now = pool.now;
+    pool.serf("a").leave(now);
+    pool.serf("a").leave(now);
+    // No packet goes out at all: nothing to piggyback on.
+    let due = pool.serfs["a"].next_wakeup().unwrap();
+    assert!(due <= now.after(second(5)));
+    let end = now.after(second(5));
+    pool.serf("a").wake(end);
+    let mut asks = Vec::new();
+    while let Some(ask) = pool.serf("a").take_ask() {
+        asks.push(ask);
+    }
+    assert_eq!(asks.iter().filter(|ask| matches!(ask, Ask::LeaveSwim)).count(), 1);
+    pool.serf("a").on_swim_left(end);
+    pool.serf("a").on_swim_left(end);
+    assert_eq!(pool.serf("a").next_wakeup(), Some(end.after(second(3))));
+}
+
+#[test]
+fn one_alone_leaves_without_telling_anyone() {
+    let mut pool = Pool::of(&["a"]);
+    let now = pool.now;
+    pool.serf("a").leave(now);
+    pool.settle();
+    pool.pass(second(3));
+    assert_eq!(pool.take_events("a").last(), Some(&Event::LeftPool));
+}
+
+#[test]
+fn a_failed_member_that_is_forced_out_counts_as_left_everywhere() {
+    let mut pool = Pool::of(&["a", "b", "c"]);
+    pool.die("c");
+    pool.forget_events();
+    let now = pool.now;
+    pool.serf("a").force_leave(now, &Arc::from("c"), false);
+    pool.settle();
+    for at in ["a", "b"] {
+        assert_eq!(pool.status(at, "c"), Some(MemberStatus::Left));
+        assert_eq!(count(&pool.take_events(at), "c", left), 1);
+    }
+    pool.serf("b").force_leave(now, &Arc::from("c"), true);
+    pool.settle();
+    for at in ["a", "b"] {
+        assert_eq!(pool.status(at, "c"), None);
+        let events = pool.take_events(at);
+        assert_eq!((count(&events, "c", reaped), count(&events, "c", left)), (1, 0));
+    }
+}
+
+#[test]
+fn a_living_member_cannot_be_forced_out_or_pruned() {
+    let mut pool = Pool::of(&["a", "b", "c"]);
+    pool.forget_events();
+    let now = pool.now;
+    pool.serf("a").force_leave(now, &Arc::from("c"), true);
+    pool.settle();
+    pool.pass(second(60));
+    for at in ["a", "b", "c"] {
+        assert_eq!(pool.status(at, "c"), Some(MemberStatus::Alive), "at {at}");
+        let events = pool.take_events(at);
+        assert_eq!(count(&events, "c", left) + count(&events, "c", reaped), 0);
+    }
+}
+
+#[test]
+fn a_leaving_member_is_pruned_when_all_know_of_it() {
+    let mut pool = Pool::of(&["a", "b"]);
+    pool.cut_off.insert("b".to_string());
+    let now = pool.now;
+    pool.serf("a").force_leave(now, &Arc::from("b"), true);
+    pool.settle();
+    pool.pass(Duration::from_millis(7_999));
+    assert_eq!(pool.status("a", "b"), Some(MemberStatus::Leaving));
+    pool.pass(Duration::from_millis(2));
+    assert_eq!(pool.status("a", "b"), None);
+}
+
+#[test]
+fn an_intent_that_came_before_its_member_counts_when_it_comes() {
+    let mut pool = Pool::of(&["a"]);
+    let node = Arc::from("n");
+    let leave = Leave { time: LamportTime(5), node: Arc::clone(&node), prune: false };
+    let join = Join { time: LamportTime(6), node: Arc::from("m") };
+    pool.deliver("a", &Message::Leave(leave.clone()).to_bytes());
+    pool.deliver("a", &Message::Join(join.clone()).to_bytes());
+    assert_eq!(pool.serfs["a"].queue_lengths().intents, 2);
+    // The same again is not told on.
+    pool.deliver("a", &Message::Leave(leave).to_bytes());
+    assert_eq!(pool.serfs["a"].queue_lengths().intents, 2);
+    let now = pool.now;
+    for name in ["n", "m"] {
+        let (alive, _) = is_alive(name, &tags(&[]), Liveness::Alive);
+        pool.serf("a").on_joined(now, &alive, VERSIONS, address(name));
+    }
+    assert_eq!(pool.status("a", "n"), Some(MemberStatus::Leaving));
+    assert_eq!(pool.status("a", "m"), Some(MemberStatus::Alive));
+    let times = pool.serfs["a"].local_state().status_times;
+    assert!(times.contains(&(node, LamportTime(5))));
+    assert!(times.contains(&(join.node, LamportTime(6))));
+    assert_eq!(pool.serfs["a"].clocks().member, LamportTime(7));
+}
+
+#[test]
+fn intents_that_nobody_came_to_are_forgotten() {
+    let mut pool = Pool::of(&["a"]);
+    let leave = Leave { time: LamportTime(5), node: Arc::from("n"), prune: false };
+    pool.deliver("a", &Message::Leave(leave).to_bytes());
+    pool.settle();
+    pool.pass(second(330));
+    let (alive, _) = is_alive("n", &tags(&[]), Liveness::Alive);
+    let now = pool.now;
+    pool.serf("a").on_joined(now, &alive, VERSIONS, address("n"));
+    assert_eq!(pool.status("a", "n"), Some(MemberStatus::Alive));
+}
+
+#[test]
+fn a_member_that_comes_back_is_here_again() {
+    let mut pool = Pool::of(&["a", "b"]);
+    let now = pool.now;
+    pool.serf("b").leave(now);
+    pool.settle();
+    assert_eq!(pool.status("a", "b"), Some(MemberStatus::Left));
+    pool.pass(second(3));
+    pool.forget_events();
+    pool.start(config("b"));
+    pool.meet("b");
+    pool.exchange("b", "a");
+    let now = pool.now;
+    pool.serf("b").on_join_done(now, 1);
+    pool.settle();
+    assert_eq!(pool.status("a", "b"), Some(MemberStatus::Alive));
+    assert_eq!(pool.status("b", "b"), Some(MemberStatus::Alive));
+    assert_eq!(count(&pool.take_events("a"), "b", joined), 1);
+    // And it can leave again: its clock went on.
+    pool.serf("b").leave(now);
+    pool.settle();
+    assert_eq!(pool.status("a", "b"), Some(MemberStatus::Left));
+}
+
+#[test]
+fn who_missed_a_leave_learns_it_by_an_exchange() {
+    let mut pool = Pool::of(&["a", "b", "c"]);
+    pool.cut_off.insert("b".to_string());
+    pool.die("c");
+    let now = pool.now;
+    pool.serf("a").force_leave(now, &Arc::from("c"), false);
+    pool.settle();
+    pool.cut_off.remove("b");
+    assert_eq!(pool.status("b", "c"), Some(MemberStatus::Failed));
+    pool.exchange("a", "b");
+    assert_eq!(pool.status("b", "c"), Some(MemberStatus::Left));
+}
+
+#[test]
+fn the_failed_are_kept_for_the_reconnect_timeout_and_the_left_for_theirs() {
+    let mut pool = Pool::of(&["a", "b", "c"]);
+    let now = pool.now;
+    pool.serf("b").leave(now);
+    pool.settle();
+    pool.serfs.remove("b");
+    pool.die("c");
+    pool.serfs.remove("c");
+    pool.forget_events();
+    pool.pass(second(24 * 3600));
+    assert_eq!(pool.status("a", "b"), Some(MemberStatus::Left));
+    pool.pass(second(60));
+    assert_eq!((pool.status("a", "b"), pool.status("a", "c")), (None, Some(MemberStatus::Failed)));
+    pool.pass(second(48 * 3600));
+    assert_eq!(pool.status("a", "c"), None);
+    let events = pool.take_events("a");
+    assert_eq!((count(&events, "b", reaped), count(&events, "c", reaped)), (1, 1));
+    assert_eq!(pool.serfs["a"].next_wakeup(), None, "nobody is gone, so nothing is due");
+}
+
+#[test]
+fn a_member_may_say_how_long_it_is_waited_for() {
+    let mut pool = Pool::of(&["a", "b"]);
+    let mut own = pool.serfs["b"].tags.clone();
+    own.insert(Arc::from("rc_tm"), Arc::from("10m"));
+    pool.serf("b").set_tags(own).unwrap();
+    pool.settle();
+    pool.die("b");
+    pool.serfs.remove("b");
+    pool.pass(second(590));
+    assert_eq!(pool.status("a", "b"), Some(MemberStatus::Failed));
+    pool.pass(second(40));
+    assert_eq!(pool.status("a", "b"), None);
+}
+
+#[test]
+fn failed_members_are_tried_about_once_an_interval_by_the_whole_pool() {
+    let mut pool = Pool::of(&["a", "b", "c", "d", "e"]);
+    pool.die("e");
+    pool.serfs.remove("e");
+    pool.joins.clear();
+    pool.pass(second(30 * 200));
+    let tries = pool.joins.len();
+    assert!((120..280).contains(&tries), "{tries} of about 200");
+    assert!(pool.joins.iter().all(|(_, seeds)| seeds == &[address("e")]));
+}
+
+#[test]
+fn tags_reach_all_and_have_a_limit() {
+    let mut pool = Pool::of(&["a", "b"]);
+    pool.forget_events();
+    pool.serf("a").set_tags(tags(&[("role", "node"), ("x", "1")])).unwrap();
+    pool.settle();
+    assert_eq!(pool.serfs["b"].member("a").unwrap().tags.get("x").map(|x| &**x), Some("1"));
+    assert_eq!(count(&pool.take_events("b"), "a", updated), 1);
+    let long = "x".repeat(600);
+    let refused = pool.serf("a").set_tags(tags(&[("role", &long)]));
+    assert_eq!(refused, Err("Encoded length of tags exceeds limit of 512 bytes".to_string()));
+}
+
+#[test]
+fn coordinates_are_learned_kept_and_forgotten_with_their_member() {
+    let mut pool = Pool::of(&["a", "b"]);
+    let name = Arc::from("b");
+    for _ in 0..20 {
+        let payload = pool.serf("b").ack_payload();
+        pool.serf("a").on_ack(&name, &payload, Duration::from_millis(20));
+        let payload = pool.serf("a").ack_payload();
+        pool.serf("b").on_ack(&Arc::from("a"), &payload, Duration::from_millis(20));
+    }
+    let (own, theirs) = (pool.serfs["a"].coordinate(), pool.serfs["a"].coordinate_of("b"));
+    let estimate = crate::distance(own, theirs.unwrap());
+    assert!((0.018..0.022).contains(&estimate), "{estimate}");
+    pool.serf("a").on_ack(&name, b"\x02\x80", Duration::from_millis(1));
+    pool.serf("a").on_ack(&name, b"", Duration::from_millis(1));
+    pool.settle();
+    let notices = pool.take_events("a").into_iter();
+    assert_eq!(notices.filter(|event| matches!(event, Event::Notice(_))).count(), 1);
+    pool.die("b");
+    let now = pool.now;
+    pool.serf("a").force_leave(now, &name, true);
+    assert_eq!(pool.serfs["a"].coordinate_of("b"), None);
+}
