@@ -50,13 +50,13 @@ impl Serf {
 
     /// Serf's part of a push/pull.
     pub(crate) fn local_state(&self) -> PushPullState {
-        let (status_times, mut left) = self.members.spoken_of();
+        let mut left: Vec<Arc<str>> = self.members.left().collect();
         if self.planted.is(Fault::PushPullForgetsLeft) {
             left.clear();
         }
         PushPullState {
             time: self.clocks.member,
-            status_times,
+            status_times: self.members.times().collect(),
             left,
             event_time: self.clocks.event,
             events: self.events.to_vec(),

@@ -68,10 +68,14 @@ impl Members {
         &self.failed
     }
 
-    /// Names and times for a push/pull, and who left.
-    pub(super) fn spoken_of(&self) -> (Vec<(Arc<str>, LamportTime)>, Vec<Arc<str>>) {
-        let times = self.tree.iter().map(|record| (Arc::clone(&record.member.name), record.time));
-        (times.collect(), self.left.keys().map(Arc::clone).collect())
+    /// When everyone was last spoken of.
+    pub(super) fn times(&self) -> impl Iterator<Item = (Arc<str>, LamportTime)> {
+        self.tree.iter().map(|record| (Arc::clone(&record.member.name), record.time))
+    }
+
+    /// Who left.
+    pub(super) fn left(&self) -> impl Iterator<Item = Arc<str>> {
+        self.left.keys().map(Arc::clone)
     }
 
     /// The tags in `meta`, read anew only if they are not those that `name` has.
@@ -270,7 +274,11 @@ impl Serf {
         let leaves_itself = join.node == self.name && self.is_leaving();
         let status = match record.member.status {
             MemberStatus::Leaving if !leaves_itself => MemberStatus::Alive,
-            status => status,
+            status @ (MemberStatus::None
+            | MemberStatus::Alive
+            | MemberStatus::Leaving
+            | MemberStatus::Left
+            | MemberStatus::Failed) => status,
         };
         self.members.change(now, &record, status, join.time);
         true

@@ -12,7 +12,7 @@ pub(super) fn restarted(change: impl Fn(&mut Config)) -> Pool {
         pool.serf("a").fire(now, name, Bytes::new(), false).unwrap();
         pool.settle();
     }
-    pool.serf("a").query(now, Asked(7), super::queries::params("q"));
+    pool.serf("a").query(now, Asked(7), queries::params("q"));
     pool.settle();
     pool.pass(second(1));
     pool.die("b");
