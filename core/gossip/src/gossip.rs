@@ -7,7 +7,7 @@ use crate::swim::{Members, Swim, Turn};
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use proconsul_types::{Coordinate, Instant, MemberStatus, Rng};
+use proconsul_types::{Coordinate, Incarnation, Instant, Liveness, MemberStatus, Rng};
 use proconsul_wire::crypto::Keyring;
 
 /// What operators see of a pool (`agent/self`, metrics, the UI).
@@ -168,6 +168,18 @@ impl Gossip {
     #[must_use]
     pub fn member(&self, name: &str) -> Option<Arc<Member>> {
         self.serf.member(name)
+    }
+
+    /// What the failure detector holds of everyone it knows, in no particular order: who, whether
+    /// it answers, and how often it has spoken for itself.
+    pub fn detected(&self) -> impl Iterator<Item = (&Arc<str>, Liveness, Incarnation)> {
+        self.swim.detected()
+    }
+
+    /// What the failure detector holds of this member, if it knows it.
+    #[must_use]
+    pub fn detected_of(&self, name: &str) -> Option<(Liveness, Incarnation)> {
+        self.swim.detected_of(name)
     }
 
     /// This member.

@@ -201,6 +201,15 @@ impl Swim {
         *self.config.name == *name
     }
 
+    /// Everyone known: who, whether it answers, and how often it spoke for itself.
+    pub(crate) fn detected(&self) -> impl Iterator<Item = (&Arc<str>, Liveness, Incarnation)> {
+        self.members.iter().map(|record| (record.name(), record.liveness, record.incarnation()))
+    }
+
+    pub(crate) fn detected_of(&self, name: &str) -> Option<(Liveness, Incarnation)> {
+        self.members.get(name).map(|record| (record.liveness, record.incarnation()))
+    }
+
     pub(crate) fn health(&self) -> u32 {
         self.health
     }

@@ -1,0 +1,11 @@
+//! What a pool promises, seen from outside: members of one crate in a small simulated network.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod detection;
+mod exchanges;
+mod net;
+#[cfg(feature = "planted")]
+mod planted;
+mod random;
+mod rules;
+mod solo;
