@@ -3,13 +3,16 @@
 use crate::net::Net;
 use crate::solo::{plain, said};
 use proconsul_gossip::{Config, Event, Input};
-use proconsul_types::{Duration, Incarnation, Liveness};
+use proconsul_types::{Duration, Incarnation, Liveness, MemberStatus};
 use proconsul_wire::crypto::{Key, Keyring};
 use proconsul_wire::memberlist::Message;
 
 fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
+
+/// What makes a pool differ from a plain one.
+type Adjust = fn(&mut Config);
 
 /// No member failed in the eyes of anyone since the start.
 fn nobody_died(net: &Net) -> bool {
@@ -24,7 +27,7 @@ fn nobody_died(net: &Net) -> bool {
 #[test]
 fn a_pool_forms() {
     let keys = || Keyring::new(vec![Key::new(&[7; 16]).unwrap()]);
-    let forms: [(&str, fn(&mut Config)); 4] = [
+    let forms: [(&str, Adjust); 4] = [
         ("plain", |_| {}),
         ("compressed", |config| config.compress = true),
         ("labelled", |config| config.label = "blue".into()),
@@ -155,8 +158,10 @@ fn half_of_a_pool_restarts() {
         for host in 5..10 {
             net.kill(host);
         }
-        net.run(secs(40));
-        assert!((5..10).all(|host| net.all_hold(host, Liveness::Dead)), "seed {seed}");
+        let all_told = |net: &Net| (5..10).all(|host| net.all_hold(host, Liveness::Dead));
+        // half of all helpers are gone, so everyone doubts itself and is patient
+        let told = net.until(secs(30), all_told);
+        assert!(told.is_some(), "seed {seed}: five deaths are told");
         for host in 5..10 {
             net.restart(host);
             net.join(host, &[host - 5]);
@@ -257,6 +262,8 @@ fn who_leaves_is_not_called_dead() {
     net.run(secs(60));
     let failed = net.count(Default::default(), |_, event| matches!(event, Event::Failed(_)));
     assert_eq!(failed, 0);
+    let left = (0..4).all(|host| net.status(host, 4) == Some(MemberStatus::Left));
+    assert!(left, "users see that it left");
 }
 
 #[test]
@@ -297,4 +304,39 @@ fn incarnations_grow_only_by_need() {
     for host in 0..6 {
         assert_eq!(net.held(0, host), Some((Liveness::Alive, Incarnation(1))));
     }
+}
+
+#[test]
+fn a_member_moves_to_another_address() {
+    let mut net = Net::pool(3, 5, |config| config.durable = false);
+    net.kill(4);
+    net.until(secs(30), |net| net.all_hold(4, Liveness::Dead)).unwrap();
+    net.reconfigure(4, |config| config.advertised = Net::address(40));
+    net.restart(4);
+    net.join(4, &[0]);
+    net.run(secs(15));
+    assert!(net.all_hold(4, Liveness::Dead), "its name is kept for half a minute");
+    let moved = net.until(secs(90), |net| {
+        let at = |host: usize| net.get(host).member("n4").map(|member| member.address);
+        net.all_see_all() && (0..4).all(|host| at(host) == Some(Net::address(40)))
+    });
+    assert!(moved.is_some(), "then everyone knows where it is");
+}
+
+#[test]
+fn a_second_one_of_a_name_is_kept_out() {
+    let mut net = Net::pool(3, 4, |_| {});
+    let thief = net.start(|config| config.name = "n1".into());
+    net.join(thief, &[0]);
+    net.run(secs(60));
+    for host in 0..4 {
+        let address = net.get(host).member("n1").unwrap().address;
+        assert_eq!(address, Net::address(1), "the name belongs to who had it first");
+        assert_eq!(net.liveness(host, 1), Some(Liveness::Alive));
+    }
+    let told = net.count(Default::default(), |host, event| match event {
+        Event::Notice(text) => host == 0 && text.contains("Conflicting address for n1"),
+        _other => false,
+    });
+    assert!(told > 0, "operators hear of it");
 }
