@@ -318,8 +318,11 @@ impl Serf {
         }
     }
 
-    /// Forgets someone.
+    /// Forgets someone; never this member itself.
     fn erase(&mut self, name: &str) {
+        if *name == *self.name {
+            return;
+        }
         if let Some(record) = self.members.erase(name) {
             self.vivaldi.forget(name);
             self.places.remove(name);
