@@ -26,6 +26,8 @@ mod rejoin;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::members::Founders;
+
 use self::broadcasts::Broadcasts;
 use self::rejoin::{FLUSH_INTERVAL, FileChange, Rejoin};
 use crate::config::{Admission, Config, Timing};

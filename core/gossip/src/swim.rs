@@ -168,10 +168,7 @@ impl Swim {
 
     /// Tells Serf of everyone in the table that this pool was founded with.
     pub(crate) fn greet(&self, turn: &mut Turn<'_>) {
-        for record in self.members.iter() {
-            let (versions, address) = (record.versions(), record.reachable());
-            turn.serf.on_joined(turn.now, &record.alive, versions, address);
-        }
+        turn.serf.found(turn.now, self.members.founders());
     }
 
     /// Speaks for this member: at its start, and when its meta changes.

@@ -1,7 +1,7 @@
 //! What comes from others and what goes to them: user messages, push/pull, broadcasts.
 
 use super::{QUEUE_MAX_MIN, Queue, Serf, broadcasts};
-use alloc::collections::BTreeSet;
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -77,16 +77,20 @@ impl Serf {
                 super::witness(clock, LamportTime(theirs.0 - 1));
             }
         }
-        let left: BTreeSet<&Arc<str>> = state.left.iter().collect();
+        // Who left comes first, so that no join intent passes for news about them.
+        let mut left: BTreeMap<&Arc<str>, LamportTime> =
+            state.left.iter().map(|node| (node, LamportTime(0))).collect();
         for (node, time) in &state.status_times {
-            if left.contains(node) {
-                let time = LamportTime(time.0.saturating_add(1));
-                let leave = Leave { time, node: Arc::clone(node), prune: false };
-                self.on_leave_intent(now, &leave);
+            if let Some(known) = left.get_mut(node) {
+                *known = *time;
             }
         }
+        for node in &state.left {
+            let time = LamportTime(left.get(node).map_or(0, |time| time.0).saturating_add(1));
+            self.on_leave_intent(now, &Leave { time, node: Arc::clone(node), prune: false });
+        }
         for (node, time) in &state.status_times {
-            if !left.contains(node) {
+            if !left.contains_key(node) {
                 self.on_join_intent(now, &Join { time: *time, node: Arc::clone(node) });
             }
         }

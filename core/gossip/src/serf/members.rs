@@ -150,7 +150,33 @@ impl Members {
     }
 }
 
+/// Members that pools begin with, all alive. Cloning is one reference count.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Founders(Tree<Record>);
+
+impl Founders {
+    pub(crate) fn add(&mut self, alive: &Alive, versions: Versions, address: SocketAddr) {
+        let name = Arc::clone(&alive.node);
+        let tags = Arc::new(serf::decode_tags(alive.meta.as_ref().map_or(&[], AsRef::as_ref)));
+        let member = Member { name, address, tags, status: MemberStatus::Alive, versions };
+        let (meta, time) = (alive.meta.clone(), LamportTime(0));
+        self.0.insert(Arc::new(Record { member: Arc::new(member), meta, time }));
+    }
+}
+
 impl Serf {
+    /// Begins with these, as if they had been met long ago: nobody is told.
+    pub(crate) fn found(&mut self, now: Instant, founders: &Founders) {
+        assert!(self.members.len() == 0, "a pool is founded before anyone is met");
+        self.members.tree = founders.0.clone();
+        if self.rejoin.is_durable() {
+            for member in self.members.iter() {
+                self.rejoin.on_here(&member.name, member.address);
+            }
+        }
+        self.settle(now);
+    }
+
     /// Someone is here (again), this member itself included: dead, left or unknown to alive.
     /// `address` has the receiver's port in place of port 0.
     pub(crate) fn on_joined(

@@ -5,6 +5,7 @@
 //! founded with the same members hold them once, and each pays only for what it learned since.
 //! Places make random draws and probe orders cheap; a tree finds them by name.
 
+use crate::serf::Founders;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -39,11 +40,6 @@ impl Record {
     /// Where it is, if its address was one.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         address_of(&self.alive)
-    }
-
-    /// Where it is, for those above; one whose address was none is nowhere.
-    pub(crate) fn reachable(&self) -> SocketAddr {
-        reachable(&self.alive)
     }
 
     pub(crate) fn versions(&self) -> Versions {
@@ -112,6 +108,8 @@ pub struct Members {
     chunks: Arc<Vec<Arc<Vec<Record>>>>,
     places: Tree<Place>,
     alive: usize,
+    /// The same members as Serf sees them, if pools are founded with them.
+    founders: Founders,
 }
 
 impl Members {
@@ -122,10 +120,16 @@ impl Members {
         let mut members = Self::default();
         for alive in everyone {
             if members.get(&alive.node).is_none() {
+                members.founders.add(&alive, versions_of(&alive), reachable(&alive));
                 members.add(Record { alive, liveness: Liveness::Alive, changed: now });
             }
         }
         members
+    }
+
+    /// Those that the pool began with.
+    pub(crate) fn founders(&self) -> &Founders {
+        &self.founders
     }
 
     /// How many are known, of every liveness.

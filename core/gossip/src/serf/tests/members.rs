@@ -275,3 +275,24 @@ fn coordinates_are_learned_kept_and_forgotten_with_their_member() {
     pool.serf("a").force_leave(now, &name, true);
     assert_eq!(pool.serfs["a"].coordinate_of("b"), None);
 }
+
+#[test]
+fn founded_pools_share_their_members_and_part_when_they_differ() {
+    let mut founders = super::super::Founders::default();
+    for name in ["a", "b", "c"] {
+        let (alive, _) = is_alive(name, &tags(&[("role", "node")]), Liveness::Alive);
+        founders.add(&alive, VERSIONS, address(name));
+    }
+    let mut pools = ["a", "b"].map(|name| {
+        let mut serf = Serf::new(&config(name), &Rng::new(Seed(1)), b"", Instant::START);
+        serf.found(Instant::START, &founders);
+        serf.check_invariants();
+        assert!(serf.take_ask().is_none(), "nobody is told");
+        serf
+    });
+    let shared = pools.iter().map(|serf| serf.member("c").unwrap()).collect::<Vec<_>>();
+    assert!(Arc::ptr_eq(&shared[0], &shared[1]));
+    pools[0].on_gone(Instant::START, "c");
+    let statuses = pools.each_ref().map(|serf| serf.member("c").unwrap().status);
+    assert_eq!(statuses, [MemberStatus::Failed, MemberStatus::Alive]);
+}
