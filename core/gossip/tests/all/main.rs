@@ -9,4 +9,5 @@ mod net;
 mod planted;
 mod random;
 mod rules;
+mod serf;
 mod solo;
