@@ -386,25 +386,26 @@ impl Restore {
         CatalogIndex(index.0.min(self.limit))
     }
 
+    fn take_head<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], RestoreError> {
+        let (head, rest) = self.read::<Head>(bytes)?;
+        self.catalog.index = self.cut(head.index);
+        let Marks { floor, nodes, services, checks, sessions, extinct, coordinates } = head.marks;
+        let cut = |mark: u64| mark.min(self.limit);
+        self.catalog.marks = Marks {
+            floor: cut(floor),
+            nodes: cut(nodes),
+            services: cut(services),
+            checks: cut(checks),
+            sessions: cut(sessions),
+            extinct: cut(extinct),
+            coordinates: cut(coordinates),
+        };
+        Ok(rest)
+    }
+
     fn take_record<'a>(&mut self, tag: u8, bytes: &'a [u8]) -> Result<&'a [u8], RestoreError> {
         match tag {
-            tag::HEAD => {
-                let (head, rest) = self.read::<Head>(bytes)?;
-                self.catalog.index = self.cut(head.index);
-                let Marks { floor, nodes, services, checks, sessions, extinct, coordinates } =
-                    head.marks;
-                let cut = |mark: u64| mark.min(self.limit);
-                self.catalog.marks = Marks {
-                    floor: cut(floor),
-                    nodes: cut(nodes),
-                    services: cut(services),
-                    checks: cut(checks),
-                    sessions: cut(sessions),
-                    extinct: cut(extinct),
-                    coordinates: cut(coordinates),
-                };
-                Ok(rest)
-            }
+            tag::HEAD => self.take_head(bytes),
             tag::PAIR => {
                 let (pair, rest) = self.read::<PairRecord>(bytes)?;
                 self.catalog.put(KvPair {
