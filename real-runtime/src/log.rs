@@ -1,6 +1,6 @@
 //! Log lines as operators of Consul know them, plain or as JSON.
 
-use crate::clock::{Calendar, wall};
+use crate::clock::wall;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU8, Ordering};

@@ -5,7 +5,7 @@ use crate::params::Params;
 use crate::render::ORIGIN;
 use crate::route::{self, Endpoint, Family};
 use crate::{BodyCache, Consistency, Plan, Request, Response, View, Wait};
-use crate::{endpoint, error, respond};
+use crate::{endpoint, error, near, respond};
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::sync::Arc;
@@ -87,8 +87,8 @@ pub(crate) struct Call<'a> {
     /// What the path names below the endpoint's own part, decoded.
     pub(crate) tail: Cow<'a, str>,
     pub(crate) params: Params<'a>,
-    /// Whether the endpoint got as far as finding that another datacenter is meant.
-    pub(crate) elsewhere: Cell<bool>,
+    /// The other datacenter that is meant, once the endpoint got as far as finding so.
+    pub(crate) elsewhere: Cell<Option<Arc<str>>>,
 }
 
 impl Call<'_> {
@@ -120,11 +120,15 @@ impl Call<'_> {
 
     /// Refuses any datacenter but our own.
     pub(crate) fn own_datacenter(&self) -> Result<(), Response> {
-        let named = self.params.text("dc");
+        self.is_own_datacenter(self.params.text("dc"))
+    }
+
+    /// Refuses this datacenter unless it is our own.
+    pub(crate) fn is_own_datacenter(&self, named: &str) -> Result<(), Response> {
         if named.is_empty() || named == &*self.view.agent.datacenter {
             return Ok(());
         }
-        self.elsewhere.set(true);
+        self.elsewhere.set(Some(named.into()));
         Err(self.refused(error::NO_PATH_TO_DATACENTER))
     }
 
@@ -145,14 +149,11 @@ fn decide(view: &View, now: Instant, request: &Request, desk: &mut Desk<'_>) -> 
         // A client agent knows nothing of its own: a server decides, and words the refusals.
         return if desk.is_worker() { Plan::Enter } else { Plan::Leader };
     }
-    let elsewhere = Cell::new(false);
+    let elsewhere = Cell::new(None);
     let call = Call { view, now, request, endpoint, family, tail, params, elsewhere };
     let plan = endpoint::decide(&call, desk).unwrap_or_else(Plan::Answer);
-    if !call.elsewhere.get() {
-        return plan;
-    }
-    let named = call.params.text("dc");
-    match view.pools.datacenters.iter().find(|known| &***known == named) {
+    let Some(named) = call.elsewhere.take() else { return plan };
+    match view.pools.datacenters.iter().find(|known| ***known == *named) {
         Some(_) if desk.is_worker() => Plan::Enter,
         Some(known) => Plan::Elsewhere(Arc::clone(known)),
         None => plan,
@@ -169,7 +170,7 @@ fn stays_here(path: &str) -> bool {
 pub(crate) struct Modes {
     pub(crate) consistency: Consistency,
     max_stale: Option<Duration>,
-    index: u64,
+    pub(crate) index: u64,
     wait: Duration,
 }
 
@@ -192,20 +193,26 @@ impl Modes {
             return Err(call.bad(error::CACHED_AND_CONSISTENT));
         }
         cache_control(call)?;
-        let mut wait = Duration::ZERO;
-        if let Some(text) = params.get("wait").filter(|text| !text.is_empty()) {
-            wait = duration::parse_unsigned(text).map_err(|_| call.bad(error::INVALID_WAIT))?;
-        }
-        let mut index = 0;
-        if let Some(text) = params.get("index").filter(|text| !text.is_empty()) {
-            index = unsigned(text).map_err(|_| call.bad(error::INVALID_INDEX))?;
-        }
+        let waiting = Self::parse_waiting(call)?;
         let consistency = match (stale, consistent) {
             (true, _) => Consistency::Stale,
             (false, true) => Consistency::Consistent,
             (false, false) => Consistency::Default,
         };
-        Ok(Self { consistency, max_stale, index, wait })
+        Ok(Self { consistency, max_stale, ..waiting })
+    }
+
+    /// Reads index and wait alone, for what no server answers.
+    pub(crate) fn parse_waiting(call: &Call<'_>) -> Result<Self, Response> {
+        let mut wait = Duration::ZERO;
+        if let Some(text) = call.params.get("wait").filter(|text| !text.is_empty()) {
+            wait = duration::parse_unsigned(text).map_err(|_| call.bad(error::INVALID_WAIT))?;
+        }
+        let mut index = 0;
+        if let Some(text) = call.params.get("index").filter(|text| !text.is_empty()) {
+            index = unsigned(text).map_err(|_| call.bad(error::INVALID_INDEX))?;
+        }
+        Ok(Self { consistency: Consistency::Stale, max_stale: None, index, wait })
     }
 
     /// How long a waiting read waits: what was asked, within bounds, and up to a sixteenth more so
@@ -292,10 +299,12 @@ pub(crate) fn serve(
     let effective = call.family.has_effective_consistency().then(|| effective(consistency));
     let stamp = Stamp { index, pretty: call.is_pretty() };
     // The fault: who woke up is answered from the cache with the new index on an old body.
+    // Places change without the index that governs the rest.
+    let is_kept = read.is_kept() && !call.params.has("near");
     let careless = modes.index > 0 && call.view.agent.planted.is(Fault::IndexNewerThanBody);
     let kept = if careless {
         desk.cache.get_of_any_age(call.request)
-    } else if read.is_kept() {
+    } else if is_kept {
         desk.cache.get(call.request, stamp)
     } else {
         None
@@ -307,12 +316,15 @@ pub(crate) fn serve(
     let (content_type, status, body) = match read.body(call)? {
         Body::Json(json) => {
             let body = Bytes::from(json);
-            if read.is_kept() || call.view.agent.planted.is(Fault::IndexNewerThanBody) {
+            if is_kept || call.view.agent.planted.is(Fault::IndexNewerThanBody) {
                 desk.cache.put(call.request, stamp, &body);
             }
             (Some(respond::JSON), 200, body)
         }
         Body::Raw(body) => (Some("text/plain"), 200, body),
+        Body::Missing if call.family == Family::Coordinate => {
+            return Ok(Plan::Answer(respond::empty(call.view, 404)));
+        }
         Body::Missing => (None, 404, Bytes::new()),
     };
     Ok(Plan::Answer(answer(call, index, effective, content_type, status, body)))
@@ -402,11 +414,17 @@ pub(crate) fn standing(
 
 fn wait(call: &Call<'_>, desk: &mut Desk<'_>, modes: Modes, read: &dyn CatalogRead) -> Plan {
     let Some(rng) = desk.rng.as_mut() else { return Plan::Enter };
+    let mut key = call.params.watch_key(&call.request.path);
+    if call.params.text("near") == near::ASKED_AGENT {
+        // Agents ask the same and mean different places.
+        key.push('@');
+        key.push_str(&call.origin_node());
+    }
     Plan::Park(Wait {
         topics: read.topics(),
         min_index: CatalogIndex(modes.index),
         at_most: modes.patience(rng),
-        key: call.params.watch_key(&call.request.path),
+        key,
     })
 }
 

@@ -14,6 +14,7 @@ mod endpoint;
 pub mod error;
 mod json;
 mod message;
+mod near;
 mod params;
 mod plan;
 mod pools;

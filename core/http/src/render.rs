@@ -65,21 +65,23 @@ pub fn local_refused(view: &View, reason: &LocalError) -> Response {
 #[must_use]
 pub fn event_fired(view: &View, request: &Request, event: &UserEvent) -> Response {
     let mut json = Json::new(is_pretty(view, request), 256);
+    self::event(&mut json, event);
+    respond::json(view, 200, json.finish())
+}
+
+/// An event as it is shown.
+pub(crate) fn event(json: &mut Json, event: &UserEvent) {
     json.begin_object();
     json.field_string("ID", &event.id);
     json.field_string("Name", &event.name);
     json.key("Payload");
-    match event.payload.is_empty() {
-        true => json.null(),
-        false => json.base64(&event.payload),
-    }
+    json.base64(&event.payload);
     json.field_string("NodeFilter", &event.node_filter);
     json.field_string("ServiceFilter", &event.service_filter);
     json.field_string("TagFilter", &event.tag_filter);
     json.field_signed("Version", event.version);
     json.field_unsigned("LTime", event.time.0);
     json.end_object();
-    respond::json(view, 200, json.finish())
 }
 
 /// The answers of all pools to a [`KeyringOp`](crate::KeyringOp): the list, nothing, or what went
@@ -136,7 +138,7 @@ fn key_errors(answers: &[KeyringAnswer]) -> Vec<String> {
 }
 
 /// Errors as Consul lists them.
-fn many_errors(errors: &[String]) -> String {
+pub(crate) fn many_errors(errors: &[String]) -> String {
     let count = match errors.len() {
         1 => String::from("1 error"),
         count => format!("{count} errors"),

@@ -37,6 +37,8 @@ pub(crate) enum Endpoint {
     HealthState,
     AgentSelf,
     AgentMembers,
+    AgentMetrics,
+    AgentJoin,
     AgentServices,
     AgentService,
     AgentChecks,
@@ -60,6 +62,15 @@ pub(crate) enum Endpoint {
     RaftConfiguration,
     RaftPeer,
     RaftTransfer,
+    CoordinateDatacenters,
+    CoordinateNodes,
+    CoordinateNode,
+    CoordinateUpdate,
+    EventFire,
+    EventList,
+    AutopilotConfiguration,
+    AutopilotHealth,
+    Keyring,
 }
 
 /// Families differ in the headers of their answers.
@@ -67,6 +78,8 @@ pub(crate) enum Endpoint {
 pub(crate) enum Family {
     Agent,
     Catalog,
+    Coordinate,
+    Event,
     Health,
     Kv,
     Operator,
@@ -86,7 +99,7 @@ impl Family {
 
     /// Whether a failed read still carries index headers.
     pub(crate) fn has_error_meta(self) -> bool {
-        matches!(self, Self::Catalog | Self::Health | Self::Session)
+        matches!(self, Self::Catalog | Self::Coordinate | Self::Health | Self::Session)
     }
 }
 
@@ -96,6 +109,8 @@ pub(crate) fn family(path: &str) -> Family {
     match rest.split('/').next().unwrap_or("") {
         "agent" => Family::Agent,
         "catalog" => Family::Catalog,
+        "coordinate" => Family::Coordinate,
+        "event" => Family::Event,
         "health" => Family::Health,
         "kv" => Family::Kv,
         "operator" => Family::Operator,
@@ -150,6 +165,8 @@ const ROUTES: &[Route] = &[
     route("session/list", GET, Endpoint::SessionList),
     route("agent/self", GET, Endpoint::AgentSelf),
     route("agent/members", GET, Endpoint::AgentMembers),
+    route("agent/metrics", GET, Endpoint::AgentMetrics),
+    route("agent/join/", PUT, Endpoint::AgentJoin),
     route("agent/services", GET, Endpoint::AgentServices),
     route("agent/service/register", PUT, Endpoint::AgentServiceRegister),
     route("agent/service/deregister/", PUT, Endpoint::AgentServiceDeregister),
@@ -173,6 +190,15 @@ const ROUTES: &[Route] = &[
     route("status/leader", GET, Endpoint::Leader),
     route("status/peers", GET, Endpoint::Peers),
     route("snapshot", &["GET", "PUT"], Endpoint::Snapshot),
+    route("coordinate/datacenters", GET, Endpoint::CoordinateDatacenters),
+    route("coordinate/nodes", GET, Endpoint::CoordinateNodes),
+    route("coordinate/node/", GET, Endpoint::CoordinateNode),
+    route("coordinate/update", PUT, Endpoint::CoordinateUpdate),
+    route("event/fire/", PUT, Endpoint::EventFire),
+    route("event/list", GET, Endpoint::EventList),
+    route("operator/autopilot/configuration", &["GET", "PUT"], Endpoint::AutopilotConfiguration),
+    route("operator/autopilot/health", GET, Endpoint::AutopilotHealth),
+    route("operator/keyring", &["GET", "POST", "PUT", "DELETE"], Endpoint::Keyring),
     route("operator/raft/configuration", GET, Endpoint::RaftConfiguration),
     route("operator/raft/peer", &["DELETE"], Endpoint::RaftPeer),
     route("operator/raft/transfer-leader", &["POST", "PUT"], Endpoint::RaftTransfer),

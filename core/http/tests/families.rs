@@ -3,6 +3,7 @@
 //! A case is a line `> METHOD target`, the body in lines that start with `| `, then `< status` with
 //! headers in lines that start with `: ` and the body in lines that start with `| `. `${name}` in a
 //! request is what `= name` after an earlier answer took from its first quoted value.
+//! From `! others are there` on this server is in pools and knows three more nodes.
 //! From `! another leads` on this server follows; what it would forward has no leader to go to.
 //! `TESTDATA=write cargo test -p proconsul-http --test families` writes the answers anew: look at
 //! the difference before you keep it.
@@ -23,6 +24,9 @@ fn run(text: &str) -> String {
     let mut out = String::new();
     let mut lines = text.lines().peekable();
     while let Some(line) = lines.next() {
+        if line == "! others are there" {
+            world.meet();
+        }
         if line == "! another leads" {
             world.follow(Some(world.now));
         }
@@ -110,6 +114,21 @@ fn health() {
 #[test]
 fn the_agent() {
     check("agent");
+}
+
+#[test]
+fn places() {
+    check("coordinate");
+}
+
+#[test]
+fn events() {
+    check("event");
+}
+
+#[test]
+fn other_datacenters() {
+    check("datacenters");
 }
 
 #[test]

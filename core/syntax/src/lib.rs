@@ -3,6 +3,7 @@
 //! - [`filter`]: the `filter=` language of the HTTP API, with its error texts.
 //! - [`duration`]: durations as Go reads and prints them (`1m30s`).
 //! - [`name`]: what may be a DNS label.
+//! - [`pattern`]: regular expressions as Go reads them.
 //! - [`document`]: HCL and JSON configuration text as one kind of value.
 //!
 //! Invariant: pure functions of their text; hostile text is an error, never a panic, and costs no
@@ -19,3 +20,4 @@ pub mod document;
 pub mod duration;
 pub mod filter;
 pub mod name;
+pub mod pattern;

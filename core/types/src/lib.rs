@@ -6,6 +6,7 @@
 
 extern crate alloc;
 
+mod calendar;
 mod gossip;
 mod health;
 mod ident;
@@ -18,6 +19,7 @@ mod rng;
 mod time;
 mod timers;
 
+pub use calendar::Calendar;
 pub use gossip::{Coordinate, Incarnation, LamportTime, Liveness, MemberStatus, Pool};
 pub use health::CheckStatus;
 pub use ident::{NodeId, ServerId, SessionId};

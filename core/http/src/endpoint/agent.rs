@@ -1,5 +1,6 @@
 //! `/v1/agent`, what this agent says of itself. No leader is needed for any of it.
 
+use super::agent_pools as pools;
 use super::filter::{Filter, Kind};
 use crate::content_hash::content_hash;
 use crate::decide::{Call, Desk, Modes};
@@ -13,12 +14,15 @@ use alloc::vec::Vec;
 use proconsul_checks::{CheckKind, LocalCheck, LocalService};
 use proconsul_types::{Check, ServiceKind};
 
+/// The place every coordinate starts from.
+const NOWHERE: &str = r#"{"Vec":[0,0,0,0,0,0,0,0],"Error":1.5,"Adjustment":0,"Height":0.00001}"#;
+
 /// The agent itself, its configuration and counters.
 pub(super) fn own(call: &Call<'_>) -> Plan {
     shown(call, self_body(call))
 }
 
-fn shown(call: &Call<'_>, body: Vec<u8>) -> Plan {
+pub(super) fn shown(call: &Call<'_>, body: Vec<u8>) -> Plan {
     Plan::Answer(respond::json(call.view, 200, body))
 }
 
@@ -38,10 +42,13 @@ fn self_body(call: &Call<'_>) -> Vec<u8> {
     let debug = if facts.debug_config.is_empty() { "{}" } else { &facts.debug_config };
     json.field_raw("DebugConfig", debug);
     json.key("Coord");
-    // Nothing was measured yet: the place every coordinate starts from.
-    json.raw(r#"{"Vec":[0,0,0,0,0,0,0,0],"Error":1.5,"Adjustment":0,"Height":0.00001}"#);
+    match &call.view.pools.lan {
+        Some(lan) => records::coordinate(&mut json, &lan.coordinate),
+        // Nothing was measured yet: the place every coordinate starts from.
+        None => json.raw(NOWHERE),
+    }
     json.key("Member");
-    member(&mut json, call, false);
+    pools::own(&mut json, call, false);
     json.key("Stats");
     stats(&mut json, call);
     json.key("Meta");
@@ -50,63 +57,11 @@ fn self_body(call: &Call<'_>) -> Vec<u8> {
     json.finish()
 }
 
-fn id_text(call: &Call<'_>) -> String {
+pub(super) fn id_text(call: &Call<'_>) -> String {
     call.view.agent.id.map(|id| id.to_string()).unwrap_or_default()
 }
 
-/// This agent as gossip knows it.
-fn member(json: &mut Json, call: &Call<'_>, wan: bool) {
-    let facts = &call.view.agent;
-    json.begin_object();
-    if wan {
-        json.field_string("Name", &format!("{}.{}", facts.name, facts.datacenter));
-    } else {
-        json.field_string("Name", &facts.name);
-    }
-    json.field_string("Addr", &facts.address);
-    let port = if wan { facts.serf_wan_port } else { facts.serf_lan_port };
-    json.field_unsigned("Port", u64::from(port));
-    json.key("Tags");
-    json.begin_object();
-    json.field_string("acls", "0");
-    if facts.bootstrap {
-        json.field_string("bootstrap", "1");
-    }
-    json.field_string("build", &format!("{}:", facts.version));
-    json.field_string("dc", &facts.datacenter);
-    if facts.server {
-        json.field_string("ft_fs", "1");
-    }
-    json.field_string("id", &id_text(call));
-    if facts.server {
-        json.field_string("port", &facts.server_port.to_string());
-        json.field_string("raft_vsn", "3");
-    }
-    json.field_string("role", if facts.server { "consul" } else { "node" });
-    json.field_string("segment", "");
-    json.field_string("vsn", "2");
-    json.field_string("vsn_max", "3");
-    json.field_string("vsn_min", "2");
-    if facts.server && !wan {
-        json.field_string("wan_join_port", &facts.serf_wan_port.to_string());
-    }
-    json.end_object();
-    for (name, number) in [
-        ("Status", 1),
-        ("ProtocolMin", 1),
-        ("ProtocolMax", 5),
-        ("ProtocolCur", 2),
-        ("DelegateMin", 2),
-        ("DelegateMax", 5),
-        ("DelegateCur", 4),
-    ] {
-        json.field_unsigned(name, number);
-    }
-    json.end_object();
-}
-
-/// Counters as text, in the groups of `consul info`. Groups that only gossip could fill say what
-/// is so while an agent is a group of one.
+/// Counters as text, in the groups of `consul info`.
 fn stats(json: &mut Json, call: &Call<'_>) {
     let view = call.view;
     let facts = &view.agent;
@@ -135,11 +90,20 @@ fn stats(json: &mut Json, call: &Call<'_>) {
     json.key("consul");
     json.begin_object();
     json.field_string("acl", "disabled");
+    if !facts.server {
+        json.field_string("known_servers", &view.pools.known_servers.to_string());
+        json.field_string("server", "false");
+        json.end_object();
+        pools::stats(json, call);
+        json.end_object();
+        return;
+    }
     json.field_string("bootstrap", text(facts.bootstrap));
-    json.field_string("known_datacenters", "1");
+    let datacenters = view.pools.datacenters.len().max(1);
+    json.field_string("known_datacenters", &datacenters.to_string());
     json.field_string("leader", text(leadership.is_leader));
     json.field_string("leader_addr", &leader.unwrap_or_default());
-    json.field_string("server", text(facts.server));
+    json.field_string("server", "true");
     json.end_object();
     json.key("raft");
     json.begin_object();
@@ -152,32 +116,8 @@ fn stats(json: &mut Json, call: &Call<'_>) {
     json.field_string("state", if leadership.is_leader { "Leader" } else { "Follower" });
     json.field_string("term", &leadership.term.to_string());
     json.end_object();
-    for pool in ["serf_lan", "serf_wan"] {
-        json.key(pool);
-        json.begin_object();
-        json.field_string("encrypted", "false");
-        json.field_string("failed", "0");
-        json.field_string("left", "0");
-        json.field_string("members", "1");
-        json.end_object();
-    }
+    pools::stats(json, call);
     json.end_object();
-}
-
-pub(super) fn members(call: &Call<'_>) -> Result<Plan, Response> {
-    if !matches!(call.params.text("segment"), "" | "_all") {
-        return Err(error::plain(call.view, 500, error::NO_SEGMENTS));
-    }
-    let wan = !call.params.text("wan").is_empty();
-    let mut json = Json::new(call.is_pretty(), 512);
-    if wan && !call.view.agent.server {
-        json.null();
-        return Ok(shown(call, json.finish()));
-    }
-    json.begin_array();
-    member(&mut json, call, wan);
-    json.end_array();
-    Ok(shown(call, json.finish()))
 }
 
 pub(super) fn services(call: &Call<'_>) -> Result<Plan, Response> {

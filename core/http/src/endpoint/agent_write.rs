@@ -2,7 +2,7 @@
 
 use super::{Decoded, boolean, each_field, undecodable};
 use crate::decide::Call;
-use crate::{LocalOp, Plan, Response, error, respond};
+use crate::{LocalOp, Plan, Response, error};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;
@@ -62,16 +62,6 @@ fn enable(call: &Call<'_>) -> Result<bool, Response> {
         return Err(call.bad("Missing value for enable"));
     };
     boolean(text).ok_or_else(|| call.bad(&format!("Invalid value for enable: {text:?}")))
-}
-
-/// The only member this agent knows is itself, and who lives is not forced out: it would come back
-/// at once.
-pub(super) fn force_leave(call: &Call<'_>) -> Result<Plan, Response> {
-    if *call.tail == *call.view.agent.name {
-        return Ok(Plan::Answer(respond::empty(call.view, 200)));
-    }
-    let text = format!("agent: No node found with name '{}'", call.tail);
-    Err(error::plain(call.view, 500, &text))
 }
 
 /// A TTL check speaks.

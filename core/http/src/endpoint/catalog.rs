@@ -4,7 +4,7 @@ use super::filter::{Filter, Kind};
 use crate::decide::{Body, Call, CatalogRead, Desk, Modes, serve};
 use crate::json::Json;
 use crate::json::records::{self, Empty};
-use crate::{Plan, Response, error, respond};
+use crate::{Plan, Response, error, near, respond};
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -40,7 +40,9 @@ pub(super) fn node(call: &Call<'_>, desk: &mut Desk<'_>, listed: bool) -> Result
 pub(super) fn datacenters(call: &Call<'_>) -> Plan {
     let mut json = Json::new(call.is_pretty(), 32);
     json.begin_array();
-    json.string(&call.view.agent.datacenter);
+    for name in near::datacenters(&call.view.pools, &call.view.agent.datacenter) {
+        json.string(&name);
+    }
     json.end_array();
     Plan::Answer(respond::json(call.view, 200, json.finish()))
 }
@@ -98,10 +100,11 @@ impl CatalogRead for Nodes {
         let filter = Filter::parse(call, Kind::Node)?;
         let mut json = Json::new(call.is_pretty(), 1024);
         json.begin_array();
-        for node in call.view.catalog.nodes() {
-            if self.wants.node(&node.meta) && filter.node(node) {
-                records::node(&mut json, node);
-            }
+        let wanted = |node: &&Node| self.wants.node(&node.meta) && filter.node(node);
+        let mut found: Vec<&Node> = call.view.catalog.nodes().filter(wanted).collect();
+        near::sort(call, &mut found, |node| &node.name);
+        for node in found {
+            records::node(&mut json, node);
         }
         json.end_array();
         Ok(Body::Json(json.finish()))
@@ -213,7 +216,9 @@ impl CatalogRead for Instances<'_> {
         let filter = Filter::parse(call, Kind::CatalogService)?;
         let mut json = Json::new(call.is_pretty(), 1024);
         json.begin_array();
-        for (node, service) in instances(&call.view.catalog, self.name, self.connect) {
+        let mut found = instances(&call.view.catalog, self.name, self.connect);
+        near::sort(call, &mut found, |(node, _)| &node.name);
+        for (node, service) in found {
             if self.wants.tags(service)
                 && self.wants.node(&node.meta)
                 && filter.catalog_service(node, service)

@@ -43,12 +43,10 @@ pub(super) fn deregister(call: &Call<'_>) -> Result<Plan, Response> {
 }
 
 /// The body names the datacenter, or the query does.
-fn check_datacenter(call: &Call<'_>, named: &str) -> Result<(), Response> {
+pub(super) fn check_datacenter(call: &Call<'_>, named: &str) -> Result<(), Response> {
     let named = if named.is_empty() { call.params.text("dc") } else { named };
-    if named.is_empty() || named == &*call.view.agent.datacenter {
-        return Ok(());
-    }
-    Err(error::plain(call.view, 500, error::NO_PATH_TO_DATACENTER))
+    let refused = |_| error::plain(call.view, 500, error::NO_PATH_TO_DATACENTER);
+    call.is_own_datacenter(named).map_err(refused)
 }
 
 fn read_deregister(value: &Value) -> Decoded<(Arc<str>, Deregister)> {

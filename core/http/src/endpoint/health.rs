@@ -5,7 +5,7 @@ use super::filter::{Filter, Kind};
 use crate::decide::{Body, Call, CatalogRead, Desk, Modes, serve};
 use crate::json::Json;
 use crate::json::records::{self, Empty};
-use crate::{Plan, Response, error};
+use crate::{Plan, Response, error, near};
 use alloc::vec;
 use alloc::vec::Vec;
 use proconsul_catalog::{Catalog, Topic};
@@ -77,11 +77,13 @@ impl CatalogRead for Checks<'_> {
         let catalog = &call.view.catalog;
         let mut json = Json::new(call.is_pretty(), 1024);
         json.begin_array();
-        let mut show = |check: &Check| {
+        let mut found: Vec<&Check> = Vec::new();
+        let mut show = |check| {
+            let check: &Check = check;
             let node_is_wanted = !self.wants.asks_node()
                 || catalog.node(&check.node).is_some_and(|node| self.wants.node(&node.meta));
             if node_is_wanted && filter.check(check) {
-                records::check(&mut json, check);
+                found.push(check);
             }
         };
         match self.of {
@@ -93,6 +95,13 @@ impl CatalogRead for Checks<'_> {
                     catalog.checks().filter(|check| check.status == status).for_each(&mut show);
                 }
             }
+        }
+        // What is about one node is as far as all of it.
+        if !matches!(self.of, Of::Node(_)) {
+            near::sort(call, &mut found, |check| &check.node);
+        }
+        for check in found {
+            records::check(&mut json, check);
         }
         json.end_array();
         Ok(Body::Json(json.finish()))
@@ -126,7 +135,8 @@ impl CatalogRead for Instances<'_> {
     fn body(&self, call: &Call<'_>) -> Result<Body, Response> {
         let filter = Filter::parse(call, Kind::Instance)?;
         let catalog = &call.view.catalog;
-        let found = instances(catalog, self.name, self.connect);
+        let mut found = instances(catalog, self.name, self.connect);
+        near::sort(call, &mut found, |(node, _)| &node.name);
         let room = found.len() * if call.is_pretty() { 2600 } else { 1200 } + 16;
         let mut json = Json::new(call.is_pretty(), room);
         let mut checks: Vec<&Check> = Vec::new();

@@ -2,11 +2,16 @@
 
 mod agent;
 mod agent_health;
+mod agent_pools;
 mod agent_write;
+mod autopilot;
 mod catalog;
 mod catalog_write;
+mod coordinate;
+mod event;
 mod filter;
 mod health;
+mod keyring;
 mod kv;
 mod operator;
 mod proxy;
@@ -32,7 +37,8 @@ pub(crate) use txn::render as render_txn;
 
 /// Decides one request. An error is an answer, too.
 pub(crate) fn decide(call: &Call<'_>, desk: &mut Desk<'_>) -> Result<Plan, Response> {
-    if call.request.method != Method::Get && desk.is_worker() {
+    let asks_pools = call.endpoint == Endpoint::Keyring;
+    if (call.request.method != Method::Get || asks_pools) && desk.is_worker() {
         return Ok(Plan::Enter);
     }
     match call.endpoint {
@@ -61,7 +67,9 @@ pub(crate) fn decide(call: &Call<'_>, desk: &mut Desk<'_>) -> Result<Plan, Respo
         Endpoint::HealthConnect => health::service(call, desk, true),
         Endpoint::HealthState => health::state(call, desk),
         Endpoint::AgentSelf => Ok(agent::own(call)),
-        Endpoint::AgentMembers => agent::members(call),
+        Endpoint::AgentMembers => agent_pools::members(call),
+        Endpoint::AgentMetrics => agent_pools::metrics(call),
+        Endpoint::AgentJoin => agent_pools::join(call),
         Endpoint::AgentServices => agent::services(call),
         Endpoint::AgentService => agent::service(call, desk),
         Endpoint::AgentChecks => agent::checks(call),
@@ -79,9 +87,18 @@ pub(crate) fn decide(call: &Call<'_>, desk: &mut Desk<'_>) -> Result<Plan, Respo
         Endpoint::AgentCheckUpdate => agent_write::update_with_body(call),
         Endpoint::AgentReload => Ok(Plan::Local(LocalOp::Reload)),
         Endpoint::AgentLeave => Ok(Plan::Local(LocalOp::Leave)),
-        Endpoint::AgentForceLeave => agent_write::force_leave(call),
+        Endpoint::AgentForceLeave => agent_pools::force_leave(call),
         Endpoint::AgentToken => agent_write::token(call),
         Endpoint::Snapshot => snapshot::decide(call, desk),
+        Endpoint::CoordinateDatacenters => Ok(coordinate::datacenters(call)),
+        Endpoint::CoordinateNodes => coordinate::nodes(call, desk),
+        Endpoint::CoordinateNode => coordinate::node(call, desk),
+        Endpoint::CoordinateUpdate => coordinate::update(call),
+        Endpoint::EventFire => event::fire(call),
+        Endpoint::EventList => event::list(call, desk),
+        Endpoint::AutopilotConfiguration => autopilot::configuration(call, desk),
+        Endpoint::AutopilotHealth => autopilot::health(call),
+        Endpoint::Keyring => keyring::decide(call),
         Endpoint::RaftConfiguration => operator::configuration(call, desk),
         Endpoint::RaftPeer => operator::remove_peer(call),
         Endpoint::RaftTransfer => operator::transfer(call),

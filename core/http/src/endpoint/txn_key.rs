@@ -115,11 +115,13 @@ impl AskedKey {
 fn base64(text: &str) -> Decoded<Bytes> {
     match STANDARD.decode(text) {
         Ok(bytes) => Ok(Bytes::from(bytes)),
-        Err(_) => {
-            let alphabet = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
-            let wrong = text.trim_end_matches('=').bytes().position(|byte| !alphabet(byte));
-            let place = wrong.unwrap_or(text.len() / 4 * 4);
-            Err(format!("illegal base64 data at input byte {place}"))
-        }
+        Err(_) => Err(format!("illegal base64 data at input byte {}", wrong_base64(text))),
     }
+}
+
+/// Where Go says that base64 goes wrong.
+pub(super) fn wrong_base64(text: &str) -> usize {
+    let alphabet = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    let wrong = text.trim_end_matches('=').bytes().position(|byte| !alphabet(byte));
+    wrong.unwrap_or(text.len() / 4 * 4)
 }

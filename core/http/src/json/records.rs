@@ -5,8 +5,8 @@ use alloc::collections::BTreeMap;
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use proconsul_types::{
-    Check, KvPair, Node, Service, ServiceAddress, ServiceKind, Session, SessionBehavior, TextMap,
-    Weights,
+    Check, Coordinate, KvPair, Node, Service, ServiceAddress, ServiceKind, Session,
+    SessionBehavior, TextMap, Weights,
 };
 
 /// How an empty list or map is shown.
@@ -247,5 +247,33 @@ pub(crate) fn pair(json: &mut Json, pair: &KvPair, with_value: bool) {
     }
     json.field_unsigned("CreateIndex", pair.created.0);
     json.field_unsigned("ModifyIndex", pair.modified.0);
+    json.end_object();
+}
+
+/// A place in the network.
+pub(crate) fn coordinate(json: &mut Json, place: &Coordinate) {
+    json.begin_object();
+    json.key("Vec");
+    json.begin_array();
+    for number in place.vector {
+        json.float(number);
+    }
+    json.end_array();
+    for (name, number) in
+        [("Error", place.error), ("Adjustment", place.adjustment), ("Height", place.height)]
+    {
+        json.key(name);
+        json.float(number);
+    }
+    json.end_object();
+}
+
+/// A place with whose it is.
+pub(crate) fn place(json: &mut Json, node: &str, segment: &str, place: &Coordinate) {
+    json.begin_object();
+    json.field_string("Node", node);
+    json.field_string("Segment", segment);
+    json.key("Coord");
+    coordinate(json, place);
     json.end_object();
 }

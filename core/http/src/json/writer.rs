@@ -1,5 +1,6 @@
 //! A writer straight into bytes: compact, or indented by four spaces, with Go's escapes.
 
+use alloc::format;
 use alloc::vec::Vec;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -81,6 +82,23 @@ impl Json {
             self.out.push(b'-');
         }
         self.digits(number.unsigned_abs());
+    }
+
+    /// A finite number in Go's shortest form.
+    pub(crate) fn float(&mut self, number: f64) {
+        self.separate();
+        let size = number.abs();
+        if size == 0.0 || (1e-6..1e21).contains(&size) {
+            self.out.extend_from_slice(format!("{number}").as_bytes());
+            return;
+        }
+        let text = format!("{number:e}");
+        match text.split_once('e') {
+            Some((digits, exponent)) if !exponent.starts_with('-') => {
+                self.out.extend_from_slice(format!("{digits}e+{exponent}").as_bytes());
+            }
+            Some(_) | None => self.out.extend_from_slice(text.as_bytes()),
+        }
     }
 
     pub(crate) fn boolean(&mut self, value: bool) {
@@ -363,6 +381,22 @@ mod tests {
         let wanted =
             "\"a\\\"\\\\\\n\\r\\t\\u0001\\u003c\\u003e\\u0026\\u2028\\u2029\u{2026}\u{7f}\u{e9}\"";
         assert_eq!(written(false, |json| json.string(text)), wanted);
+    }
+
+    #[test]
+    fn numbers_are_those_of_go() {
+        for (number, wanted) in [
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (1.5, "1.5"),
+            (1e-5, "0.00001"),
+            (-3.195201119527001e-5, "-0.00003195201119527001"),
+            (9.5e-7, "9.5e-7"),
+            (1e20, "100000000000000000000"),
+            (-2.5e21, "-2.5e+21"),
+        ] {
+            assert_eq!(written(false, |json| json.float(number)), wanted);
+        }
     }
 
     #[test]

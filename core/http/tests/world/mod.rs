@@ -1,11 +1,13 @@
 //! A server of one for tests: plans, applies, renders. No log, no clock but the one it is given.
 
+mod pools;
+
 use bytes::Bytes;
 use proconsul_catalog::{Catalog, Command, NodeRegistration, Register};
 use proconsul_checks::{Local, LocalConfig, LocalEffect};
 use proconsul_http::{
     AgentFacts, BodyCache, Leadership, LocalOp, Method, Plan, PlanContext, Request, Response,
-    Server, View, done, local_refused, plan, read, render,
+    Server, UserEvent, View, done, event_fired, keys_answered, local_refused, plan, read, render,
 };
 use proconsul_types::{CatalogIndex, Fault, Instant, NodeId, Planted, Rng, Seed, Term, WallTime};
 use std::collections::BTreeMap;
@@ -101,6 +103,14 @@ impl World {
         world
     }
 
+    /// Meets others: see [`pools::meet`].
+    pub(crate) fn meet(&mut self) {
+        self.view.pools = Arc::new(pools::meet());
+        for command in pools::commands() {
+            self.apply(&command);
+        }
+    }
+
     /// Changes what is known of the leader.
     pub(crate) fn follow(&mut self, last_contact: Option<Instant>) {
         let mut leadership = (*self.view.leadership).clone();
@@ -149,10 +159,19 @@ impl World {
                     let outcome = self.apply(&command);
                     return render(reply, &outcome, &self.view, request);
                 }
+                Plan::Local(LocalOp::FireEvent(event)) => {
+                    let id = "9ffd7c69-da7b-6884-9cac-55d28ca9e833".into();
+                    let event = UserEvent { id, ..*event };
+                    return event_fired(&self.view, request, &event);
+                }
+                Plan::Local(LocalOp::Keys(op)) => {
+                    return keys_answered(&self.view, request, op.action, &pools::answers(&op));
+                }
                 Plan::Local(op) => return self.offer(op),
-                Plan::Elsewhere(_) => {
-                    let text = proconsul_http::error::NO_PATH_TO_DATACENTER;
-                    return proconsul_http::error::server(&self.view, request, text);
+                // No server ever says this.
+                Plan::Elsewhere(datacenter) => {
+                    let text = format!("(a server of {datacenter} answers)");
+                    return proconsul_http::error::plain(&self.view, 299, &text);
                 }
                 Plan::SnapshotSave | Plan::SnapshotRestore(_) | Plan::Operator(_) => {
                     return done(&self.view);

@@ -36,7 +36,6 @@
 
 mod grammar;
 mod literal;
-mod pattern;
 mod peg;
 mod resolve;
 mod schema;

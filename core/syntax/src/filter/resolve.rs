@@ -3,8 +3,8 @@
 use super::Node;
 use super::grammar::{Expression, Operator};
 use super::literal::{NumberError, boolean, int};
-use super::pattern::{self, Pattern};
 use super::schema::{Kind, Record, Schema, Value};
+use crate::pattern::{self, Pattern};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -59,7 +59,7 @@ fn condition(
     };
     let operand = match (operator, kind) {
         (Operator::IsEmpty | Operator::IsNotEmpty, _) => Operand::None,
-        (Operator::Matches | Operator::NotMatches, _) => Operand::Pattern(pattern::compile(value)?),
+        (Operator::Matches | Operator::NotMatches, _) => Operand::Pattern(compile(value)?),
         (Operator::Equal | Operator::NotEqual, Kind::Bool) => {
             Operand::Bool(boolean(value).ok_or_else(|| {
                 misfit(format!("strconv.ParseBool: parsing {value:?}: invalid syntax"))
@@ -218,4 +218,9 @@ impl Condition {
             ) => false,
         }
     }
+}
+
+fn compile(text: &str) -> Result<Pattern, String> {
+    pattern::compile(text)
+        .map_err(|reason| format!("Failed to compile regular expression {text:?}: {reason}"))
 }

@@ -9,19 +9,23 @@ const COMPILED_BYTES_MAX: usize = 1024 * 1024;
 
 /// A compiled expression.
 #[derive(Clone, Debug)]
-pub(crate) struct Pattern(Regex);
+pub struct Pattern(Regex);
 
 impl Pattern {
-    pub(crate) fn is_match(&self, text: &str) -> bool {
+    /// Whether it is found anywhere in `text`.
+    #[must_use]
+    pub fn is_match(&self, text: &str) -> bool {
         self.0.is_match(text)
     }
 }
 
-pub(crate) fn compile(text: &str) -> Result<Pattern, String> {
+/// Compiles an expression.
+///
+/// # Errors
+/// Go's text: `error parsing regexp: ...`.
+pub fn compile(text: &str) -> Result<Pattern, String> {
     let built = RegexBuilder::new(text).size_limit(COMPILED_BYTES_MAX).build();
-    let refuse = |reason: String| {
-        format!("Failed to compile regular expression {text:?}: error parsing regexp: {reason}")
-    };
+    let refuse = |reason: String| format!("error parsing regexp: {reason}");
     if let Some(operators) = nested_repetition(text) {
         return Err(refuse(format!("invalid nested repetition operator: `{operators}`")));
     }
