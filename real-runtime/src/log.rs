@@ -1,6 +1,7 @@
 //! Log lines as operators of Consul know them, plain or as JSON.
 
 use crate::clock::wall;
+use proconsul_core::types::Calendar;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU8, Ordering};

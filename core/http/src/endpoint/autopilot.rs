@@ -135,7 +135,8 @@ pub(super) fn health(call: &Call<'_>) -> Result<Plan, Response> {
             json.field_string("SerfStatus", &server.status.to_string());
             json.field_string("Version", &server.version);
             json.field_boolean("Leader", server.leader);
-            let contact = server.last_contact.map_or("-1ns".into(), duration::format_duration);
+            let contact =
+                server.last_contact.map_or_else(|| "-1ns".into(), duration::format_duration);
             json.field_string("LastContact", &contact);
             json.field_unsigned("LastTerm", server.last_term.0);
             json.field_unsigned("LastIndex", server.last_index.0);
