@@ -13,7 +13,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use proconsul_catalog::{
-    CheckRegistration, Command, Deregister, NodeRegistration, Outcome, Register,
+    Catalog, CheckRegistration, Command, Deregister, NodeRegistration, Outcome, Register,
     ServiceRegistration,
 };
 use proconsul_checks::{
@@ -22,7 +22,9 @@ use proconsul_checks::{
 };
 use proconsul_disk::{IoError, IoToken};
 use proconsul_http::{LocalOp, Method, Request};
-use proconsul_types::{CheckStatus, Instant, NodeId, Rng, TextMap, WallTime, Weights};
+use proconsul_types::{
+    CatalogIndex, CheckStatus, Duration, Instant, NodeId, Pool, Rng, TextMap, WallTime, Weights,
+};
 
 /// The part that knows what this agent offers, and its writes on their way to the catalog.
 #[derive(Clone, Debug)]
@@ -43,6 +45,8 @@ pub(crate) struct Agent {
     departing: Option<Origin>,
     /// A new leader must be compared with, once its catalog is the one here too.
     leader_is_new: bool,
+    /// What the servers last said of this node (client agents).
+    known: Catalog,
 }
 
 /// What a write of this agent is for.
@@ -56,6 +60,8 @@ enum Write {
     Farewell,
     /// The end of its membership.
     Departure,
+    /// What the servers know of this node (client agents).
+    Fetch,
 }
 
 /// First completion token of this part's files.
@@ -97,7 +103,8 @@ impl Agent {
             sync_due: false,
             leader: None,
             departing: None,
-            leader_is_new: true,
+            leader_is_new: config.facts.server,
+            known: Catalog::new(Arc::clone(&config.facts.datacenter), config.planted),
         }
     }
 
@@ -198,12 +205,21 @@ impl Node {
                 self.leave(origin);
                 return;
             }
-            LocalOp::Join { .. }
-            | LocalOp::ForceLeave { .. }
-            | LocalOp::FireEvent(_)
-            | LocalOp::Keys(_) => {
-                let text = String::from("this agent runs without gossip");
-                Err(LocalError { status: 500, text })
+            LocalOp::Join { address, wan } => {
+                self.join(origin, &address, wan, out);
+                return;
+            }
+            LocalOp::ForceLeave { node, prune, wan } => {
+                self.force_leave(origin, &node, prune, wan);
+                return;
+            }
+            LocalOp::FireEvent(event) => {
+                self.fire_event(origin, *event);
+                return;
+            }
+            LocalOp::Keys(op) => {
+                self.change_keys(origin, &op, false);
+                return;
             }
         };
         match done {
@@ -218,7 +234,8 @@ impl Node {
         }
     }
 
-    fn refuse(&mut self, origin: Origin, error: &LocalError) {
+    /// Refuses a request in the words of the part that did.
+    pub(crate) fn refuse(&mut self, origin: Origin, error: &LocalError) {
         let response = proconsul_http::local_refused(self.publisher.peek(), error);
         self.answer(origin, response);
     }
@@ -311,8 +328,13 @@ impl Node {
         if self.agent.leader_is_new || self.agent.departing.is_some() {
             return; // everything is compared when its catalog is the one here too
         }
-        let Agent { local, effects, .. } = &mut self.agent;
-        let plan = local.sync_plan(self.now, &self.catalog, effects);
+        if !self.config.facts.server && self.agent.local.compares_next() {
+            self.fetch();
+            return;
+        }
+        let Agent { local, effects, known, .. } = &mut self.agent;
+        let catalog = if self.config.facts.server { &self.catalog } else { &*known };
+        let plan = local.sync_plan(self.now, catalog, effects);
         for (id, command) in plan {
             self.agent_write(Write::Sync(id), command);
         }
@@ -327,6 +349,11 @@ impl Node {
 
     /// A write of this agent was applied, or was not.
     pub(crate) fn agent_written(&mut self, id: u64, result: Result<Outcome, String>) {
+        if self.is_part_of_keys(id) {
+            let text = result.err().unwrap_or_default();
+            self.keys_from_afar(id, Err(text));
+            return;
+        }
         let result = match result {
             Ok(Outcome::Rejected(rejected)) => Err(rejected.text),
             Ok(_) => Ok(()),
@@ -339,9 +366,75 @@ impl Node {
             }
             // Whether they succeeded or not: nobody waits for a server that wants to go.
             Some(Write::Farewell) => self.depart(),
+            Some(Write::Departure) if self.departure.is_some() => self.out_of_group(),
             Some(Write::Departure) => self.gone(),
+            Some(Write::Fetch) => {
+                let reason = result.err().unwrap_or_default();
+                let Agent { local, effects, .. } = &mut self.agent;
+                local.compare_failed(&reason, self.now, effects);
+            }
             Some(Write::Registration) | None => {}
         }
+    }
+}
+
+// ---- client agents and the servers --------------------------------------------------------------
+
+impl Agent {
+    /// A name for a request of this agent.
+    pub(crate) fn fresh(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+}
+
+impl Node {
+    /// Asks the servers what they know of this node.
+    fn fetch(&mut self) {
+        if self.agent.writes.values().any(|write| *write == Write::Fetch) {
+            return;
+        }
+        let id = self.agent.fresh();
+        self.agent.writes.insert(id, Write::Fetch);
+        let name = Arc::clone(&self.config.facts.name);
+        self.accept(Origin::Agent(id), Job::Node(name), 0);
+    }
+
+    /// The servers said what they know of this node: what differs is written.
+    pub(crate) fn fetched(&mut self, id: u64, node: Option<Box<Register>>) {
+        if self.agent.writes.remove(&id) != Some(Write::Fetch) {
+            return;
+        }
+        let facts = &self.config.facts;
+        let mut known = Catalog::new(Arc::clone(&facts.datacenter), self.planted);
+        if let Some(register) = node {
+            known.apply(CatalogIndex(1), &Command::Register(register));
+        }
+        self.agent.known = known;
+        let Agent { local, effects, known, .. } = &mut self.agent;
+        let plan = local.sync_plan(self.now, known, effects);
+        for (id, command) in plan {
+            self.agent_write(Write::Sync(id), command);
+        }
+    }
+
+    /// There may be news between this client agent and the servers.
+    pub(crate) fn compare_with_servers(&mut self) {
+        self.agent.local.sync_soon(self.now, true);
+    }
+
+    /// How much more rarely than in a small pool each agent compares everything: 1 up to 128
+    /// members, and one more for each doubling.
+    pub(crate) fn anti_entropy_scale(&self) -> u32 {
+        let members = self.pools.lan_count();
+        let doublings = members.max(1).next_power_of_two().trailing_zeros();
+        1 + doublings.saturating_sub(7)
+    }
+
+    /// The pool has grown or shrunk.
+    pub(crate) fn scale_anti_entropy(&mut self) {
+        let interval: Duration = self.config.anti_entropy_interval * self.anti_entropy_scale();
+        self.agent.local.set_sync_interval(interval);
     }
 }
 
@@ -354,6 +447,10 @@ impl Node {
         if let Some(open) = self.opens.get_mut(&origin) {
             open.stage = Stage::Writing;
         }
+        if self.pools.pool(Pool::Lan).is_some() {
+            self.depart_from_pools(Some(origin));
+            return;
+        }
         let first = self.agent.departing.replace(origin).is_none();
         if self.raft.membership().members.len() <= 1 {
             self.gone();
@@ -364,7 +461,8 @@ impl Node {
         }
     }
 
-    fn depart(&mut self) {
+    /// Asks the leader to take this server out of the group.
+    pub(crate) fn depart(&mut self) {
         let target = format!("/v1/operator/raft/peer?id={}", self.config.id);
         let request = Request::new(Method::Delete, &target, Bytes::new());
         self.agent.next += 1;
@@ -373,8 +471,10 @@ impl Node {
         self.accept(Origin::Agent(id), Job::Http(request), 0);
     }
 
-    fn gone(&mut self) {
-        if let Some(origin) = self.agent.departing {
+    /// Nothing holds this agent any more: whoever asked for it is answered, then it stops.
+    pub(crate) fn gone(&mut self) {
+        let asked = self.departure.as_ref().and_then(|departure| departure.origin);
+        if let Some(origin) = self.agent.departing.or(asked) {
             self.answer_empty(origin);
         }
         self.leaving = true;
@@ -387,6 +487,9 @@ impl Node {
     /// Compares this server's entry with what it should be, and writes it if it differs. Until
     /// gossip tells the leader who is alive, each server speaks for itself.
     pub(crate) fn check_registration(&mut self) {
+        if self.pools.pool(Pool::Lan).is_some() {
+            return; // the leader sees who is here
+        }
         self.timers.set(Timer::Registration, self.now.after(self.config.anti_entropy_interval));
         let under_way = self.agent.writes.values().any(|write| *write == Write::Registration);
         let departs = self.agent.departing.is_some();

@@ -5,10 +5,18 @@ use crate::agent::Agent;
 use crate::blocking::Blocking;
 use crate::calls::Calls;
 use crate::durable::{self, Durable};
+use crate::events::Events;
+use crate::expect::Expecting;
+use crate::joining::Joins;
+use crate::keys::KeyOps;
+use crate::leader::Duties;
 use crate::node::Node;
+use crate::places::Places;
+use crate::pools::Pools;
 use crate::proposals::Proposals;
 use crate::publish::Publisher;
 use crate::reads::Reads;
+use crate::servers::Servers;
 use crate::sessions::Sessions;
 use crate::snapshots::Snapshots;
 use crate::{Boot, BootError, Config, Effect, Event};
@@ -39,7 +47,8 @@ impl Node {
         config.facts.planted = config.planted;
         config.facts.session_ttl_min = Some(config.session_ttl_min);
         let rng = Rng::new(seed);
-        let recovered = match config.durable {
+        // Client agents keep their registrations, and no log.
+        let recovered = match config.durable && config.facts.server {
             true => Some(recover(&config, &boot)?),
             false => None,
         };
@@ -60,6 +69,7 @@ impl Node {
             .and_then(|recovered| recovered.snapshot.as_ref())
             .map_or(0, |snapshot| u64::try_from(snapshot.payload.len()).unwrap_or(u64::MAX));
         let mut ids = rng.split("ids");
+        let expect = config.cluster.as_ref().map_or(0, |cluster| cluster.bootstrap_expect);
         let mut node = Self {
             planted: config.planted,
             now: Instant::START,
@@ -71,6 +81,16 @@ impl Node {
             durable: Durable::new(&config, recovered.as_ref(), rng.split("disk")),
             agent: Agent::new(&config, rng.split("checks"), &boot.files),
             publisher: Publisher::new(&config, &catalog, raft.membership().clone()),
+            pools: Pools::new(&config, &rng, &boot.files)?,
+            servers: Servers::new(rng.split("servers")),
+            joins: Joins::default(),
+            expecting: Expecting::new(expect),
+            duties: Duties::default(),
+            events: Events::new(rng.split("events")),
+            key_ops: KeyOps::default(),
+            places: Places::new(rng.split("places")),
+            departure: None,
+            met: false,
             raft,
             catalog,
             applied,

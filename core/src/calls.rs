@@ -3,7 +3,7 @@
 //! What must never happen: a write whose outcome is unknown is done twice, or reported as not done.
 
 use crate::node::Node;
-use crate::open::{Job, Open, Origin, Seen, Stage};
+use crate::open::{Job, Open, Origin, Seen, Stage, Way};
 use crate::timers::Timer;
 use crate::{Call, CallAnswer, CallId, Effect, Event, PeerMessage};
 use alloc::borrow::Cow;
@@ -11,7 +11,9 @@ use alloc::collections::btree_map::Entry;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::ToString;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use bytes::Bytes;
 use proconsul_catalog::Outcome;
 use proconsul_http::error::{NO_LEADER, RPC_EOF, RPC_PREFIX};
 use proconsul_http::{self as http, Reply, Request, Response, error};
@@ -32,12 +34,15 @@ pub(crate) struct Calls {
     silent: BTreeSet<NodeId>,
 }
 
-/// A call that was forwarded this often already is not forwarded again.
-const HOPS_MAX: u8 = 1;
+/// A call that was forwarded this often already is not passed on: from a client agent to a server,
+/// to another datacenter, and there to the leader is the longest way there is.
+const PASSES_MAX: u8 = 3;
 /// Between two looks at a request whose called server did not lead.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How long a silent server may keep a call before its outcome counts as unknown.
 const SILENCE_MAX: Duration = Duration::from_secs(32);
+/// The same for a DNS question: who asked has asked again by then.
+const DNS_PATIENCE: Duration = Duration::from_secs(5);
 
 impl Calls {
     /// No calls; their names begin at `start`.
@@ -59,6 +64,23 @@ impl Calls {
     /// Requests that wait for a leader.
     pub(crate) fn held_count(&self) -> usize {
         self.held.len()
+    }
+
+    /// A name no other call of this life has.
+    pub(crate) fn fresh(&mut self) -> CallId {
+        let id = CallId(self.next);
+        self.next = self.next.wrapping_add(1);
+        id
+    }
+
+    /// Whether the connection to `peer` broke and it was not heard since.
+    pub(crate) fn is_silent(&self, peer: NodeId) -> bool {
+        self.silent.contains(&peer)
+    }
+
+    /// Notes the call under which `origin` is forwarded.
+    pub(crate) fn sent(&mut self, id: CallId, origin: Origin) {
+        self.outgoing.insert(id, origin);
     }
 
     /// Who waits for an answer to each call.
@@ -88,15 +110,39 @@ impl Node {
         if !self.calls.seen.entry(from).or_default().note(id) {
             return;
         }
-        let job = match call {
-            Call::Http(request) => Job::Http(request),
-            Call::Apply(command) => Job::Apply(command),
+        let (job, may_pass) = match call {
+            Call::Http(request) => (Job::Http(request), false),
+            Call::Apply(command) => (Job::Apply(command), false),
+            Call::Serve(request) => (Job::Http(request), true),
+            Call::Submit(command) => (Job::Apply(command), true),
+            Call::Node(name) => (Job::Node(name), true),
+            Call::Place(place) => (Job::Place(place), true),
+            Call::Dns(stream, question) => (Job::Dns(stream, question), true),
+            Call::Keys(op) => (Job::Keys(op, None), true),
+            Call::Peers => {
+                let peers = self.raft.membership().members.keys().copied().collect();
+                self.reply(from, id, CallAnswer::Peers(peers));
+                return;
+            }
         };
-        self.accept(Origin::Peer(from, id), job, hops);
+        let origin = Origin::Peer(from, id);
+        self.accept(origin, job, hops);
+        if let Some(open) = self.opens.get_mut(&origin) {
+            open.may_pass = may_pass && hops < PASSES_MAX;
+        }
     }
 
     /// Another agent answers.
-    pub(crate) fn replied(&mut self, from: NodeId, id: CallId, answer: CallAnswer) {
+    pub(crate) fn replied(
+        &mut self,
+        from: NodeId,
+        id: CallId,
+        answer: CallAnswer,
+        out: &mut Vec<Effect>,
+    ) {
+        if self.peers_told(id, &answer, out) {
+            return;
+        }
         let Some(origin) = self.calls.outgoing.get(&id).copied() else {
             return;
         };
@@ -111,6 +157,11 @@ impl Node {
             CallAnswer::Applied(outcome) => self.answer_applied(origin, outcome),
             CallAnswer::NotLeader(_) => self.hold(origin, Some(LOOK_AGAIN)),
             CallAnswer::Failed(text) => self.fail(origin, &format!("{RPC_PREFIX}{text}")),
+            CallAnswer::Done => self.answer_applied(origin, Outcome::Done),
+            CallAnswer::Node(node) => self.answer_node(origin, node),
+            CallAnswer::Dns(answer) => self.answer_dns(origin, answer),
+            CallAnswer::Keys(answers) => self.answer_keys(origin, answers),
+            CallAnswer::Peers(_) => {}
         }
     }
 
@@ -119,6 +170,7 @@ impl Node {
     pub(crate) fn peer_lost(&mut self, peer: NodeId, out: &mut Vec<Effect>) {
         self.raft_input(proconsul_raft::Input::PeerLost(peer));
         self.calls.silent.insert(peer);
+        self.servers.failed(peer);
         let theirs: Vec<Origin> = self
             .opens
             .range(Origin::Peer(peer, CallId(0))..=Origin::Peer(peer, CallId(u64::MAX)))
@@ -155,7 +207,8 @@ impl Node {
         };
         match open.stage {
             Stage::Held if open.hold_until.is_none_or(|until| until <= self.now) => {
-                self.fail(origin, NO_LEADER);
+                let text = if open.way == Way::Server { RPC_EOF } else { NO_LEADER };
+                self.fail(origin, text);
             }
             Stage::Held => {
                 self.calls.held.remove(&origin);
@@ -182,27 +235,31 @@ impl Node {
 impl Node {
     /// This request needs the leader, and this server cannot act as it now.
     pub(crate) fn need_leader(&mut self, origin: Origin, out: &mut Vec<Effect>) {
+        if !self.config.facts.server {
+            self.need_server(origin, out);
+            return;
+        }
         let leader = self.publisher.leader();
-        let hops = self.opens.get(&origin).map_or(0, |open| open.hops);
+        let may_pass = self.opens.get(&origin).is_some_and(|open| open.may_pass);
         if leader == Some(self.config.id) {
             // The lease is over or not yet there: it comes back with the next round, or leadership
             // goes.
             self.hold(origin, None);
-        } else if hops >= HOPS_MAX && matches!(origin, Origin::Peer(..)) {
+        } else if !may_pass && matches!(origin, Origin::Peer(..)) {
             self.not_leader(origin);
         } else if let Some(leader) = leader
             && self.addresses.get(leader).is_some()
             && !self.calls.silent.contains(&leader)
         {
-            self.forward(origin, leader, out);
+            self.forward(origin, leader, Way::Leader, out);
         } else {
             self.hold(origin, None);
         }
     }
 
-    fn forward(&mut self, origin: Origin, leader: NodeId, out: &mut Vec<Effect>) {
-        let id = CallId(self.calls.next);
-        self.calls.next = self.calls.next.wrapping_add(1);
+    /// Sends a request on, to `to`.
+    pub(crate) fn forward(&mut self, origin: Origin, to: NodeId, way: Way, out: &mut Vec<Effect>) {
+        let id = self.calls.fresh();
         let Some(open) = self.opens.get_mut(&origin) else {
             return;
         };
@@ -212,16 +269,33 @@ impl Node {
                     && request.query.contains("index=");
                 let patience = if waits { self.config.blocking_wait_max * 2 } else { SILENCE_MAX };
                 let request = http::forward(self.publisher.peek(), request);
-                (Call::Http(shortened(request, open.wait_until, self.now)), patience)
+                let request = shortened(request, open.wait_until, self.now);
+                let call = match way {
+                    Way::Leader => Call::Http(request),
+                    Way::Server => Call::Serve(request),
+                };
+                (call, patience)
             }
-            Job::Apply(command) => (Call::Apply(command.clone()), SILENCE_MAX),
+            Job::Apply(command) => {
+                let call = match way {
+                    Way::Leader => Call::Apply(command.clone()),
+                    Way::Server => Call::Submit(command.clone()),
+                };
+                (call, SILENCE_MAX)
+            }
+            Job::Node(name) => (Call::Node(Arc::clone(name)), SILENCE_MAX),
+            Job::Place(place) => (Call::Place(place.clone()), SILENCE_MAX),
+            Job::Dns(stream, question) => (Call::Dns(*stream, question.clone()), DNS_PATIENCE),
+            Job::Keys(op, _) => (Call::Keys(op.clone()), SILENCE_MAX),
         };
-        open.stage = Stage::Forwarded(id, leader);
-        let hops = open.hops.saturating_add(1);
-        self.calls.outgoing.insert(id, origin);
+        open.stage = Stage::Forwarded(id, to);
+        open.way = way;
+        let forgets = self.planted.is(Fault::ForwardForgetsHops);
+        let hops = if forgets { 0 } else { open.hops.saturating_add(1) };
+        self.calls.sent(id, origin);
         self.timers.set(Timer::Call(origin), self.now.after(patience));
-        out.push(Effect::Event(Event::Forwarded(leader)));
-        self.send_peer(leader, PeerMessage::Call { id, hops, call }, out);
+        out.push(Effect::Event(Event::Forwarded(to)));
+        self.send_peer(to, PeerMessage::Call { id, hops, call }, out);
     }
 
     /// Keeps a request until there is a leader, and looks again after `pause` at the latest.
@@ -254,7 +328,11 @@ impl Node {
         let Some(leader) = leader else {
             return;
         };
-        for origin in self.forwarded_to(|to| to != leader) {
+        let by_leader =
+            |origin: &Origin| self.opens.get(origin).is_some_and(|open| open.way == Way::Leader);
+        let mut lost = self.forwarded_to(|to| to != leader);
+        lost.retain(by_leader);
+        for origin in lost {
             let is_read = self.opens.get(&origin).is_some_and(|open| open.job.is_read());
             if is_read {
                 self.call_lost(origin);
@@ -287,7 +365,12 @@ impl Node {
         self.calls.outgoing.remove(&id);
         self.timers.clear(&Timer::Call(origin));
         if open.job.is_read() {
-            open.hold_until = None;
+            // A new search begins, unless this is one that has gone on for too long.
+            if open.way == Way::Leader || open.hold_until.is_some_and(|until| until <= self.now) {
+                open.hold_until = None;
+            }
+            self.hold(origin, Some(LOOK_AGAIN));
+        } else if open.way == Way::Server && self.planted.is(Fault::ForwardRetriesWrite) {
             self.hold(origin, Some(LOOK_AGAIN));
         } else if self.planted.is(Fault::UnknownReportedAsFailed) {
             self.hold(origin, Some(LOOK_AGAIN));
@@ -304,7 +387,8 @@ impl Node {
     pub(crate) fn close(&mut self, origin: Origin) -> Option<Open> {
         let open = self.opens.remove(&origin)?;
         match open.stage {
-            Stage::Ready | Stage::Confirming(_) | Stage::Applying(_) | Stage::Writing => {}
+            Stage::Ready | Stage::Confirming(_) | Stage::Applying(_) => {}
+            Stage::Writing => self.keys_abandoned(origin),
             Stage::Held => {
                 self.calls.held.remove(&origin);
                 self.timers.clear(&Timer::Call(origin));
@@ -360,11 +444,21 @@ impl Node {
                 let response = error::server(&self.publisher.view(), &request, text);
                 self.reply(peer, id, CallAnswer::Http(response));
             }
-            (Origin::Peer(peer, id), Job::Apply(_)) => {
+            (Origin::Peer(peer, id), Job::Dns(..)) => {
+                self.reply(peer, id, CallAnswer::Dns(Bytes::new()));
+            }
+            (
+                Origin::Peer(peer, id),
+                Job::Apply(_) | Job::Node(_) | Job::Place(_) | Job::Keys(..),
+            ) => {
                 self.reply(peer, id, CallAnswer::Failed(text.to_string()));
             }
             (Origin::Agent(id), _) => self.agent_written(id, Err(text.to_string())),
-            (Origin::Client(_), Job::Apply(_)) => {}
+            (Origin::Client(id), Job::Dns(stream, question)) => {
+                let answer = self.name_failed(stream, &question);
+                self.answers.push(Effect::Reply(id, answer.into()));
+            }
+            (Origin::Client(_), Job::Apply(_) | Job::Node(_) | Job::Place(_) | Job::Keys(..)) => {}
         }
     }
 
@@ -393,7 +487,8 @@ impl Node {
         }
     }
 
-    fn reply(&mut self, to: NodeId, id: CallId, answer: CallAnswer) {
+    /// Answers another agent.
+    pub(crate) fn reply(&mut self, to: NodeId, id: CallId, answer: CallAnswer) {
         if let Some(address) = self.addresses.get(to) {
             let message = PeerMessage::Reply { id, answer };
             self.answers.push(Effect::SendPeer { to, address, message });

@@ -1,5 +1,6 @@
 //! One validated value that says what a node is, and what its disk held.
 
+use crate::Cluster;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -46,6 +47,9 @@ pub struct Config {
     pub services: Vec<ServiceDefinition>,
     /// Checks from configuration files.
     pub checks: Vec<CheckDefinition>,
+    /// The cluster it belongs to. Without it there is no gossip: the node runs alone, or with the
+    /// servers that [`Boot::peers`] names. A client agent (`facts.server` is false) needs it.
+    pub cluster: Option<Cluster>,
     /// The bug this node carries, if any (test builds only).
     pub planted: Planted,
 }

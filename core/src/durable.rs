@@ -5,6 +5,7 @@
 
 use crate::agent::Agent;
 use crate::node::Node;
+use crate::pools::Pools;
 use crate::{BootError, Config, Effect, Event, ExitReason};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -121,6 +122,13 @@ impl Node {
     ) {
         if Agent::owns(token) {
             self.agent_io(token, result);
+            return;
+        }
+        if Pools::owns(token) {
+            if let Err(error) = result {
+                let text = format!("a file of gossip could not be written: {error}");
+                out.push(Effect::Event(Event::Notice(text)));
+            }
             return;
         }
         match self.with_store(out, |store, ops| store.on_io(token, result, ops)) {

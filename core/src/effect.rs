@@ -1,14 +1,18 @@
 //! Everything a node can ask of its host.
 
-use crate::{Event, PeerMessage, RequestId};
+use crate::{Event, Lookup, PeerMessage, RequestId};
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use bytes::Bytes;
 use core::net::SocketAddr;
 use proconsul_checks::{CheckRun, ProbeSpec};
 use proconsul_disk::FileOp;
+use proconsul_gossip::StreamId;
 use proconsul_http::{Response, View};
-use proconsul_types::NodeId;
+use proconsul_types::{NodeId, Pool};
+use proconsul_wire::packet::Datagram;
+use proconsul_wire::stream::Sealed;
 
 /// What the host must do, in this order. Only core builds these.
 #[derive(Clone, Debug)]
@@ -24,6 +28,42 @@ pub enum Effect {
         /// What.
         message: PeerMessage,
     },
+    /// Send a datagram of a pool from that pool's socket; it may get lost.
+    Send {
+        /// Which pool.
+        pool: Pool,
+        /// To whom.
+        to: SocketAddr,
+        /// What.
+        datagram: Datagram,
+    },
+    /// Open a stream of a pool, then say `Connected` or `Closed`. Its number is even.
+    Dial {
+        /// Which pool.
+        pool: Pool,
+        /// The stream's name in all that follows.
+        stream: StreamId,
+        /// To whom.
+        to: SocketAddr,
+    },
+    /// Write a message to a stream of a pool.
+    Write {
+        /// Which pool.
+        pool: Pool,
+        /// Which stream.
+        stream: StreamId,
+        /// What.
+        message: Box<Sealed>,
+    },
+    /// Close a stream of a pool after what was written to it is sent. Nothing more is said of it.
+    Close {
+        /// Which pool.
+        pool: Pool,
+        /// Which stream.
+        stream: StreamId,
+    },
+    /// Look a host name up and say `Resolved`.
+    Resolve(Lookup, Arc<str>),
     /// Answer an HTTP request.
     Respond(RequestId, Response),
     /// Answer a DNS question.
@@ -53,6 +93,10 @@ pub enum ExitReason {
     Disk(String),
     /// Left the group for good.
     Left,
+    /// Nobody could be met. The text says why.
+    Join(String),
+    /// Another agent has this one's name, and the others side with it.
+    LostName,
     /// The log cannot be applied by this version. The text says which entry and what to do.
     Log(String),
 }
@@ -74,4 +118,8 @@ pub enum Wakeup {
     Sync,
     /// The next piece of a snapshot: the loop goes on in between.
     Snapshot,
+    /// A pool's own deadline.
+    Gossip,
+    /// A duty towards the cluster: joining, reconcile, autopilot, places.
+    Duty,
 }

@@ -1,7 +1,7 @@
 //! Everything worth telling: the one source of logs, metrics and the trace.
 
 use alloc::string::String;
-use proconsul_types::{CatalogIndex, NodeId};
+use proconsul_types::{CatalogIndex, MemberStatus, NodeId, Pool};
 
 /// Something happened inside the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,4 +29,10 @@ pub enum Event {
     SyncFailed(String),
     /// For operators, in words.
     Notice(String),
+    /// A member of a pool is now this.
+    Member(Pool, String, MemberStatus),
+    /// A member of a pool does not answer; it may still refute.
+    Suspected(Pool, String),
+    /// This agent refuted what was said of it.
+    Refuted(Pool),
 }

@@ -2,17 +2,24 @@
 
 use crate::PeerMessage;
 use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use proconsul_checks::{CheckDefinition, CheckOutcome, CheckRun, ServiceDefinition};
 use proconsul_disk::{IoError, IoToken};
+use proconsul_gossip::{StreamEvent, StreamId};
 use proconsul_http::Request;
-use proconsul_types::{NodeId, WallTime};
+use proconsul_types::{NodeId, Pool, WallTime};
+use proconsul_wire::packet::Datagram;
 
 /// The host's name for an open request; it comes back in exactly one answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
+
+/// Names a look-up of a host name; it comes back with the addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lookup(pub u64);
 
 /// How a DNS question came: decides how long the answer may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +52,15 @@ pub enum Input {
     HttpGone(RequestId),
     /// A DNS question that `dns::read` did not answer.
     Dns(RequestId, DnsTransport, Bytes),
+    /// A datagram came for a pool, as bytes.
+    Packet(Pool, SocketAddr, Bytes),
+    /// A datagram came for a pool, as the value it was (simulated networks; design D7b).
+    Datagram(Pool, SocketAddr, Datagram),
+    /// Something happened on a stream of a pool. Accepted ones are named by the host: odd numbers,
+    /// growing, per pool.
+    Stream(Pool, StreamId, StreamEvent),
+    /// What a name stands for, or why it is not known.
+    Resolved(Lookup, Result<Vec<IpAddr>, String>),
     /// A file operation completed.
     Io(IoToken, Result<(), IoError>),
     /// A probe ended.
@@ -60,6 +76,10 @@ pub enum Input {
 pub enum Admin {
     /// Stop in good order: flush, answer what can be answered, exit.
     Stop,
+    /// SIGINT: leave or stop, as the configuration says. The second one stops at once.
+    Interrupt,
+    /// SIGTERM: likewise.
+    Terminate,
     /// Definitions and addresses after a re-read of configuration.
     Reload {
         /// Services from files.
@@ -70,7 +90,7 @@ pub enum Admin {
         answer: Option<RequestId>,
     },
     /// A re-read failed; answer this request with the reason.
-    ReloadFailed(Option<RequestId>, alloc::string::String),
+    ReloadFailed(Option<RequestId>, String),
     /// Where servers can be reached now. Gossip will say this later; until then `peers.json` and
     /// greetings do.
     Addresses(BTreeMap<NodeId, SocketAddr>),

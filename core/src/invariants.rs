@@ -9,6 +9,7 @@ impl Node {
     pub fn check_invariants(&self) {
         self.raft.check_invariants();
         self.agent.check_invariants();
+        self.pools.check_invariants();
         if self.stopped {
             return;
         }

@@ -8,11 +8,20 @@ use crate::addresses::Addresses;
 use crate::agent::Agent;
 use crate::blocking::Blocking;
 use crate::calls::Calls;
+use crate::departure::Departure;
 use crate::durable::Durable;
+use crate::events::Events;
+use crate::expect::Expecting;
+use crate::joining::Joins;
+use crate::keys::KeyOps;
+use crate::leader::Duties;
 use crate::open::{Job, Open, Origin};
+use crate::places::Places;
+use crate::pools::Pools;
 use crate::proposals::Proposals;
 use crate::publish::Publisher;
 use crate::reads::Reads;
+use crate::servers::Servers;
 use crate::sessions::Sessions;
 use crate::snapshots::Snapshots;
 use crate::timers::Timer;
@@ -21,6 +30,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use proconsul_catalog::Catalog;
+use proconsul_gossip as gossip;
 use proconsul_http::{BodyCache, View};
 use proconsul_raft::Raft;
 use proconsul_types::{EntryId, Instant, Planted, Rng, TimerTable, WallTime};
@@ -43,6 +53,18 @@ pub struct Node {
     pub(crate) raft: Raft,
     pub(crate) catalog: Catalog,
     pub(crate) agent: Agent,
+    pub(crate) pools: Pools,
+    // the cluster
+    pub(crate) servers: Servers,
+    pub(crate) joins: Joins,
+    pub(crate) expecting: Expecting,
+    pub(crate) duties: Duties,
+    pub(crate) events: Events,
+    pub(crate) key_ops: KeyOps,
+    pub(crate) places: Places,
+    pub(crate) departure: Option<Departure>,
+    /// Whether the pools were told whom to meet.
+    pub(crate) met: bool,
     // what joins them
     pub(crate) durable: Durable,
     pub(crate) applied: EntryId,
@@ -80,6 +102,10 @@ impl Node {
         if self.durable.must_start() {
             self.start_disk(out);
         }
+        if !self.met {
+            self.met = true;
+            self.start_joining(out);
+        }
         self.route(input, out);
         self.settle(out);
     }
@@ -101,6 +127,16 @@ impl Node {
             }
             Input::HttpGone(id) => self.forget(Origin::Client(id), out),
             Input::Dns(id, transport, question) => self.dns(id, transport, &question),
+            Input::Packet(pool, from, bytes) => {
+                self.pools.tell(pool, gossip::Input::Packet(from, bytes));
+            }
+            Input::Datagram(pool, from, datagram) => {
+                self.pools.tell(pool, gossip::Input::Datagram(from, datagram));
+            }
+            Input::Stream(pool, stream, event) => {
+                self.pools.tell(pool, gossip::Input::Stream(stream, event));
+            }
+            Input::Resolved(lookup, found) => self.resolved(lookup, found, out),
             Input::Io(token, result) => self.io(token, result, out),
             Input::CheckDone(run, outcome) => self.check_done(run, &outcome),
             Input::Admin(admin) => self.admin(admin, out),
@@ -111,11 +147,12 @@ impl Node {
     fn peer(&mut self, from: proconsul_types::NodeId, message: PeerMessage, out: &mut Vec<Effect>) {
         self.heard(from);
         match message {
-            PeerMessage::Raft(message) => {
+            PeerMessage::Raft(message) if self.is_of_group(from) => {
                 self.raft_input(proconsul_raft::Input::Message { from, message });
             }
+            PeerMessage::Raft(_) => {}
             PeerMessage::Call { id, hops, call } => self.called(from, id, hops, call),
-            PeerMessage::Reply { id, answer } => self.replied(from, id, answer),
+            PeerMessage::Reply { id, answer } => self.replied(from, id, answer, out),
             PeerMessage::Abandon(id) => self.forget(Origin::Peer(from, id), out),
         }
     }
@@ -141,8 +178,10 @@ impl Node {
                 self.step_raft(input, out);
             }
             self.agent_settle(out);
+            self.step_pools(out);
+            self.do_duties(out);
             self.wake_watchers(out);
-            if self.ready.is_empty() && !self.may_step_raft() {
+            if self.ready.is_empty() && !self.may_step_raft() && !self.is_cluster_busy() {
                 break;
             }
             while let Some(origin) = self.ready.pop_front() {
@@ -173,6 +212,11 @@ impl Node {
             return None;
         }
         self.bus.pop_front()
+    }
+
+    /// Whether gossip or the leader's duties have something to do in this step.
+    fn is_cluster_busy(&self) -> bool {
+        self.pools.is_busy() || self.has_duties()
     }
 
     fn may_step_raft(&self) -> bool {

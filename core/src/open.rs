@@ -1,8 +1,11 @@
 //! Open requests: who asked, for what, and how far it has come.
 
 use crate::{CallId, RequestId};
-use proconsul_catalog::Command;
-use proconsul_http::{Method, Request};
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use bytes::Bytes;
+use proconsul_catalog::{Command, Place};
+use proconsul_http::{KeyringOp, Method, Request};
 use proconsul_raft::Ticket;
 use proconsul_types::{Instant, LogIndex, NodeId};
 
@@ -24,6 +27,14 @@ pub(crate) enum Job {
     Http(Request),
     /// A command, answered by its outcome.
     Apply(Command),
+    /// What the catalog says of a node.
+    Node(Arc<str>),
+    /// An agent's place in the network.
+    Place(Box<Place>),
+    /// A DNS question; whether it came over a stream.
+    Dns(bool, Bytes),
+    /// A change of keys in the LAN of a datacenter: of another one, or of this one for another.
+    Keys(KeyringOp, Option<Arc<str>>),
 }
 
 impl Job {
@@ -32,7 +43,8 @@ impl Job {
     pub(crate) fn is_read(&self) -> bool {
         match self {
             Self::Http(request) => request.method == Method::Get,
-            Self::Apply(_) => false,
+            Self::Node(_) | Self::Dns(..) | Self::Place(_) => true,
+            Self::Apply(_) | Self::Keys(..) => false,
         }
     }
 }
@@ -58,6 +70,15 @@ pub(crate) enum Stage {
     Saving,
 }
 
+/// By what way a request was forwarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// To the leader, who must act as such.
+    Leader,
+    /// To a server that does what is needed.
+    Server,
+}
+
 /// An open request.
 #[derive(Clone, Debug)]
 pub(crate) struct Open {
@@ -65,6 +86,10 @@ pub(crate) struct Open {
     pub(crate) job: Job,
     /// How often it was forwarded before it came here.
     pub(crate) hops: u8,
+    /// Whether it may be passed on: whoever asked for the leader wants no one else.
+    pub(crate) may_pass: bool,
+    /// By what way it was last forwarded.
+    pub(crate) way: Way,
     /// Where it stands.
     pub(crate) stage: Stage,
     /// When holding it is given up; set when it is first held.
@@ -83,6 +108,8 @@ impl Open {
         Self {
             job,
             hops,
+            may_pass: true,
+            way: Way::Leader,
             stage: Stage::Ready,
             hold_until: None,
             wait_until: None,

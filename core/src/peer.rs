@@ -1,8 +1,13 @@
 //! What agents say to one another.
 
+use alloc::boxed::Box;
 use alloc::string::String;
-use proconsul_catalog::{Command, Outcome};
-use proconsul_http::{Request, Response};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use proconsul_catalog::{Command, Outcome, Place, Register};
+use proconsul_http::{KeyringAnswer, KeyringOp, Request, Response};
+use proconsul_types::NodeId;
 use serde::{Deserialize, Serialize};
 
 /// The caller's name for a call; it comes back in the reply.
@@ -41,6 +46,21 @@ pub enum Call {
     Http(Request),
     /// Propose this command.
     Apply(Command),
+    /// Answer this HTTP request as any server would: from the catalog, through the leader, or
+    /// through another datacenter. Client agents ask so, and other datacenters.
+    Serve(Request),
+    /// Have this command proposed, by the leader if this is another server.
+    Submit(Command),
+    /// What does the catalog say of this node? Answered by [`CallAnswer::Node`].
+    Node(Arc<str>),
+    /// An agent's place in the network.
+    Place(Box<Place>),
+    /// Who belongs to the group of servers? Answered by [`CallAnswer::Peers`], at once.
+    Peers,
+    /// Answer this DNS question (over a stream: `true`).
+    Dns(bool, Bytes),
+    /// Change or list the keys of this datacenter's LAN.
+    Keys(KeyringOp),
 }
 
 /// The answer to a call.
@@ -51,7 +71,17 @@ pub enum CallAnswer {
     /// The outcome of a command.
     Applied(Outcome),
     /// The called server does not lead: try the one it names, or wait. Nothing was done.
-    NotLeader(Option<proconsul_types::NodeId>),
+    NotLeader(Option<NodeId>),
     /// It failed with this text; whether it was done is unknown.
     Failed(String),
+    /// Done.
+    Done,
+    /// A node with everything on it, as a registration; `None` if the catalog has no such node.
+    Node(Option<Box<Register>>),
+    /// The group of servers; empty if this server has none.
+    Peers(Vec<NodeId>),
+    /// An answer of DNS; empty: none was due.
+    Dns(Bytes),
+    /// What each pool said.
+    Keys(Vec<KeyringAnswer>),
 }

@@ -1,5 +1,6 @@
 //! Commands on their way through the log: proposed, become an entry, committed, answered.
 
+use crate::leader::Duty;
 use crate::node::Node;
 use crate::open::{Origin, Stage};
 use alloc::collections::{BTreeMap, VecDeque};
@@ -28,6 +29,8 @@ pub(crate) enum Asked {
     LockDelays(Vec<Arc<str>>),
     /// A quorum round for reads.
     Confirm,
+    /// Something the leader does for the cluster; `None`: nobody waits for its end.
+    Duty(Option<Duty>),
 }
 
 /// An entry of this leader that is not committed yet.
@@ -203,6 +206,7 @@ impl Node {
             Asked::Expire(id) => self.expiry_failed(id),
             Asked::LockDelays(keys) => self.lock_delays_failed(keys),
             Asked::Confirm => self.read_refused(ticket),
+            Asked::Duty(duty) => self.duty_ended(duty, false),
         }
     }
 
@@ -221,6 +225,7 @@ impl Node {
             Asked::Expire(id) => self.expiry_failed(id),
             Asked::LockDelays(keys) => self.lock_delays_failed(keys),
             Asked::Confirm => self.read_refused(ticket),
+            Asked::Duty(duty) => self.duty_ended(duty, false),
         }
     }
 
@@ -250,6 +255,7 @@ impl Node {
             Asked::Write(origin, reply) => self.finish(origin, reply, outcome),
             Asked::Apply(origin) => self.answer_applied(origin, outcome),
             Asked::Change(origin) => self.answer_empty(origin),
+            Asked::Duty(duty) => self.duty_ended(duty, true),
             Asked::Expire(_) | Asked::LockDelays(_) | Asked::Transfer(_) | Asked::Confirm => {}
         }
     }

@@ -105,6 +105,12 @@ impl Publisher {
         self.changed = true;
     }
 
+    /// Members, events, or what else gossip knows changed.
+    pub(crate) fn pools_changed(&mut self, pools: Arc<PoolView>) {
+        self.pools = pools;
+        self.changed = true;
+    }
+
     /// This agent's own services and checks changed.
     pub(crate) fn local_changed(&mut self, local: Arc<proconsul_checks::LocalView>) {
         self.local = local;
@@ -158,6 +164,7 @@ impl Node {
         self.reads_lost();
         self.end_transfers();
         self.sessions_deposed();
+        self.duties_end();
         self.look_again_at_parked();
     }
 
@@ -210,6 +217,7 @@ impl Node {
     /// Publishes a new view if readers would see anything new in it.
     pub(crate) fn publish_if_changed(&mut self, out: &mut Vec<Effect>) {
         self.refresh_last_contact();
+        self.refresh_pool_view();
         if !self.publisher.changed {
             return;
         }
@@ -244,9 +252,10 @@ impl Node {
             let name = if *id == self.config.id {
                 Arc::clone(&self.config.facts.name)
             } else {
-                match self.catalog.node_by_id(*id) {
-                    Some(node) => Arc::clone(&node.name),
-                    None => alloc::format!("{id}").into(),
+                match (self.catalog.node_by_id(*id), self.servers.get(*id)) {
+                    (Some(node), _) => Arc::clone(&node.name),
+                    (None, Some(server)) => Arc::clone(&server.name),
+                    (None, None) => alloc::format!("{id}").into(),
                 }
             };
             Server { id: *id, name, address: self.addresses.get(*id), voter: member.voter }

@@ -7,7 +7,6 @@ use crate::{Admin, DnsTransport, Effect, ExitReason, RequestId};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use proconsul_catalog::{Command, Restore};
-use proconsul_http::error::NO_PATH_TO_DATACENTER;
 use proconsul_http::{OperatorOp, Plan, PlanContext, Reply};
 use proconsul_raft::MembershipChange;
 use proconsul_types::WallTime;
@@ -34,6 +33,10 @@ impl Node {
                 }
                 return;
             }
+            Job::Node(_) | Job::Place(_) | Job::Dns(..) | Job::Keys(..) => {
+                self.run_for_agents(origin, out);
+                return;
+            }
         };
         let mut context = PlanContext {
             rng: &mut self.rng,
@@ -58,7 +61,7 @@ impl Node {
             Plan::SnapshotSave => self.save(origin),
             Plan::SnapshotRestore(state) => self.restore(origin, state),
             Plan::Operator(op) => self.operate(origin, op),
-            Plan::Elsewhere(_) => self.fail(origin, NO_PATH_TO_DATACENTER),
+            Plan::Elsewhere(datacenter) => self.go_elsewhere(origin, &datacenter, out),
         }
     }
 
@@ -88,20 +91,44 @@ impl Node {
     }
 
     /// A DNS question that needs this loop (they are answered on any thread otherwise).
-    pub(crate) fn dns(&mut self, id: RequestId, transport: DnsTransport, question: &[u8]) {
+    pub(crate) fn dns(&mut self, id: RequestId, transport: DnsTransport, question: &bytes::Bytes) {
         let tcp = transport == DnsTransport::Tcp;
+        if !self.config.facts.server {
+            // A client agent has no catalog: a server answers.
+            self.accept(Origin::Client(id), Job::Dns(tcp, question.clone()), 0);
+            return;
+        }
+        if let Some(answer) = self.resolve_name(tcp, question) {
+            self.answers.push(Effect::Reply(id, answer.into()));
+        }
+    }
+
+    /// Answers a DNS question from this server's catalog.
+    pub(crate) fn resolve_name(&mut self, tcp: bool, question: &[u8]) -> Option<Vec<u8>> {
         let facts = self.dns_facts();
-        let answer = proconsul_dns::read(
+        self.read_name(&facts, tcp, question)
+    }
+
+    /// The answer to a DNS question that nobody could answer.
+    pub(crate) fn name_failed(&mut self, tcp: bool, question: &[u8]) -> Vec<u8> {
+        let facts = proconsul_dns::Facts { ready: false, ..self.dns_facts() };
+        self.read_name(&facts, tcp, question).unwrap_or_default()
+    }
+
+    fn read_name(
+        &mut self,
+        facts: &proconsul_dns::Facts,
+        tcp: bool,
+        question: &[u8],
+    ) -> Option<Vec<u8>> {
+        proconsul_dns::read(
             &self.catalog,
             &self.config.dns,
-            &facts,
+            facts,
             &mut self.dns_rng,
             tcp,
             question,
-        );
-        if let Some(answer) = answer {
-            self.answers.push(Effect::Reply(id, answer.into()));
-        }
+        )
     }
 
     fn dns_facts(&self) -> proconsul_dns::Facts {
@@ -125,6 +152,8 @@ impl Node {
                 self.flush_disk(out);
                 self.stop(ExitReason::Stopped, out);
             }
+            Admin::Interrupt => self.signal(false, out),
+            Admin::Terminate => self.signal(true, out),
             Admin::Reload { services, checks, answer } => self.reload(services, checks, answer),
             Admin::ReloadFailed(answer, reason) => {
                 if let Some(id) = answer {

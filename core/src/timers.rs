@@ -5,7 +5,7 @@ use crate::open::Origin;
 use crate::{Effect, Wakeup};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use proconsul_types::{Instant, SessionId};
+use proconsul_types::{Instant, Pool, SessionId};
 
 /// What a deadline of the node itself is for. Raft and the checks keep their own tables.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +22,30 @@ pub(crate) enum Timer {
     Snapshot,
     /// Whether the catalog still shows this server as it is.
     Registration,
+    /// Another attempt to meet the list of a pool.
+    Join(Pool),
+    /// Whether all expected servers are here.
+    Expect,
+    /// Servers of the LAN that the WAN lacks.
+    Flood,
+    /// This agent's place in the network is told.
+    Place,
+    /// The leader writes down what places it was told.
+    Places,
+    /// The leader looks at the whole pool.
+    Reconcile,
+    /// The leader looks at the servers.
+    Autopilot,
+    /// What was refused to the leader gets another try.
+    Duty,
+    /// A departure waited long enough.
+    Departure,
+    /// A client agent compares itself with the servers.
+    AntiEntropy,
+    /// A client agent looks for another server.
+    Rebalance,
+    /// What is shown of the pools is made anew.
+    PoolView,
 }
 
 impl Timer {
@@ -31,7 +55,18 @@ impl Timer {
             Self::Blocking(_) => Wakeup::Blocking,
             Self::Session(_) | Self::LockDelay(_) => Wakeup::Session,
             Self::Snapshot => Wakeup::Snapshot,
-            Self::Registration => Wakeup::Sync,
+            Self::Registration | Self::AntiEntropy => Wakeup::Sync,
+            Self::Join(_)
+            | Self::Expect
+            | Self::Flood
+            | Self::Place
+            | Self::Places
+            | Self::Reconcile
+            | Self::Autopilot
+            | Self::Duty
+            | Self::Departure
+            | Self::Rebalance
+            | Self::PoolView => Wakeup::Duty,
         }
     }
 }
@@ -59,6 +94,7 @@ impl Node {
         }
         offer(self.timers.next().map(|(at, timer)| (at, timer.wakeup())));
         offer(self.agent.next_wakeup());
+        offer(self.pools.next_wakeup());
         next
     }
 
@@ -80,9 +116,22 @@ impl Node {
                 Timer::LockDelay(key) => self.lock_delay_due(key),
                 Timer::Snapshot => self.snapshot_due(out),
                 Timer::Registration => self.check_registration(),
+                Timer::Join(pool) => self.retry_join(pool, out),
+                Timer::Expect => self.look_for_group(out),
+                Timer::Flood => self.flood(),
+                Timer::Place => self.tell_place(),
+                Timer::Places => self.write_places(out),
+                Timer::Reconcile => self.reconcile_all(),
+                Timer::Autopilot => self.autopilot(out),
+                Timer::Duty => self.duties_again(),
+                Timer::Departure => self.departure_due(),
+                Timer::AntiEntropy => self.compare_with_servers(),
+                Timer::Rebalance => self.rebalance(),
+                Timer::PoolView => self.pools.changed(),
             }
         }
         self.propose_lock_delays();
+        self.wake_pools();
         self.agent_wake(out);
     }
 }

@@ -32,6 +32,15 @@ pub(crate) fn log(event: &Event) {
             tracing::warn!(target: "agent.anti_entropy", "sync failed: error=\"{reason}\"");
         }
         Event::Notice(text) => tracing::info!(target: "agent", "{text}"),
+        Event::Member(pool, name, status) => {
+            tracing::info!(target: "agent.serf", "member: pool={pool:?} name={name} is={status}");
+        }
+        Event::Suspected(pool, name) => {
+            tracing::debug!(target: "agent.serf", "suspected: pool={pool:?} name={name}");
+        }
+        Event::Refuted(pool) => {
+            tracing::warn!(target: "agent.serf", "refuted a suspicion: pool={pool:?}");
+        }
     }
 }
 

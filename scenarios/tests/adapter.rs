@@ -85,6 +85,7 @@ fn node_config(server: usize, durable: bool) -> Config {
         check_update_interval: Duration::from_secs(300),
         services: Vec::new(),
         checks: Vec::new(),
+        cluster: None,
         planted: Planted::none(),
     }
 }

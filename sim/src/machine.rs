@@ -72,6 +72,7 @@ pub(crate) fn config(id: NodeId, server: usize, options: &Options) -> Config {
         check_update_interval: Duration::from_secs(300),
         services: Vec::new(),
         checks: Vec::new(),
+        cluster: None,
         planted,
     }
 }
@@ -194,8 +195,10 @@ pub(crate) fn size(message: &PeerMessage) -> u64 {
             | Message::TimeoutNow { .. },
         )
         | PeerMessage::Abandon(_) => 64,
-        PeerMessage::Call { call: Call::Http(request), .. } => 128 + request.body.len(),
-        PeerMessage::Call { call: Call::Apply(_), .. } | PeerMessage::Reply { .. } => 256,
+        PeerMessage::Call { call: Call::Http(request) | Call::Serve(request), .. } => {
+            128 + request.body.len()
+        }
+        PeerMessage::Call { .. } | PeerMessage::Reply { .. } => 256,
     };
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
@@ -254,15 +257,16 @@ pub(crate) fn describe(message: &PeerMessage) -> String {
             format!("snapshot t{term} {} from {}", chunk.snapshot.last, chunk.offset)
         }
         PeerMessage::Raft(message) => format!("{message:?}"),
-        PeerMessage::Call { id, hops, call: Call::Http(request) } => {
+        PeerMessage::Call { id, hops, call: Call::Http(request) | Call::Serve(request) } => {
             format!(
                 "call {} hop {hops} {:?} {}?{}",
                 id.0, request.method, request.path, request.query
             )
         }
-        PeerMessage::Call { id, hops, call: Call::Apply(_) } => {
+        PeerMessage::Call { id, hops, call: Call::Apply(_) | Call::Submit(_) } => {
             format!("call {} hop {hops} apply", id.0)
         }
+        PeerMessage::Call { id, hops, call } => format!("call {} hop {hops} {call:?}", id.0),
         PeerMessage::Reply { id, answer } => {
             let text = format!("{answer:?}");
             format!("reply {} {}", id.0, text.chars().take(60).collect::<String>())
@@ -282,6 +286,9 @@ pub(crate) fn tell(event: &Event) -> String {
         | Event::Forwarded(_)
         | Event::CheckChanged(..)
         | Event::SyncFailed(_)
+        | Event::Member(..)
+        | Event::Suspected(..)
+        | Event::Refuted(_)
         | Event::Notice(_) => format!("{event:?}"),
     }
 }

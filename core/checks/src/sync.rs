@@ -77,6 +77,26 @@ impl Local {
         self.timers.set(Timer::SyncChange, now);
     }
 
+    /// Whether the next [`Self::sync_plan`] compares everything, so that it must be given what the
+    /// catalog says now.
+    #[must_use]
+    pub fn compares_next(&self) -> bool {
+        self.sync.full_due
+    }
+
+    /// What the catalog says could not be learned: the comparison is tried again later.
+    pub fn compare_failed(&mut self, reason: &str, now: Instant, out: &mut Vec<LocalEffect>) {
+        self.timers.clear(&Timer::SyncChange);
+        let stagger = self.rng.duration(Duration::ZERO, RETRY_AFTER);
+        self.timers.set(Timer::SyncRetry, now.after(RETRY_AFTER).after(stagger));
+        out.push(LocalEffect::Notice(format!("anti-entropy failed: {reason}")));
+    }
+
+    /// Between two full comparisons from now on; the one that is due stays due.
+    pub fn set_sync_interval(&mut self, interval: Duration) {
+        self.config.sync_interval = interval;
+    }
+
     /// What to write now so that `catalog` comes to say what this agent offers. Each write's result
     /// must come back through `on_synced`, in any order; until then a further call gives nothing.
     pub fn sync_plan(

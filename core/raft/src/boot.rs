@@ -5,7 +5,7 @@ use crate::log::Log;
 use crate::membership::Memberships;
 use crate::role::RoleState;
 use crate::timers::Timers;
-use crate::{Boot, Config, Entry, Payload, Raft, SnapshotMeta, Timer};
+use crate::{Boot, Config, Entry, Membership, Payload, Raft, SnapshotMeta, Timer};
 use alloc::vec::Vec;
 use proconsul_types::{EntryId, Fault, Instant, LogIndex, Rng};
 
@@ -84,6 +84,23 @@ impl Raft {
         raft
     }
 
+    /// The group this server is to start with. One that has a group, or a log that another group
+    /// wrote, keeps what it has.
+    pub(crate) fn on_bootstrap(&mut self, membership: Membership) {
+        let is_new = self.log.last() == EntryId::default()
+            && self.memberships.newest_index() == LogIndex(0)
+            && self.memberships.current().members.is_empty();
+        if !is_new || membership.voter_count() == 0 {
+            return;
+        }
+        self.memberships = Memberships::new(membership, LogIndex(0), true);
+        self.on_membership_changed();
+        if self.is_only_voter() && !self.may_be_led() {
+            self.promise_until = Instant::START;
+            self.timers.set(Timer::Election, self.now);
+        }
+    }
+
     /// Whether another server may hold a lease that this only voter promised before it stopped: a
     /// leader that gave up its own vote leads until that is committed.
     fn may_be_led(&self) -> bool {
@@ -124,7 +141,7 @@ fn recover_log(snapshot: EntryId, entries: Vec<Entry>) -> (Log, bool) {
 fn recover_memberships(
     log: &Log,
     snapshot: &SnapshotMeta,
-    bootstrap: Option<crate::Membership>,
+    bootstrap: Option<Membership>,
     force: bool,
 ) -> Memberships {
     let mut memberships = match bootstrap {

@@ -1,6 +1,6 @@
 //! What goes into Raft.
 
-use crate::{Member, Message, SnapshotChunk, SnapshotMeta};
+use crate::{Member, Membership, Message, SnapshotChunk, SnapshotMeta};
 use alloc::collections::BTreeMap;
 use bytes::Bytes;
 use proconsul_types::{LogIndex, ServerId};
@@ -37,6 +37,9 @@ pub enum Input {
     Propose(Ticket, Bytes),
     /// Change the membership. Answered by `Proposed` or `Refused`.
     Change(Ticket, MembershipChange),
+    /// Start with this group, as if [`crate::Boot::bootstrap`] had named it. Ignored unless this
+    /// server has never had a group or a log.
+    Bootstrap(Membership),
     /// Confirm leadership for a linearizable read. Answered by `ReadReady` or `Refused`.
     Read(Ticket),
     /// Hand leadership to this server, or to the most advanced voter. Answered by `Transferred`

@@ -70,6 +70,7 @@ impl Raft {
             Input::PeerLost(peer) => self.on_peer_lost(peer),
             Input::Propose(ticket, payload) => self.on_propose(ticket, payload),
             Input::Change(ticket, change) => self.on_change(ticket, change),
+            Input::Bootstrap(membership) => self.on_bootstrap(membership),
             Input::Read(ticket) => self.on_read(ticket),
             Input::Transfer(ticket, target) => self.on_transfer(ticket, target),
             Input::Persisted(number) => self.on_persisted(number),

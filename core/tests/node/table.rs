@@ -82,6 +82,7 @@ pub(crate) fn config(number: usize, durable: bool) -> Config {
         check_update_interval: Duration::from_secs(300),
         services: Vec::new(),
         checks: Vec::new(),
+        cluster: None,
         planted: Planted::none(),
     }
 }

@@ -124,6 +124,8 @@ pub enum Fault {
     SyncForgetsDeregister,
     /// A full comparison trusts its own marks, so a catalog that lost its state stays empty.
     SyncTrustsMarks,
+    /// A client agent compares itself with whatever server answers, however old its catalog is.
+    SyncTrustsOldServer,
     // gossip: Serf
     /// A leave intent is applied whatever its time, so an old one that arrives late (or comes back
     /// by a push/pull) makes a member that has rejoined leave again, and its next failure a leave.
@@ -145,6 +147,22 @@ pub enum Fault {
     /// Answers to a query are counted, not answerers, so a relayed copy counts twice and a change
     /// of keys is reported complete while members have not answered.
     AnswersCountedTwice,
+    // the cluster
+    /// The leader does not look at members that left: they stay in the catalog.
+    ReconcileForgetsLeft,
+    /// The leader does not look at the whole pool when it takes over: what happened meanwhile is
+    /// never seen.
+    ReconcileOnlyEvents,
+    /// Autopilot removes dead servers even where the rest is not safe without them.
+    AutopilotBelowQuorum,
+    /// Autopilot makes a server a voter the moment it is added.
+    AutopilotPromotesAtOnce,
+    /// `bootstrap_expect` does not ask whether the others have a group already.
+    BootstrapExpectIgnoresPeers,
+    /// A client agent sends a write again that another server may have done.
+    ForwardRetriesWrite,
+    /// A call that was sent by way of another server is passed on without end.
+    ForwardForgetsHops,
 }
 
 /// Which fault, if any, this build of a part carries.

@@ -260,6 +260,14 @@ fn exit(reason: &ExitReason, signalled: bool) -> Outcome {
             tracing::info!(target: "agent", "Exit code: code=1");
             Ok(u8::from(signalled))
         }
+        ExitReason::Join(text) => {
+            tracing::error!(target: "agent", "nobody could be joined, stopping: {text}");
+            Err(format!("==> {text}"))
+        }
+        ExitReason::LostName => {
+            tracing::error!(target: "agent", "another agent has this name, stopping");
+            Err("==> another agent of the pool has this one's name".to_owned())
+        }
         ExitReason::Log(text) => {
             tracing::error!(target: "agent", "the log cannot be followed, stopping: {text}");
             Err(format!("==> the log cannot be followed: {text}"))

@@ -167,6 +167,7 @@ fn node_config(settings: &Settings, id: NodeId, name: &str, address: IpAddr) -> 
         check_update_interval: settings.check_update_interval,
         services: std::mem::take(&mut node.services),
         checks: std::mem::take(&mut node.checks),
+        cluster: None,
         planted: Planted::none(),
     }
 }

@@ -1,0 +1,148 @@
+//! Which servers belong to the group: whoever is here is brought in without a vote, whoever left is
+//! taken out, whoever failed stays until autopilot gives it up.
+
+use super::Duty;
+use crate::node::Node;
+use crate::proposals::Asked;
+use crate::{Effect, Event};
+use alloc::format;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use proconsul_gossip::{Member, Server, server_of};
+use proconsul_raft::{Member as Seat, MembershipChange};
+use proconsul_types::{MemberStatus, NodeId, Pool};
+
+/// How a member stands with the group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// As it must, or it is no server.
+    Settled,
+    /// A change is under way: look again.
+    Later,
+}
+
+impl Node {
+    /// Brings the group in line with what gossip says of this name.
+    pub(crate) fn reconcile_group(
+        &mut self,
+        name: &str,
+        member: Option<&Member>,
+        out: &mut Vec<Effect>,
+    ) -> Standing {
+        let change = match member {
+            Some(member) => self.group_change(member, out),
+            None => self.seat_of_forgotten(name).map(MembershipChange::Remove),
+        };
+        let Some(change) = change else {
+            return Standing::Settled;
+        };
+        self.change_group(change);
+        Standing::Later
+    }
+
+    /// Proposes a change unless another one is under way.
+    pub(crate) fn change_group(&mut self, change: MembershipChange) {
+        if self.duties.changing {
+            return;
+        }
+        self.duties.changing = true;
+        let ticket = self.proposals.ticket(Asked::Duty(Some(Duty::Group)), None);
+        self.raft_input(proconsul_raft::Input::Change(ticket, change));
+    }
+
+    fn group_change(&self, member: &Member, out: &mut Vec<Effect>) -> Option<MembershipChange> {
+        let server = server_of(member)?;
+        let id = server.id?;
+        if server.datacenter != self.config.facts.datacenter {
+            return None;
+        }
+        let group = self.raft.membership();
+        match member.status {
+            MemberStatus::Alive | MemberStatus::Leaving => {
+                if group.contains(id) {
+                    return None; // a voter that returns keeps its vote
+                }
+                if member.status == MemberStatus::Leaving || self.has_two_founders(&server, out) {
+                    return None;
+                }
+                if let Some(old) = self.predecessor(id, &server) {
+                    return Some(MembershipChange::Remove(old));
+                }
+                Some(MembershipChange::Set(id, Seat { voter: false }))
+            }
+            MemberStatus::Left => {
+                (group.contains(id) && id != self.config.id).then_some(MembershipChange::Remove(id))
+            }
+            MemberStatus::Failed | MemberStatus::None => None,
+        }
+    }
+
+    /// Two servers that each bootstrap alone do not belong together.
+    fn has_two_founders(&self, server: &Server, out: &mut Vec<Effect>) -> bool {
+        if !server.bootstrap {
+            return false;
+        }
+        let other = self.servers.all().find(|(id, known)| {
+            known.bootstrap && Some(*id) != server.id && known.status == MemberStatus::Alive
+        });
+        if let Some((_, other)) = other {
+            let text = format!(
+                "'{}' and '{}' are both in bootstrap mode. Only one node should be in bootstrap \
+                 mode, not adding Raft peer.",
+                server.name, other.name
+            );
+            out.push(Effect::Event(Event::Notice(text)));
+        }
+        other.is_some()
+    }
+
+    /// A server of the group whose place, its address, this one has taken with a new identity.
+    fn predecessor(&self, id: NodeId, server: &Server) -> Option<NodeId> {
+        let is_gone = |other: NodeId| {
+            let known = self.servers.get(other);
+            known.is_none_or(|known| known.status != MemberStatus::Alive)
+        };
+        let seats = self.raft.membership().members.keys().copied();
+        seats
+            .filter(|other| *other != id && *other != self.config.id)
+            .find(|other| self.addresses.get(*other) == Some(server.rpc()) && is_gone(*other))
+    }
+
+    /// The seat of a server that gossip has forgotten, by the name the catalog knows it under.
+    fn seat_of_forgotten(&self, name: &str) -> Option<NodeId> {
+        let id = self.catalog.node(name)?.id?;
+        (self.raft.membership().contains(id) && id != self.config.id).then_some(id)
+    }
+
+    /// Tells everyone that a failed server has left, in both pools.
+    pub(crate) fn give_up_server(&mut self, id: NodeId, out: &mut Vec<Effect>) {
+        let Some(server) = self.servers.get(id) else {
+            // Gossip does not know it at all: nobody has to be told.
+            self.change_group(MembershipChange::Remove(id));
+            return;
+        };
+        let (name, datacenter) = (server.name.clone(), server.datacenter.clone());
+        let text = format!("Attempting removal of failed server node {name}");
+        out.push(Effect::Event(Event::Notice(text)));
+        self.force_leave_everywhere(&name, &datacenter, false);
+    }
+
+    /// The leave of a failed member is told in the pools it is known in; whether any knows it.
+    pub(crate) fn force_leave_everywhere(
+        &mut self,
+        name: &str,
+        datacenter: &str,
+        prune: bool,
+    ) -> bool {
+        let full = format!("{name}.{datacenter}");
+        let mut known = false;
+        for (pool, node) in [(Pool::Lan, name.to_string()), (Pool::Wan, full)] {
+            if self.pools.member(pool, &node).is_some() {
+                known = true;
+                let node = node.into();
+                self.pools.tell(pool, proconsul_gossip::Input::ForceLeave { node, prune });
+            }
+        }
+        known
+    }
+}

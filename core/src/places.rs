@@ -1,0 +1,136 @@
+//! Places in the network on their way to the catalog: each agent tells its own, the leader writes
+//! them down in batches.
+
+use crate::cluster::Coordinates;
+use crate::node::Node;
+use crate::open::{Job, Origin};
+use crate::proposals::Asked;
+use crate::timers::Timer;
+use crate::{Effect, Event};
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use proconsul_catalog::{Command, Place};
+use proconsul_types::{Coordinate, Duration, Pool, Rng};
+
+/// What the leader holds until the next write.
+#[derive(Clone, Debug)]
+pub(crate) struct Places {
+    newest: BTreeMap<(Arc<str>, Arc<str>), Coordinate>,
+    rng: Rng,
+}
+
+/// Further away than this is no place in a network, in seconds.
+const FAR: f64 = 10_000.0;
+
+impl Places {
+    /// None yet.
+    pub(crate) fn new(rng: Rng) -> Self {
+        Self { newest: BTreeMap::new(), rng }
+    }
+}
+
+/// Whether a coordinate is a place at all.
+fn is_place(coordinate: &Coordinate) -> bool {
+    let Coordinate { vector, error, adjustment, height } = coordinate;
+    let numbers = vector.iter().chain([error, adjustment, height]);
+    numbers.into_iter().all(|number| number.is_finite() && number.abs() < FAR)
+}
+
+impl Node {
+    fn coordinates(&self) -> Option<&Coordinates> {
+        self.config.cluster.as_ref()?.coordinates.as_ref()
+    }
+
+    /// This agent will tell its place, from now on.
+    pub(crate) fn start_coordinates(&mut self) {
+        if let Some(pause) = self.place_pause() {
+            self.timers.set(Timer::Place, self.now.after(pause));
+        }
+    }
+
+    /// Between two times: all agents together stay below the rate, and do not come at once.
+    fn place_pause(&mut self) -> Option<Duration> {
+        let settings = self.coordinates()?;
+        let members = u32::try_from(self.pools.lan_count()).unwrap_or(u32::MAX);
+        let fair = Duration::from_secs(1) * members / settings.rate_target.max(1);
+        let pause = fair.max(settings.interval_min);
+        Some(pause + self.places.rng.duration(Duration::ZERO, pause))
+    }
+
+    /// It is time to tell this agent's place.
+    pub(crate) fn tell_place(&mut self) {
+        self.start_coordinates();
+        let Some(lan) = self.pools.pool(Pool::Lan) else {
+            return;
+        };
+        let coordinate = lan.coordinate().clone();
+        let node = Arc::clone(&self.config.facts.name);
+        let place = Place { node, segment: "".into(), coordinate };
+        let id = self.agent.fresh();
+        self.accept(Origin::Agent(id), Job::Place(alloc::boxed::Box::new(place)), 0);
+    }
+
+    /// An agent told its place to this leader.
+    pub(crate) fn note_place(&mut self, place: Place) -> Result<(), &'static str> {
+        let Place { node, segment, coordinate } = place;
+        if !is_place(&coordinate) {
+            return Err("invalid coordinate");
+        }
+        if self.places.newest.is_empty() {
+            let period = self.coordinates().map(|settings| settings.period);
+            let period = period.unwrap_or(Coordinates::default().period);
+            self.timers.set(Timer::Places, self.now.after(period));
+        }
+        self.places.newest.insert((node, segment), coordinate);
+        Ok(())
+    }
+
+    /// What was told since the last time is written.
+    pub(crate) fn write_places(&mut self, out: &mut Vec<Effect>) {
+        let newest = core::mem::take(&mut self.places.newest);
+        if !self.publisher.is_leader() {
+            return;
+        }
+        let settings = self.coordinates().cloned().unwrap_or_default();
+        let room = settings.batch_size.max(1) * settings.batches_max;
+        if newest.len() > room {
+            let text = format!("discarded {} coordinate updates", newest.len() - room);
+            out.push(Effect::Event(Event::Notice(text)));
+        }
+        let mut batch = Vec::new();
+        for ((node, segment), coordinate) in newest.into_iter().take(room) {
+            batch.push(Place { node, segment, coordinate });
+            if batch.len() == settings.batch_size.max(1) {
+                self.propose_places(core::mem::take(&mut batch));
+            }
+        }
+        if !batch.is_empty() {
+            self.propose_places(batch);
+        }
+    }
+
+    fn propose_places(&mut self, batch: Vec<Place>) {
+        self.propose(Asked::Duty(None), Command::Coordinates(batch));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_number_is_no_place() {
+        let place = |first: f64| Coordinate {
+            vector: [first; 8],
+            error: 1.5,
+            adjustment: 0.0,
+            height: 0.1,
+        };
+        assert!(is_place(&place(0.01)));
+        assert!(!is_place(&place(f64::NAN)));
+        assert!(!is_place(&place(f64::INFINITY)));
+        assert!(!is_place(&place(20_000.0)));
+    }
+}
