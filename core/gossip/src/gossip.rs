@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::face::{Effect, Event, Input, Member};
+use crate::founding::Founding;
 use crate::serf::{Ask, Clocks, QueueLengths, Serf};
 use crate::swim::{Members, Swim, Turn};
 use alloc::format;
@@ -53,42 +54,42 @@ impl Gossip {
         now: Instant,
         out: &mut Vec<Effect>,
     ) -> Self {
-        Self::begin(config, rng, remembered, now, Members::default(), out)
+        let serf = Serf::new(&config, rng, remembered, now);
+        let config = Arc::new(config);
+        let swim = Swim::new(Arc::clone(&config), rng, now, Members::default());
+        let mut pool = Self { config, swim, serf, stopped: false };
+        pool.begin(now, out);
+        pool
     }
 
     /// A pool that begins with these members, all alive, as if it had met them long ago: how large
-    /// simulated pools are founded at once. They share the table until they change it.
+    /// simulated pools are founded at once. They share the founding until they learn something
+    /// else. No event tells of its members.
     #[must_use]
     pub fn founded(
         config: Config,
         rng: &Rng,
+        founding: &Founding,
         now: Instant,
-        members: Members,
         out: &mut Vec<Effect>,
     ) -> Self {
-        Self::begin(config, rng, &[], now, members, out)
+        let mut serf = Serf::new(&config, rng, &[], now);
+        serf.found(now, &founding.serf);
+        let config = Arc::new(config);
+        let swim = Swim::new(Arc::clone(&config), rng, now, founding.swim.clone());
+        let mut pool = Self { config, swim, serf, stopped: false };
+        pool.begin(now, out);
+        pool
     }
 
-    fn begin(
-        config: Config,
-        rng: &Rng,
-        remembered: &[u8],
-        now: Instant,
-        members: Members,
-        out: &mut Vec<Effect>,
-    ) -> Self {
-        let serf = Serf::new(&config, rng, remembered, now);
-        let config = Arc::new(config);
-        let swim = Swim::new(Arc::clone(&config), rng, now, members);
-        let mut pool = Self { config, swim, serf, stopped: false };
-        let meta = pool.serf.meta();
-        let mut turn = Turn { now, serf: &mut pool.serf, out };
-        pool.swim.greet(&mut turn);
-        if pool.swim.own().is_none_or(|own| own.alive.meta.as_ref() != Some(&meta)) {
-            pool.swim.announce(&mut turn, meta);
+    /// Speaks for this member, unless the founding already did in the same words.
+    fn begin(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        let meta = self.serf.meta();
+        let mut turn = Turn { now, serf: &mut self.serf, out };
+        if self.swim.own().is_none_or(|own| own.alive.meta.as_ref() != Some(&meta)) {
+            self.swim.announce(&mut turn, meta);
         }
-        pool.settle(now, out);
-        pool
+        self.settle(now, out);
     }
 
     /// Takes one input at `now` and appends what is to be done.

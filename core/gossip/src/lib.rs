@@ -21,6 +21,7 @@ extern crate alloc;
 mod config;
 mod coordinate;
 mod face;
+mod founding;
 mod gossip;
 mod serf;
 mod server;
@@ -32,7 +33,7 @@ pub use face::{
     Asked, Effect, Event, Input, KeyOp, KeyReport, Member, Placed, QueryId, QueryParams,
     StreamEvent, StreamId,
 };
+pub use founding::Founding;
 pub use gossip::{Gossip, Status};
 pub use serf::{Clocks, QueueLengths};
 pub use server::{Build, Server, server_of};
-pub use swim::Members;

@@ -20,7 +20,7 @@ mod send;
 mod streams;
 mod suspicion;
 
-pub use members::Members;
+pub(crate) use members::{Members, reachable};
 
 use crate::config::Config;
 use crate::face::{Effect, Event, StreamId};
@@ -164,11 +164,6 @@ impl Swim {
             above: Vec::new(),
             config,
         }
-    }
-
-    /// Tells Serf of everyone in the table that this pool was founded with.
-    pub(crate) fn greet(&self, turn: &mut Turn<'_>) {
-        turn.serf.found(turn.now, self.members.founders());
     }
 
     /// Speaks for this member: at its start, and when its meta changes.

@@ -5,7 +5,6 @@
 //! founded with the same members hold them once, and each pays only for what it learned since.
 //! Places make random draws and probe orders cheap; a tree finds them by name.
 
-use crate::serf::Founders;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -104,43 +103,33 @@ impl Keyed for Place {
 
 /// Members by place and by name. Cloning is two reference counts.
 #[derive(Clone, Debug, Default)]
-pub struct Members {
+pub(crate) struct Members {
     chunks: Arc<Vec<Arc<Vec<Record>>>>,
     places: Tree<Place>,
     alive: usize,
-    /// The same members as Serf sees them, if pools are founded with them.
-    founders: Founders,
 }
 
 impl Members {
-    /// A table of members that are all alive since `now`, for pools that are founded at once. Names
-    /// that repeat are taken once; ports must not be 0.
-    #[must_use]
-    pub fn founding(everyone: impl IntoIterator<Item = Arc<Alive>>, now: Instant) -> Self {
+    /// A table of members that are all alive since `now`. Names that repeat are taken once.
+    pub(crate) fn founding(everyone: impl IntoIterator<Item = Arc<Alive>>, now: Instant) -> Self {
         let mut members = Self::default();
         for alive in everyone {
+            assert!(alive.port != 0, "a founding member has a port");
+            assert!(alive.versions.len() == 6, "a founding member has six versions");
             if members.get(&alive.node).is_none() {
-                members.founders.add(&alive, versions_of(&alive), reachable(&alive));
                 members.add(Record { alive, liveness: Liveness::Alive, changed: now });
             }
         }
         members
     }
 
-    /// Those that the pool began with.
-    pub(crate) fn founders(&self) -> &Founders {
-        &self.founders
-    }
-
     /// How many are known, of every liveness.
-    #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.places.len()
     }
 
     /// Whether nobody is known.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.places.is_empty()
     }
 

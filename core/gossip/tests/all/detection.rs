@@ -340,3 +340,20 @@ fn a_second_one_of_a_name_is_kept_out() {
     });
     assert!(told > 0, "operators hear of it");
 }
+
+#[test]
+fn a_founded_pool_stands() {
+    let mut net = Net::founded(3, 60, |config| config.durable = false);
+    assert!(net.all_see_all());
+    net.run(secs(30));
+    assert!(net.all_see_all());
+    assert_eq!(net.held(1, 0), Some((Liveness::Alive, Incarnation(1))), "nobody spoke anew");
+    net.kill(7);
+    assert!(net.until(secs(30), |net| net.all_hold(7, Liveness::Dead)).is_some());
+    net.restart(7);
+    net.join(7, &[0]);
+    assert!(net.until(secs(10), Net::all_see_all).is_some());
+    let seen = (0..60).filter(|host| *host != 7);
+    assert!(seen.clone().all(|host| net.get(host).members().count() == 60));
+    assert!(seen.clone().all(|host| net.status(host, 7) == Some(MemberStatus::Alive)));
+}

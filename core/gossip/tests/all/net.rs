@@ -2,17 +2,19 @@
 
 use bytes::Bytes;
 use proconsul_gossip::{
-    Admission, Asked, Config, Effect, Event, Gossip, Input, StreamEvent, StreamId, Timing,
+    Admission, Asked, Config, Effect, Event, Founding, Gossip, Input, StreamEvent, StreamId, Timing,
 };
 use proconsul_types::{
     Duration, Incarnation, Instant, Liveness, MemberStatus, Planted, Pool, Rng, Seed, TextMap,
 };
 use proconsul_wire::crypto::Keyring;
+use proconsul_wire::memberlist::Alive;
 use proconsul_wire::packet::Datagram;
 use proconsul_wire::stream::Sealed;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hasher};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 /// Whether a datagram from one host to another passes.
 pub(crate) type PacketRule = Box<dyn FnMut(usize, usize, &Datagram) -> bool>;
@@ -106,8 +108,8 @@ impl Net {
     }
 
     pub(crate) fn address(host: usize) -> SocketAddr {
-        let low = u8::try_from(host + 1).unwrap();
-        SocketAddr::from((Ipv4Addr::new(10, 0, 0, low), 8301))
+        let low = u32::try_from(host + 1).unwrap();
+        SocketAddr::from((Ipv4Addr::from_bits(0x0a00_0000 + low), 8301))
     }
 
     pub(crate) fn name(host: usize) -> String {
@@ -147,6 +149,28 @@ impl Net {
         self.hosts.push(Host { config, pool: None, life: 0, remembered, accepted: 0 });
         self.restart(host);
         host
+    }
+
+    /// `count` members of one pool that begin with knowing each other.
+    pub(crate) fn founded(seed: u64, count: usize, adjust: impl Fn(&mut Config)) -> Self {
+        let mut net = Self::new(seed);
+        let everyone = (0..count).map(|host| {
+            let meta = Some(proconsul_wire::serf::encode_tags(&TextMap::default()));
+            Arc::new(Alive { meta, ..Alive::clone(&crate::solo::alive(host, 1)) })
+        });
+        let founding = Founding::new(everyone, net.now);
+        for host in 0..count {
+            let mut config = Self::config(host);
+            adjust(&mut config);
+            let rng = Rng::new(Seed(net.rng.next_u64()));
+            let mut out = Vec::new();
+            let pool = Gossip::founded(config.clone(), &rng, &founding, net.now, &mut out);
+            assert!(out.is_empty(), "a founded pool has nothing to say");
+            let remembered = Vec::new();
+            let pool = Some(pool);
+            net.hosts.push(Host { config, pool, life: 1, remembered, accepted: 0 });
+        }
+        net
     }
 
     /// Starts the process of a host that is down. It has its rejoin file, if it is durable.
