@@ -17,6 +17,7 @@ mod zone;
 
 pub use config::{Config, Facts, Soa};
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use answer::{Answer, Code};
 use proconsul_catalog::Catalog;
@@ -42,6 +43,34 @@ pub fn read(
     let mut asked = Asked { catalog, config, facts, rng, question: &question };
     asked.route(&mut answer);
     Some(answer.finish())
+}
+
+/// The other datacenter whose servers must answer this question, as it names it; `None` if it is
+/// one for [`read`]. What [`read`] says of such a question is that there is no such datacenter:
+/// right unless one of this name is known.
+#[must_use]
+pub fn other_datacenter(config: &Config, own: &str, question: &[u8]) -> Option<String> {
+    let Parsed::Question(question) = question::parse(question) else { return None };
+    let labels = &question.lower;
+    let inside = name::inside(labels, &config.domain)
+        .or_else(|| name::inside(labels, &config.alt_domain))?;
+    match question.kind {
+        Kind::Soa | Kind::Ns | Kind::Transfer => return None,
+        Kind::A | Kind::Aaaa | Kind::Any | Kind::Srv | Kind::Txt | Kind::Other => {}
+    }
+    let at = keyword(inside, question.kind)?;
+    match &inside[at + 1..] {
+        [named] if at > 0 && !named.eq_ignore_ascii_case(own) => Some(named.clone()),
+        _ => None,
+    }
+}
+
+/// Where the word stands that says what is asked for: the last that may.
+fn keyword(labels: &[String], kind: Kind) -> Option<usize> {
+    labels.iter().rposition(|label| {
+        matches!(label.as_str(), "service" | "node" | "addr" | "connect" | "ingress" | "query")
+            || (kind == Kind::Srv && label.starts_with('_'))
+    })
 }
 
 /// One question and everything it may be answered from.
@@ -85,13 +114,10 @@ impl Asked<'_> {
     }
 
     /// What the labels before the domain ask for: the last of them that is a keyword decides.
-    fn dispatch(&mut self, labels: &[alloc::string::String], answer: &mut Answer<'_>) {
-        let is_srv = self.question.kind == Kind::Srv;
-        let keyword = labels.iter().rposition(|label| {
-            matches!(label.as_str(), "service" | "node" | "addr" | "connect" | "ingress" | "query")
-                || (is_srv && label.starts_with('_'))
-        });
-        let Some(at) = keyword else { return zone::negative(self, answer, Code::NoSuchName) };
+    fn dispatch(&mut self, labels: &[String], answer: &mut Answer<'_>) {
+        let Some(at) = keyword(labels, self.question.kind) else {
+            return zone::negative(self, answer, Code::NoSuchName);
+        };
         let word = labels[at].as_str();
         // A question for SRV may leave out the word `service`.
         let parts = if word.starts_with('_') { &labels[..=at] } else { &labels[..at] };

@@ -6,7 +6,7 @@ use hickory_proto::rr::{Name, Record, RecordType};
 use proconsul_catalog::{
     Catalog, CheckRegistration, Command, NodeRegistration, Register, ServiceRegistration,
 };
-use proconsul_dns::{Config, Facts, read};
+use proconsul_dns::{Config, Facts, other_datacenter, read};
 use proconsul_types::{CatalogIndex, CheckStatus, Duration, Planted, Rng, Seed, TextMap, Weights};
 use proptest::prelude::*;
 use std::str::FromStr;
@@ -117,6 +117,28 @@ fn question(name: &str, kind: &str, edns: Option<u16>) -> Vec<u8> {
 
 fn line(record: &Record) -> String {
     format!("{} {} {} {}", record.name, record.ttl, record.record_type(), record.data)
+}
+
+#[test]
+fn a_question_names_the_datacenter_that_answers() {
+    let config = Config { alt_domain: "kit.test".into(), ..Config::default() };
+    for (name, kind, wanted) in [
+        ("web.service.consul.", "A", None),
+        ("web.service.dc1.consul.", "A", None),
+        ("web.service.DC1.consul.", "A", None),
+        ("web.service.dc2.consul.", "A", Some("dc2")),
+        ("v1.web.service.DC2.kit.test.", "SRV", Some("dc2")),
+        ("s1.node.dc3.consul.", "ANY", Some("dc3")),
+        ("_web._tcp.dc2.consul.", "SRV", Some("dc2")),
+        ("web.service.a.b.consul.", "A", None),
+        ("service.dc2.consul.", "A", None),
+        ("web.service.dc2.consul.", "SOA", None),
+        ("web.service.dc2.example.", "A", None),
+    ] {
+        let asked = question(name, kind, None);
+        assert_eq!(other_datacenter(&config, "dc1", &asked).as_deref(), wanted, "{name} {kind}");
+    }
+    assert_eq!(other_datacenter(&config, "dc1", b"junk"), None);
 }
 
 fn lines(records: &[Record]) -> Vec<String> {

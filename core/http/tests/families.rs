@@ -8,6 +8,7 @@
 //! `TESTDATA=write cargo test -p proconsul-http --test families` writes the answers anew: look at
 //! the difference before you keep it.
 
+mod pools;
 mod world;
 
 use std::path::{Path, PathBuf};
@@ -25,7 +26,11 @@ fn run(text: &str) -> String {
     let mut lines = text.lines().peekable();
     while let Some(line) = lines.next() {
         if line == "! others are there" {
-            world.meet();
+            world.view.pools = pools::meet().into();
+            world.keys = pools::answers;
+            for command in pools::commands() {
+                world.apply(&command);
+            }
         }
         if line == "! another leads" {
             world.follow(Some(world.now));

@@ -1,13 +1,12 @@
 //! A server of one for tests: plans, applies, renders. No log, no clock but the one it is given.
 
-mod pools;
-
 use bytes::Bytes;
 use proconsul_catalog::{Catalog, Command, NodeRegistration, Register};
 use proconsul_checks::{Local, LocalConfig, LocalEffect};
 use proconsul_http::{
-    AgentFacts, BodyCache, Leadership, LocalOp, Method, Plan, PlanContext, Request, Response,
-    Server, UserEvent, View, done, event_fired, keys_answered, local_refused, plan, read, render,
+    AgentFacts, BodyCache, KeyringAnswer, KeyringOp, Leadership, LocalOp, Method, Plan,
+    PlanContext, Request, Response, Server, UserEvent, View, done, event_fired, keys_answered,
+    local_refused, plan, read, render,
 };
 use proconsul_types::{CatalogIndex, Fault, Instant, NodeId, Planted, Rng, Seed, Term, WallTime};
 use std::collections::BTreeMap;
@@ -20,6 +19,8 @@ pub(crate) struct World {
     pub(crate) cache: BodyCache,
     pub(crate) rng: Rng,
     pub(crate) local: Local,
+    /// What the pools answer to a change of keys.
+    pub(crate) keys: fn(&KeyringOp) -> Vec<KeyringAnswer>,
     index: u64,
 }
 
@@ -89,7 +90,7 @@ impl World {
             wall: WallTime(0),
         };
         let (now, cache) = (Instant(1_000_000_000), BodyCache::new());
-        let mut world = Self { view, now, cache, rng, local, index: 9 };
+        let mut world = Self { view, now, cache, rng, local, keys: |_| Vec::new(), index: 9 };
         let health = proconsul_catalog::CheckRegistration {
             id: text("serfHealth"),
             name: text("Serf Health Status"),
@@ -101,14 +102,6 @@ impl World {
             Register { node, skip_node_update: false, services: vec![], checks: vec![health] };
         world.apply(&Command::Register(Box::new(register)));
         world
-    }
-
-    /// Meets others: see [`pools::meet`].
-    pub(crate) fn meet(&mut self) {
-        self.view.pools = Arc::new(pools::meet());
-        for command in pools::commands() {
-            self.apply(&command);
-        }
     }
 
     /// Changes what is known of the leader.
@@ -165,7 +158,7 @@ impl World {
                     return event_fired(&self.view, request, &event);
                 }
                 Plan::Local(LocalOp::Keys(op)) => {
-                    return keys_answered(&self.view, request, op.action, &pools::answers(&op));
+                    return keys_answered(&self.view, request, op.action, &(self.keys)(&op));
                 }
                 Plan::Local(op) => return self.offer(op),
                 // No server ever says this.
