@@ -21,13 +21,13 @@ fn say(out: &mut String, line: &str) {
 
 fn run(text: &str) -> String {
     let mut world = World::new();
+    world.keys = pools::answers;
     let mut names: Vec<(String, String)> = Vec::new();
     let mut out = String::new();
     let mut lines = text.lines().peekable();
     while let Some(line) = lines.next() {
         if line == "! others are there" {
             world.view.pools = pools::meet().into();
-            world.keys = pools::answers;
             for command in pools::commands() {
                 world.apply(&command);
             }
