@@ -16,6 +16,7 @@ mod http;
 pub mod log;
 mod net;
 mod peers;
+pub mod pool;
 mod probe;
 mod recurse;
 pub mod reload;

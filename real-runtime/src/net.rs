@@ -6,6 +6,10 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::UdpSocket;
 
+/// What is wished for as the receive buffer of a socket for datagrams.
+#[cfg(not(madsim))]
+const DATAGRAM_BUFFER_BYTES: usize = 2 << 20;
+
 /// Sends one datagram.
 ///
 /// # Errors
@@ -56,6 +60,23 @@ pub(crate) async fn listen(address: SocketAddr) -> io::Result<tokio::net::TcpLis
         socket.bind(address)?;
         std::future::ready(socket.listen(4096)).await
     }
+}
+
+/// Binds a socket for datagrams with room for bursts of them.
+///
+/// # Errors
+/// What the operating system says.
+pub(crate) async fn bind_datagrams(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind(address).await?;
+    #[cfg(not(madsim))]
+    {
+        // As much as the system grants: less only means that more is lost when many speak at once.
+        let granted = socket2::SockRef::from(&socket).set_recv_buffer_size(DATAGRAM_BUFFER_BYTES);
+        if let Err(error) = granted {
+            tracing::debug!(target: "agent.gossip", "receive buffer not enlarged: {error}");
+        }
+    }
+    Ok(socket)
 }
 
 /// Does work that takes long where it holds up nobody. In the simulation, which has one thread,
