@@ -317,12 +317,12 @@ impl Serf {
 
     /// Everyone known, of every status, by name.
     pub(crate) fn members(&self) -> impl Iterator<Item = Arc<Member>> {
-        self.members.iter().map(Arc::clone)
+        self.members.iter().map(|known| known.member())
     }
 
     /// Who has this name, if known.
     pub(crate) fn member(&self, name: &str) -> Option<Arc<Member>> {
-        self.members.get(name).map(|record| Arc::clone(&record.member))
+        self.members.get(name).map(|known| known.member())
     }
 
     /// This member's place in the network.
@@ -367,7 +367,7 @@ impl Serf {
             "what is to be remembered will be written"
         );
         assert!(
-            self.members.failed().is_empty() || self.timers.get(&Timer::Reap).is_some(),
+            self.members.failed_count() == 0 || self.timers.get(&Timer::Reap).is_some(),
             "who failed will be forgotten"
         );
     }

@@ -95,8 +95,8 @@ impl Serf {
         let short = without_datacenter(name, theirs);
         if server && let Some(known) = short.and_then(|short| self.members.get(short)) {
             let id = text(tags, "id");
-            if !id.is_empty() && text(known.member.tags.as_ref(), "id") == id {
-                let other = &known.member.name;
+            if !id.is_empty() && text(known.tags(), "id") == id {
+                let other = known.name();
                 let conflict = format!("Member '{name}' has conflicting node ID '{id}'");
                 return Err(format!("{conflict} with member '{other}'"));
             }

@@ -7,7 +7,7 @@ use crate::face::Event;
 use alloc::format;
 use bytes::Bytes;
 use core::net::SocketAddr;
-use proconsul_types::{Instant, MemberStatus};
+use proconsul_types::{Instant, MemberStatus, TextMap};
 use proconsul_wire::serf::{ConflictMember, decode_conflict, encode_conflict};
 
 /// What the pool says, so far.
@@ -74,16 +74,13 @@ impl Serf {
             return;
         }
         let known = core::str::from_utf8(name).ok().and_then(|name| self.members.get(name));
-        let holder = known.map(|record| {
-            let member = &record.member;
-            ConflictMember {
-                name: member.name.clone(),
-                address: Some(member.address.ip()),
-                port: member.address.port(),
-                tags: (*member.tags).clone(),
-                status: status_number(member.status),
-                versions: member.versions,
-            }
+        let holder = known.map(|known| ConflictMember {
+            name: known.name().clone(),
+            address: Some(known.address().ip()),
+            port: known.address().port(),
+            tags: TextMap::clone(known.tags()),
+            status: status_number(known.status),
+            versions: known.versions(),
         });
         let payload = encode_conflict(holder.as_ref());
         let response = self.response(open, 0, Some(payload));

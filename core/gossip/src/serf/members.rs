@@ -12,10 +12,10 @@ use proconsul_types::{Duration, Fault, Instant, LamportTime, MemberStatus, TextM
 use proconsul_wire::memberlist::{Alive, Versions};
 use proconsul_wire::serf::{self, Join, Leave, Message};
 
-/// A member, and when its status was last spoken of, in member time.
+/// A member as it last described itself, and what was held of it then.
 #[derive(Clone, Debug)]
-pub(super) struct Record {
-    pub(super) member: Arc<Member>,
+struct Record {
+    member: Arc<Member>,
     meta: Option<Bytes>,
     time: LamportTime,
 }
@@ -23,6 +23,49 @@ pub(super) struct Record {
 impl Keyed for Record {
     fn key(&self) -> &[u8] {
         self.member.name.as_bytes()
+    }
+}
+
+/// What is held of a member since it described itself. Everyone gone has one.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    status: MemberStatus,
+    time: LamportTime,
+    since: Instant,
+}
+
+/// A member, its status, and when that was last spoken of, in member time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known<'a> {
+    record: &'a Record,
+    pub(super) status: MemberStatus,
+    pub(super) time: LamportTime,
+}
+
+impl Known<'_> {
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.record.member.name
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.record.member.address
+    }
+
+    pub(super) fn tags(&self) -> &Arc<TextMap> {
+        &self.record.member.tags
+    }
+
+    pub(super) fn versions(&self) -> Versions {
+        self.record.member.versions
+    }
+
+    /// As others see it.
+    pub(super) fn member(&self) -> Arc<Member> {
+        if self.record.member.status == self.status {
+            Arc::clone(&self.record.member)
+        } else {
+            Arc::new(Member { status: self.status, ..Member::clone(&self.record.member) })
+        }
     }
 }
 
@@ -34,24 +77,30 @@ struct Intent {
     heard: Instant,
 }
 
-/// Everyone known.
+/// Everyone known: a table that pools can share, and what this one holds of them since.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Members {
     tree: Tree<Record>,
-    /// Since when.
-    failed: BTreeMap<Arc<str>, Instant>,
-    /// Since when.
-    left: BTreeMap<Arc<str>, Instant>,
+    marks: BTreeMap<Arc<str>, Mark>,
+    failed: usize,
+    left: usize,
     intents: BTreeMap<Arc<str>, Intent>,
 }
 
 impl Members {
-    pub(super) fn get(&self, name: &str) -> Option<&Arc<Record>> {
-        self.tree.get(name.as_bytes())
+    pub(super) fn get(&self, name: &str) -> Option<Known<'_>> {
+        self.tree.get(name.as_bytes()).map(|record| self.known(record))
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Member>> {
-        self.tree.iter().map(|record| &record.member)
+    pub(super) fn iter(&self) -> impl Iterator<Item = Known<'_>> {
+        self.tree.iter().map(|record| self.known(record))
+    }
+
+    fn known<'a>(&self, record: &'a Record) -> Known<'a> {
+        match self.marks.get(&record.member.name) {
+            Some(mark) => Known { record, status: mark.status, time: mark.time },
+            None => Known { record, status: record.member.status, time: record.time },
+        }
     }
 
     /// How many are known, of every status.
@@ -61,36 +110,43 @@ impl Members {
 
     /// How many are here, those that will leave included.
     pub(super) fn here(&self) -> usize {
-        self.tree.len() - self.failed.len() - self.left.len()
+        self.tree.len() - self.failed - self.left
     }
 
-    pub(super) fn failed(&self) -> &BTreeMap<Arc<str>, Instant> {
-        &self.failed
+    /// How many went away without a word.
+    pub(super) fn failed_count(&self) -> usize {
+        self.failed
+    }
+
+    /// Those gone with this status, and since when.
+    fn gone(&self, status: MemberStatus) -> impl Iterator<Item = (&Arc<str>, Instant)> {
+        let marks = self.marks.iter().filter(move |(_, mark)| mark.status == status);
+        marks.map(|(name, mark)| (name, mark.since))
     }
 
     /// When everyone was last spoken of.
     pub(super) fn times(&self) -> impl Iterator<Item = (Arc<str>, LamportTime)> {
-        self.tree.iter().map(|record| (Arc::clone(&record.member.name), record.time))
+        self.iter().map(|known| (Arc::clone(known.name()), known.time))
     }
 
     /// Who left.
     pub(super) fn left(&self) -> impl Iterator<Item = Arc<str>> {
-        self.left.keys().map(Arc::clone)
+        self.gone(MemberStatus::Left).map(|(name, _)| Arc::clone(name))
     }
 
     /// The tags in `meta`, read anew only if they are not those that `name` has.
     pub(super) fn tags_of(&self, name: &str, meta: Option<&Bytes>) -> Arc<TextMap> {
-        if let Some(record) = self.get(name)
-            && record.meta.as_ref() == meta
+        if let Some(known) = self.get(name)
+            && known.record.meta.as_ref() == meta
         {
-            return Arc::clone(&record.member.tags);
+            return Arc::clone(known.tags());
         }
         Arc::new(serf::decode_tags(meta.map_or(&[], AsRef::as_ref)))
     }
 
     /// Whether there is anything that will once be forgotten.
     fn is_passing(&self) -> bool {
-        !(self.failed.is_empty() && self.left.is_empty() && self.intents.is_empty())
+        self.failed + self.left > 0 || !self.intents.is_empty()
     }
 
     /// Keeps what was said of someone unknown, if it is newer. Whether it was.
@@ -102,50 +158,52 @@ impl Members {
         newer
     }
 
-    /// Gives `record` another status, and another time if there is one.
-    fn change(
-        &mut self,
-        now: Instant,
-        record: &Record,
-        status: MemberStatus,
-        time: LamportTime,
-    ) -> Arc<Member> {
-        let member = if record.member.status == status {
-            Arc::clone(&record.member)
-        } else {
-            Arc::new(Member { status, ..Member::clone(&record.member) })
-        };
-        self.put(now, Record { member: Arc::clone(&member), meta: record.meta.clone(), time });
-        member
-    }
-
+    /// Takes over a description.
     fn put(&mut self, now: Instant, record: Record) {
-        let name = &record.member.name;
-        for (list, status) in
-            [(&mut self.failed, MemberStatus::Failed), (&mut self.left, MemberStatus::Left)]
-        {
-            if record.member.status == status {
-                list.entry(Arc::clone(name)).or_insert(now);
-            } else {
-                list.remove(name);
-            }
-        }
+        let name = Arc::clone(&record.member.name);
+        let (status, time) = (record.member.status, record.time);
         self.tree.insert(Arc::new(record));
+        self.change(now, &name, status, time);
     }
 
-    fn erase(&mut self, name: &str) -> Option<Arc<Record>> {
-        self.failed.remove(name);
-        self.left.remove(name);
-        self.tree.remove(name.as_bytes(), 0)
+    /// Holds this of someone known from now on.
+    fn change(&mut self, now: Instant, name: &str, status: MemberStatus, time: LamportTime) {
+        let Some(record) = self.tree.get(name.as_bytes()) else { return };
+        let old = self.marks.get(name).copied();
+        let gone = status == MemberStatus::Failed || status == MemberStatus::Left;
+        if gone || record.member.status != status || record.time != time {
+            let since = old.filter(|old| old.status == status).map_or(now, |old| old.since);
+            let name = Arc::clone(&record.member.name);
+            self.marks.insert(name, Mark { status, time, since });
+        } else {
+            self.marks.remove(name);
+        }
+        self.uncount(old);
+        self.failed += usize::from(status == MemberStatus::Failed);
+        self.left += usize::from(status == MemberStatus::Left);
+    }
+
+    fn uncount(&mut self, mark: Option<Mark>) {
+        let status = mark.map(|mark| mark.status);
+        self.failed -= usize::from(status == Some(MemberStatus::Failed));
+        self.left -= usize::from(status == Some(MemberStatus::Left));
+    }
+
+    fn erase(&mut self, name: &str) {
+        let mark = self.marks.remove(name);
+        self.uncount(mark);
+        self.tree.remove(name.as_bytes(), 0);
     }
 
     pub(super) fn check_invariants(&self) {
         self.tree.check_invariants();
-        let count = |status| self.iter().filter(|member| member.status == status).count();
-        assert_eq!(count(MemberStatus::Failed), self.failed.len(), "the failed are listed");
-        assert_eq!(count(MemberStatus::Left), self.left.len(), "who left is listed");
-        for name in self.failed.keys().chain(self.left.keys()) {
-            assert!(self.get(name).is_some(), "who is listed is known");
+        let count = |status| self.iter().filter(|known| known.status == status).count();
+        assert_eq!(count(MemberStatus::Failed), self.failed, "the failed are counted");
+        assert_eq!(count(MemberStatus::Left), self.left, "who left is counted");
+        assert_eq!(self.gone(MemberStatus::Failed).count(), self.failed, "the failed are marked");
+        assert_eq!(self.left().count(), self.left, "who left is marked");
+        for name in self.marks.keys() {
+            assert!(self.get(name).is_some(), "who is marked is known");
         }
     }
 }
@@ -170,8 +228,8 @@ impl Serf {
         assert!(self.members.len() == 0, "a pool is founded before anyone is met");
         self.members.tree = founders.0.clone();
         if self.rejoin.is_durable() {
-            for member in self.members.iter() {
-                self.rejoin.on_here(&member.name, member.address);
+            for known in self.members.iter() {
+                self.rejoin.on_here(known.name(), known.address());
             }
         }
         self.settle(now);
@@ -208,8 +266,7 @@ impl Serf {
         address: SocketAddr,
     ) {
         let Some(known) = self.members.get(&alive.node) else { return };
-        let (status, time, moved) =
-            (known.member.status, known.time, known.member.address != address);
+        let (status, time, moved) = (known.status, known.time, known.address() != address);
         let member = self.describe(now, alive, versions, address, status, time);
         if moved {
             self.rejoin.on_here(&alive.node, address);
@@ -238,31 +295,41 @@ impl Serf {
 
     /// Someone is dead or left, this member itself included.
     pub(crate) fn on_gone(&mut self, now: Instant, name: &str) {
-        let Some(record) = self.members.get(name).map(Arc::clone) else { return };
-        match record.member.status {
-            MemberStatus::Leaving => {
-                let member = self.members.change(now, &record, MemberStatus::Left, record.time);
-                self.rejoin.on_gone(name);
-                self.say(Event::Left(member));
-            }
-            MemberStatus::Alive => {
-                let member = self.members.change(now, &record, MemberStatus::Failed, record.time);
-                self.rejoin.on_gone(name);
-                self.say(Event::Failed(member));
-            }
+        let Some(known) = self.members.get(name) else { return };
+        let (status, time) = (known.status, known.time);
+        match status {
+            MemberStatus::Leaving => self.go(now, name, MemberStatus::Left, time, Event::Left),
+            MemberStatus::Alive => self.go(now, name, MemberStatus::Failed, time, Event::Failed),
             MemberStatus::None | MemberStatus::Left | MemberStatus::Failed => {}
         }
         self.settle(now);
     }
 
+    /// Someone is gone in this way.
+    fn go(
+        &mut self,
+        now: Instant,
+        name: &str,
+        status: MemberStatus,
+        time: LamportTime,
+        event: fn(Arc<Member>) -> Event,
+    ) {
+        self.members.change(now, name, status, time);
+        self.rejoin.on_gone(name);
+        if let Some(member) = self.member(name) {
+            self.say(event(member));
+        }
+    }
+
     /// A leave intent: whether it should be told on.
     pub(super) fn on_leave_intent(&mut self, now: Instant, leave: &Leave) -> bool {
         self.witness_member(leave.time);
-        let Some(record) = self.members.get(&leave.node).map(Arc::clone) else {
+        let Some(known) = self.members.get(&leave.node) else {
             let intent = Intent { leaves: true, time: leave.time, heard: now };
             return self.members.remember_intent(&leave.node, intent);
         };
-        if leave.time <= record.time && !self.planted.is(Fault::LeaveIntentIgnoresClock) {
+        let before = known.status;
+        if leave.time <= known.time && !self.planted.is(Fault::LeaveIntentIgnoresClock) {
             return false;
         }
         if leave.node == self.name && !self.is_leaving() {
@@ -271,15 +338,15 @@ impl Serf {
             self.announce_join(now);
             return false;
         }
-        let status = match record.member.status {
+        let status = match before {
             MemberStatus::Alive | MemberStatus::Leaving => MemberStatus::Leaving,
             MemberStatus::Failed | MemberStatus::Left => MemberStatus::Left,
             MemberStatus::None => return false,
         };
-        let member = self.members.change(now, &record, status, leave.time);
-        if record.member.status == MemberStatus::Failed {
-            self.rejoin.on_gone(&leave.node);
-            self.say(Event::Left(member));
+        if before == MemberStatus::Failed {
+            self.go(now, &leave.node, status, leave.time, Event::Left);
+        } else {
+            self.members.change(now, &leave.node, status, leave.time);
         }
         if leave.prune {
             self.prune(now, &leave.node, status);
@@ -290,23 +357,20 @@ impl Serf {
     /// A join intent: whether it should be told on.
     pub(super) fn on_join_intent(&mut self, now: Instant, join: &Join) -> bool {
         self.witness_member(join.time);
-        let Some(record) = self.members.get(&join.node).map(Arc::clone) else {
+        let Some(known) = self.members.get(&join.node) else {
             let intent = Intent { leaves: false, time: join.time, heard: now };
             return self.members.remember_intent(&join.node, intent);
         };
-        if join.time <= record.time {
+        if join.time <= known.time {
             return false;
         }
         let leaves_itself = join.node == self.name && self.is_leaving();
-        let status = match record.member.status {
-            MemberStatus::Leaving if !leaves_itself => MemberStatus::Alive,
-            status @ (MemberStatus::None
-            | MemberStatus::Alive
-            | MemberStatus::Leaving
-            | MemberStatus::Left
-            | MemberStatus::Failed) => status,
+        let status = if known.status == MemberStatus::Leaving && !leaves_itself {
+            MemberStatus::Alive
+        } else {
+            known.status
         };
-        self.members.change(now, &record, status, join.time);
+        self.members.change(now, &join.node, status, join.time);
         true
     }
 
@@ -321,8 +385,10 @@ impl Serf {
 
     /// Whether anyone else is alive.
     pub(super) fn someone_else_here(&self) -> bool {
-        let alive =
-            |member: &Arc<Member>| member.status == MemberStatus::Alive && member.name != self.name;
+        let alive = |known: Known<'_>| {
+            let status = known.status;
+            status == MemberStatus::Alive && *known.name() != self.name
+        };
         self.members.here() > 0 && self.members.iter().any(alive)
     }
 
@@ -338,7 +404,7 @@ impl Serf {
 
     /// The wait of [`Self::prune`] is over. Who has come back meanwhile stays.
     pub(super) fn finish_prune(&mut self, name: &str) {
-        let status = self.members.get(name).map(|record| record.member.status);
+        let status = self.members.get(name).map(|known| known.status);
         if status.is_some_and(|status| status != MemberStatus::Alive) {
             self.erase(name);
         }
@@ -349,25 +415,25 @@ impl Serf {
         if *name == *self.name {
             return;
         }
-        if let Some(record) = self.members.erase(name) {
+        if let Some(member) = self.member(name) {
+            self.members.erase(name);
             self.vivaldi.forget(name);
             self.places.remove(name);
-            self.say(Event::Reaped(Arc::clone(&record.member)));
+            self.say(Event::Reaped(member));
         }
     }
 
     /// Forgets who has been gone for too long, and intents that nobody came to.
     pub(super) fn reap(&mut self, now: Instant) {
+        let forget_at_once = self.planted.is(Fault::ReapForgetsFailedAtOnce);
+        let failed = self
+            .members
+            .gone(MemberStatus::Failed)
+            .filter(|(name, since)| forget_at_once || now.since(*since) > self.patience(name));
         let tombstone = self.timing.tombstone_timeout;
-        let mut over: Vec<Arc<str>> = Vec::new();
-        for (name, since) in &self.members.failed {
-            let forget_at_once = self.planted.is(Fault::ReapForgetsFailedAtOnce);
-            if forget_at_once || now.since(*since) > self.patience(name) {
-                over.push(Arc::clone(name));
-            }
-        }
-        let left = self.members.left.iter().filter(|(_, since)| now.since(**since) > tombstone);
-        over.extend(left.map(|(name, _)| Arc::clone(name)));
+        let left = self.members.gone(MemberStatus::Left);
+        let left = left.filter(|(_, since)| now.since(*since) > tombstone);
+        let over: Vec<Arc<str>> = failed.chain(left).map(|(name, _)| Arc::clone(name)).collect();
         for name in over {
             self.erase(&name);
         }
@@ -377,8 +443,8 @@ impl Serf {
 
     /// How long a failed member is kept: its own word (`rc_tm`), or this pool's.
     fn patience(&self, name: &str) -> Duration {
-        let own = self.members.get(name).and_then(|record| {
-            let text = record.member.tags.get("rc_tm")?;
+        let own = self.members.get(name).and_then(|known| {
+            let text = known.tags().get("rc_tm")?;
             proconsul_syntax::duration::parse_unsigned(text).ok()
         });
         own.filter(|own| !own.is_zero()).unwrap_or(self.timing.reconnect_timeout)
@@ -386,17 +452,17 @@ impl Serf {
 
     /// Tries to meet one failed member again, as often as the pool together should try each once.
     pub(super) fn reconnect(&mut self) {
-        let failed = self.members.failed().len();
+        let failed = self.members.failed_count();
         if failed == 0 || self.is_leaving() {
             return;
         }
         let wide = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         if self.rng.chance(wide(failed), wide(self.members.here().max(1))) {
             let chosen = self.rng.index(failed);
-            let name = self.members.failed().keys().nth(chosen).map(Arc::clone);
-            let name = name.expect("the index is below the length");
-            let address = self.members.get(&name).map(|record| record.member.address);
-            self.ask_join(address.into_iter().collect());
+            let name = self.members.gone(MemberStatus::Failed).nth(chosen).map(|(name, _)| name);
+            let known = name.and_then(|name| self.members.get(name));
+            let seeds = known.map(|known| known.address()).into_iter().collect();
+            self.ask_join(seeds);
         }
     }
 
@@ -405,7 +471,7 @@ impl Serf {
         if self.members.is_passing() && self.timers.get(&Timer::Reap).is_none() {
             self.timers.set(Timer::Reap, now.after(self.timing.reap_interval));
         }
-        if !self.members.failed.is_empty() && self.timers.get(&Timer::Reconnect).is_none() {
+        if self.members.failed_count() > 0 && self.timers.get(&Timer::Reconnect).is_none() {
             self.timers.set(Timer::Reconnect, now.after(self.timing.reconnect_interval));
         }
     }

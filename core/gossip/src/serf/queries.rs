@@ -1,8 +1,9 @@
 //! Queries of others: heard once, told on, and answered by those whom they mean.
 
 use super::events::{PER_SLOT_MAX, RING_SLOTS, is_too_old};
+use super::members::Known;
 use super::{Serf, Timer};
-use crate::face::{Event, Member, QueryId};
+use crate::face::{Event, QueryId};
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -180,13 +181,13 @@ impl Serf {
             self.notice(format!("relayed response exceeds limit of {RESPONSE_BYTES_MAX} bytes"));
             return;
         }
-        let can = |member: &&Arc<Member>| {
-            member.status == MemberStatus::Alive
-                && member.versions.protocol_max >= RELAY_PROTOCOL_MIN
-                && member.name != self.name
+        let can = |known: &Known<'_>| {
+            known.status == MemberStatus::Alive
+                && known.versions().protocol_max >= RELAY_PROTOCOL_MIN
+                && *known.name() != self.name
         };
         let mut relays: Vec<SocketAddr> =
-            self.members.iter().filter(can).map(|member| member.address).collect();
+            self.members.iter().filter(can).map(|known| known.address()).collect();
         self.rng.shuffle(&mut relays);
         relays.truncate(factor);
         for relay in relays {
