@@ -6,6 +6,7 @@ use crate::world::{Engine, Line};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::sync::Once;
 
 /// What came of a run.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +46,7 @@ pub enum Telling {
 /// Runs a schedule to its end or to the first broken rule.
 #[must_use]
 pub fn run(schedule: &Schedule, telling: Telling) -> Outcome {
+    keep_memory();
     let kept: RefCell<Option<Engine>> = RefCell::new(None);
     let end = (schedule.options.length() + schedule.options.bound) * 1_000;
     let result = guarded(|| {
@@ -58,6 +60,15 @@ pub fn run(schedule: &Schedule, telling: Telling) -> Outcome {
     });
     let mut engine = kept.into_inner();
     outcome(engine.as_mut(), result.err())
+}
+
+/// A usual allocator gives memory back to the system after each world and asks for it again, page
+/// by page, in the next; how much it keeps follows the largest block that was ever freed. So one is
+/// freed once.
+fn keep_memory() {
+    const LARGE: usize = 31 << 20;
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| drop(std::hint::black_box(Vec::<u8>::with_capacity(LARGE))));
 }
 
 /// Sums up a world, and what it panicked with if it did.
