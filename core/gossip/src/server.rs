@@ -235,6 +235,30 @@ mod tests {
     }
 
     #[test]
+    fn what_consul_1_8_7_says_of_itself() {
+        let lan = [
+            ("dc", "dc1"),
+            ("id", "cfc77ba0-7a62-6838-69a0-fefe74fcd5b1"),
+            ("build", "1.8.7:"),
+            ("port", "19300"),
+            ("acls", "0"),
+            ("wan_join_port", "19302"),
+            ("role", "consul"),
+            ("segment", ""),
+            ("vsn", "2"),
+            ("vsn_min", "2"),
+            ("vsn_max", "3"),
+            ("raft_vsn", "3"),
+            ("ft_fs", "1"),
+        ];
+        let server = server_of(&member(&lan)).unwrap();
+        assert_eq!((server.port, server.wan_join_port), (19300, Some(19302)));
+        assert_eq!((server.version, server.raft_version, &*server.acls), (2, 3, "0"));
+        let client = lan.map(|(tag, value)| (tag, if tag == "role" { "node" } else { value }));
+        assert_eq!(server_of(&member(&client)), None);
+    }
+
+    #[test]
     fn a_number_that_is_none_makes_no_server() {
         for tag in ["expect", "wan_join_port", "raft_vsn", "ft_fs", "sl_alpha", "grpc_port"] {
             assert_eq!(with(&[(tag, "x")]), None, "{tag}");
