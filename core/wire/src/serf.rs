@@ -14,6 +14,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use proconsul_types::{LamportTime, TextMap};
 
@@ -162,10 +163,17 @@ pub struct EventsAt {
 }
 
 /// What a key query carries.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct KeyRequest {
     /// The key itself, not Base64; empty where none is meant (list).
     pub key: Bytes,
+}
+
+/// The key stays hidden.
+impl fmt::Debug for KeyRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyRequest")
+    }
 }
 
 /// Who has a name, in an answer to a name conflict.
@@ -186,7 +194,7 @@ pub struct ConflictMember {
 }
 
 /// What is answered to a key query.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct KeyResponse {
     /// Whether it was done.
     pub result: bool,
@@ -196,4 +204,15 @@ pub struct KeyResponse {
     pub keys: Vec<String>,
     /// Base64 (list only).
     pub primary: String,
+}
+
+/// The keys stay hidden.
+impl fmt::Debug for KeyResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyResponse")
+            .field("result", &self.result)
+            .field("message", &self.message)
+            .field("keys", &self.keys.len())
+            .finish_non_exhaustive()
+    }
 }
