@@ -146,6 +146,7 @@ impl Gossip {
                 }
             }
         }
+        self.swim.tell_late(&mut turn);
         if self.stopped {
             self.swim.stop(&mut turn);
         }

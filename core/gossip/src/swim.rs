@@ -107,6 +107,8 @@ pub(crate) struct Swim {
     next_stream: u64,
     joins: BTreeMap<u64, Join>,
     next_join: u64,
+    /// What is told when Serf has told what led to it.
+    late: Vec<Event>,
     nonces: Nonces,
     order_rng: Rng,
     relay_rng: Rng,
@@ -155,6 +157,7 @@ impl Swim {
             next_stream: 0,
             joins: BTreeMap::new(),
             next_join: 0,
+            late: Vec::new(),
             nonces: Nonces::new(rng.split("gossip.nonce")),
             order_rng,
             relay_rng: rng.split("gossip.relay"),
@@ -218,6 +221,11 @@ impl Swim {
 
     pub(crate) fn next_wakeup(&self) -> Option<Instant> {
         self.timers.next().map(|(at, _)| at)
+    }
+
+    /// Tells what comes after everything that Serf had to tell.
+    pub(crate) fn tell_late(&mut self, turn: &mut Turn<'_>) {
+        turn.out.extend(self.late.drain(..).map(Effect::Event));
     }
 
     /// Falls silent for good: nothing is due any more.

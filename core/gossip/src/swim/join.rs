@@ -94,7 +94,7 @@ impl Swim {
             && let Some(asked) = join.asked
         {
             turn.serf.on_join_done(turn.now, join.met);
-            turn.tell(Event::JoinDone(asked, join.met, join.failures));
+            self.late.push(Event::JoinDone(asked, join.met, join.failures));
         }
     }
 

@@ -181,6 +181,24 @@ fn a_join_tells_how_many_were_met() {
 }
 
 #[test]
+fn who_was_met_is_told_before_the_join_is_done() {
+    let mut net = Net::new(1);
+    for _ in 0..2 {
+        net.start(|_| {});
+    }
+    net.join(1, &[0]);
+    net.run(secs(1));
+    let place = |what: fn(&Event) -> bool| {
+        net.told.iter().position(|(_, host, event)| *host == 1 && what(event)).unwrap()
+    };
+    let joined = place(|event| match event {
+        Event::Joined(member) => *member.name == *"n0",
+        _other => false,
+    });
+    assert!(joined < place(|event| matches!(event, Event::JoinDone(..))));
+}
+
+#[test]
 fn a_join_of_nobody_ends_at_once() {
     let mut solo = Solo::new(|_| {});
     solo.input(Input::Join { asked: Asked(3), seeds: vec![], replay: false });
