@@ -58,12 +58,13 @@ impl Serf {
         ids: &mut BTreeMap<Arc<str>, Arc<str>>,
     ) -> Result<(), String> {
         let Some(id) = tags.get("id").filter(|id| !id.is_empty()) else { return Ok(()) };
-        let conflict = format!("Member '{name}' has conflicting node ID '{id}' with");
+        let conflict =
+            |with: &str| format!("Member '{name}' has conflicting node ID '{id}' with {with}");
         if **id == *own.to_string() && *name != self.name {
-            return Err(format!("{conflict} this agent's ID"));
+            return Err(conflict("this agent's ID"));
         }
         if let Some(other) = ids.get(id) {
-            return Err(format!("{conflict} member '{other}'"));
+            return Err(conflict(&format!("member '{other}'")));
         }
         let build = tags.get("build").and_then(|build| Build::find(build));
         if build.is_some_and(|build| build >= Build::UNIQUE_NODE_IDS) {

@@ -1,21 +1,8 @@
 //! Numbers that grow with the pool: how long, how often, how seldom.
 
 use crate::config::Timing;
+use crate::serf::broadcasts::magnitude;
 use proconsul_types::Duration;
-
-/// ceil(log10(n + 1)): the order of magnitude of a pool.
-fn magnitude(members: usize) -> u32 {
-    let mut digits = 0;
-    let mut power: usize = 1;
-    while power <= members {
-        digits += 1;
-        power = power.saturating_mul(10);
-        if power == usize::MAX {
-            break;
-        }
-    }
-    digits
-}
 
 /// How often a message is sent to be heard by everyone.
 pub(crate) fn retransmit_limit(mult: u32, members: usize) -> u32 {
