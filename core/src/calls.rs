@@ -152,6 +152,12 @@ impl Node {
         }
         self.calls.outgoing.remove(&id);
         self.timers.clear(&Timer::Call(origin));
+        if self.opens.get(&origin).is_some_and(|open| open.way == Way::Server)
+            && knows_no_leader(&answer)
+        {
+            // Another server may be on the other side of whatever separates this one.
+            self.servers.failed(from);
+        }
         match answer {
             CallAnswer::Http(response) => self.answer(origin, error::forwarded(response)),
             CallAnswer::Applied(outcome) => self.answer_applied(origin, outcome),
@@ -290,8 +296,7 @@ impl Node {
         };
         open.stage = Stage::Forwarded(id, to);
         open.way = way;
-        let forgets = self.planted.is(Fault::ForwardForgetsHops);
-        let hops = if forgets { 0 } else { open.hops.saturating_add(1) };
+        let hops = open.hops.saturating_add(1);
         self.calls.sent(id, origin);
         self.timers.set(Timer::Call(origin), self.now.after(patience));
         out.push(Effect::Event(Event::Forwarded(to)));
@@ -370,9 +375,9 @@ impl Node {
                 open.hold_until = None;
             }
             self.hold(origin, Some(LOOK_AGAIN));
-        } else if open.way == Way::Server && self.planted.is(Fault::ForwardRetriesWrite) {
-            self.hold(origin, Some(LOOK_AGAIN));
-        } else if self.planted.is(Fault::UnknownReportedAsFailed) {
+        } else if self.planted.is(Fault::UnknownReportedAsFailed)
+            || (open.way == Way::Server && self.planted.is(Fault::ForwardRetriesWrite))
+        {
             self.hold(origin, Some(LOOK_AGAIN));
         } else {
             self.fail(origin, RPC_EOF);
@@ -493,6 +498,23 @@ impl Node {
             let message = PeerMessage::Reply { id, answer };
             self.answers.push(Effect::SendPeer { to, address, message });
         }
+    }
+}
+
+/// Whether the server that answered knows no leader.
+fn knows_no_leader(answer: &CallAnswer) -> bool {
+    match answer {
+        CallAnswer::Http(response) => {
+            response.status == 500 && response.body.ends_with(NO_LEADER.as_bytes())
+        }
+        CallAnswer::Failed(text) => text.ends_with(NO_LEADER),
+        CallAnswer::Applied(_)
+        | CallAnswer::NotLeader(_)
+        | CallAnswer::Done
+        | CallAnswer::Node(_)
+        | CallAnswer::Peers(_)
+        | CallAnswer::Dns(_)
+        | CallAnswer::Keys(_) => false,
     }
 }
 

@@ -79,9 +79,8 @@ impl Node {
             return Err("invalid coordinate");
         }
         if self.places.newest.is_empty() {
-            let period = self.coordinates().map(|settings| settings.period);
-            let period = period.unwrap_or(Coordinates::default().period);
-            self.timers.set(Timer::Places, self.now.after(period));
+            let settings = self.coordinates().cloned().unwrap_or_default();
+            self.timers.set(Timer::Places, self.now.after(settings.period));
         }
         self.places.newest.insert((node, segment), coordinate);
         Ok(())

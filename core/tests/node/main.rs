@@ -2,7 +2,11 @@
 //! what they are told. No simulator: just enough to see that the parts fit together.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod agents;
 mod cluster;
 mod disk;
+#[cfg(feature = "planted")]
+mod faults;
+mod pools;
 mod single;
 mod table;

@@ -1,15 +1,20 @@
 //! The table: it performs effects and moves time to whatever comes next.
 
 use proconsul_core::disk::FileOp;
+use proconsul_core::gossip::{StreamEvent, StreamId};
 use proconsul_core::http::{AgentFacts, Method, Request, Response};
-use proconsul_core::types::{Duration, Instant, NodeId, Planted, Seed, WallTime};
+use proconsul_core::types::{Duration, Instant, NodeId, Planted, Pool, Seed, WallTime};
 use proconsul_core::{
-    Boot, Config, Effect, ExitReason, Input, Node, PeerEntry, PeerMessage, RequestId,
+    Boot, Config, Effect, ExitReason, Input, Lookup, Node, PeerEntry, PeerMessage, RequestId,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 const DELAY: Duration = Duration::from_millis(1);
+
+/// One end of a stream: whose, in which pool, under which name.
+type End = (usize, Pool, StreamId);
 
 /// What is on its way to a node.
 enum Coming {
@@ -32,10 +37,21 @@ pub(crate) struct Table {
     next_request: u64,
     /// Nodes whose messages are lost, in both directions.
     pub(crate) cut: BTreeSet<usize>,
+    /// Pairs (lower number first) that do not hear one another.
+    pub(crate) cut_pairs: BTreeSet<(usize, usize)>,
+    /// Streams of pools: each end and the end it belongs to.
+    streams: BTreeMap<End, End>,
+    next_accepted: u64,
     lives: u64,
     pub(crate) saw_big: usize,
     /// Who left.
     pub(crate) left: Option<usize>,
+    /// Names that nodes asked the host to look up.
+    pub(crate) lookups: Vec<(Lookup, Arc<str>)>,
+    /// The server that a client agent called last.
+    pub(crate) called: Option<usize>,
+    /// Everyone with pools who left.
+    pub(crate) gone: BTreeSet<usize>,
 }
 
 /// A configuration as the host would build it.
@@ -87,7 +103,8 @@ pub(crate) fn config(number: usize, durable: bool) -> Config {
     }
 }
 
-fn node_id(number: usize) -> NodeId {
+/// The id of the node with this number; numbers count from 1.
+pub(crate) fn node_id(number: usize) -> NodeId {
     NodeId(0x1111_0000 + u128::try_from(number).unwrap())
 }
 
@@ -115,9 +132,15 @@ impl Table {
             answers: BTreeMap::new(),
             next_request: 0,
             cut: BTreeSet::new(),
+            cut_pairs: BTreeSet::new(),
+            streams: BTreeMap::new(),
+            next_accepted: 1,
             lives: 0,
             saw_big: 0,
             left: None,
+            lookups: Vec::new(),
+            called: None,
+            gone: BTreeSet::new(),
             configs,
         };
         for number in 0..table.configs.len() {
@@ -127,13 +150,37 @@ impl Table {
         table
     }
 
+    /// Adds a node and starts it; its number for calls of this table.
+    pub(crate) fn add(&mut self, config: Config) -> usize {
+        let number = self.configs.len();
+        self.peers.push(PeerEntry {
+            id: config.id,
+            address: format!("10.0.0.{}:8300", number + 1).parse().unwrap(),
+            non_voter: false,
+        });
+        self.configs.push(config);
+        self.files.push(BTreeMap::new());
+        self.born.push(self.now);
+        self.nodes.push(None);
+        self.boot(number);
+        number
+    }
+
+    /// Changes the configuration with which a node starts next.
+    pub(crate) fn configure(&mut self, number: usize, change: impl FnOnce(&mut Config)) {
+        change(&mut self.configs[number]);
+    }
+
     /// Starts a node from what its disk holds.
     pub(crate) fn boot(&mut self, number: usize) {
         let files = self.files[number]
             .iter()
             .map(|(name, bytes)| (name.clone(), bytes.clone().into()))
             .collect();
-        let boot = Boot { files, peers: self.peers.clone(), recover: false };
+        // A node with pools learns of others by gossip alone.
+        let alone = self.configs[number].cluster.is_some();
+        let peers = if alone { Vec::new() } else { self.peers.clone() };
+        let boot = Boot { files, peers, recover: false };
         self.lives += 1;
         let node = Node::new(self.configs[number].clone(), Seed(self.lives), boot);
         self.nodes[number] = Some(node.expect("the disk is sound"));
@@ -147,8 +194,105 @@ impl Table {
         self.coming.retain(|_, (to, what)| {
             *to != number && !matches!(what, Coming::Peer(from, _) if *from == number)
         });
+        let broken: Vec<(End, End)> = self.streams.iter().map(|(a, b)| (*a, *b)).collect();
+        for (end, other) in broken {
+            if end.0 == number {
+                self.streams.remove(&end);
+                self.streams.remove(&other);
+                self.step(other.0, Input::Stream(other.1, other.2, StreamEvent::Closed));
+            }
+        }
         for other in 0..self.nodes.len() {
             self.step(other, Input::PeerLost(node_id(number + 1)));
+        }
+    }
+
+    /// Whether what `from` sends reaches `to`.
+    fn reaches(&self, from: usize, to: usize) -> bool {
+        let pair = (from.min(to), from.max(to));
+        !self.cut.contains(&from) && !self.cut.contains(&to) && !self.cut_pairs.contains(&pair)
+    }
+
+    /// Which node gossips at this address.
+    fn at(&self, pool: Pool, address: SocketAddr) -> Option<usize> {
+        let gossips = |config: &Config| {
+            let cluster = config.cluster.as_ref()?;
+            let part = match pool {
+                Pool::Lan => Some(&cluster.lan),
+                Pool::Wan => cluster.wan.as_ref(),
+            };
+            Some(part?.advertised)
+        };
+        let found = self.configs.iter().position(|config| gossips(config) == Some(address))?;
+        self.nodes[found].is_some().then_some(found)
+    }
+
+    fn gossip_address(&self, number: usize, pool: Pool) -> SocketAddr {
+        let cluster = self.configs[number].cluster.as_ref().unwrap();
+        match pool {
+            Pool::Lan => cluster.lan.advertised,
+            Pool::Wan => cluster.wan.as_ref().unwrap().advertised,
+        }
+    }
+
+    fn dial(&mut self, number: usize, pool: Pool, stream: StreamId, to: SocketAddr) {
+        let there = self.at(pool, to).filter(|there| self.reaches(number, *there));
+        let Some(there) = there else {
+            let closed = Input::Stream(pool, stream, StreamEvent::Closed);
+            self.later(number, Coming::Input(closed));
+            return;
+        };
+        let accepted = StreamId(self.next_accepted);
+        self.next_accepted += 2;
+        let (here, other) = ((number, pool, stream), (there, pool, accepted));
+        self.streams.insert(here, other);
+        self.streams.insert(other, here);
+        let from = self.gossip_address(number, pool);
+        self.later(
+            there,
+            Coming::Input(Input::Stream(pool, accepted, StreamEvent::Accepted(from))),
+        );
+        self.later(number, Coming::Input(Input::Stream(pool, stream, StreamEvent::Connected)));
+    }
+
+    fn pool_effect(&mut self, number: usize, effect: Effect) {
+        match effect {
+            Effect::Send { pool, to, datagram } => {
+                let from = self.gossip_address(number, pool);
+                if let Some(there) = self.at(pool, to)
+                    && self.reaches(number, there)
+                {
+                    self.later(there, Coming::Input(Input::Datagram(pool, from, datagram)));
+                }
+            }
+            Effect::Dial { pool, stream, to } => self.dial(number, pool, stream, to),
+            Effect::Write { pool, stream, message } => {
+                if let Some((there, _, other)) = self.streams.get(&(number, pool, stream)).copied()
+                    && self.reaches(number, there)
+                {
+                    let said = StreamEvent::Message(message);
+                    self.later(there, Coming::Input(Input::Stream(pool, other, said)));
+                }
+            }
+            Effect::Close { pool, stream } => {
+                if let Some(other) = self.streams.remove(&(number, pool, stream)) {
+                    self.streams.remove(&other);
+                    let closed = Input::Stream(pool, other.2, StreamEvent::Closed);
+                    self.later(other.0, Coming::Input(closed));
+                }
+            }
+            Effect::SendPeer { .. }
+            | Effect::Resolve(..)
+            | Effect::Respond(..)
+            | Effect::Reply(..)
+            | Effect::Io(_)
+            | Effect::RunCheck(..)
+            | Effect::StopCheck(_)
+            | Effect::Publish(_)
+            | Effect::Reload(_)
+            | Effect::Event(_)
+            | Effect::Exit(_)
+            | _ => panic!("this is no effect of a pool"),
         }
     }
 
@@ -174,6 +318,10 @@ impl Table {
                 {
                     self.saw_big += 1;
                 }
+                if !self.configs[number].facts.server && matches!(message, PeerMessage::Call { .. })
+                {
+                    self.called = Some(to);
+                }
                 if self.nodes[to].is_some() {
                     self.later(to, Coming::Peer(number, message));
                 } else {
@@ -186,7 +334,12 @@ impl Table {
                 assert!(twice.is_none(), "a request is answered once");
             }
             Effect::Io(op) => self.file(number, op),
-            Effect::Exit(ExitReason::Left) => self.left = Some(number),
+            Effect::Exit(ExitReason::Left) => {
+                self.left = Some(number);
+                if self.configs[number].cluster.is_some() {
+                    self.gone.insert(number);
+                }
+            }
             Effect::Exit(reason) => panic!("node {number} stopped: {reason:?}"),
             Effect::Reply(..)
             | Effect::RunCheck(..)
@@ -194,6 +347,11 @@ impl Table {
             | Effect::Publish(_)
             | Effect::Reload(_)
             | Effect::Event(_) => {}
+            Effect::Resolve(lookup, name) => self.lookups.push((lookup, name)),
+            Effect::Send { .. }
+            | Effect::Dial { .. }
+            | Effect::Write { .. }
+            | Effect::Close { .. } => self.pool_effect(number, effect),
             _ => panic!("an effect this table does not know"),
         }
     }
@@ -274,7 +432,12 @@ impl Table {
                 match what {
                     Coming::Input(input) => self.step(to, input),
                     Coming::Peer(from, message) => {
-                        if !self.cut.contains(&from) && !self.cut.contains(&to) {
+                        if self.reaches(from, to) {
+                            // The greeting of the connection it comes by.
+                            let address = self.peers[from].address;
+                            if self.configs[to].cluster.is_some() {
+                                self.step(to, Input::PeerAt(node_id(from + 1), address));
+                            }
                             self.step(to, Input::Peer { from: node_id(from + 1), message });
                         }
                     }

@@ -161,8 +161,6 @@ pub enum Fault {
     BootstrapExpectIgnoresPeers,
     /// A client agent sends a write again that another server may have done.
     ForwardRetriesWrite,
-    /// A call that was sent by way of another server is passed on without end.
-    ForwardForgetsHops,
 }
 
 /// Which fault, if any, this build of a part carries.

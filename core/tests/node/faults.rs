@@ -1,0 +1,133 @@
+//! Planted faults of the cluster: each test tells the sound node from the one that carries it.
+
+use crate::agents::{cluster, faulty, group, health, joining, server};
+use crate::table::{Table, text};
+use proconsul_core::http::Method;
+use proconsul_core::types::{Duration, Fault, Planted};
+
+/// The node without and with `fault`.
+fn both(fault: Fault) -> [(bool, Planted); 2] {
+    [(false, Planted::none()), (true, Planted::with(fault))]
+}
+
+#[test]
+fn reconcile_forgets_left() {
+    for (planted, fault) in both(Fault::ReconcileForgetsLeft) {
+        let mut table = cluster(1, 1, fault);
+        table.ask(1, Method::Put, "/v1/agent/leave", "");
+        table.run(Duration::from_secs(10));
+        assert_eq!(health(&table, "c2").is_some(), planted, "who left is not in the catalog");
+    }
+}
+
+#[test]
+fn reconcile_only_events() {
+    for (planted, fault) in both(Fault::ReconcileOnlyEvents) {
+        // All servers stop; an agent dies meanwhile; whoever leads then must see it.
+        let mut table = cluster(1, 1, Planted::none());
+        table.configure(0, |config| config.planted = fault);
+        table.kill(0);
+        table.kill(1);
+        table.run(Duration::from_secs(1));
+        table.boot(0);
+        table.run(Duration::from_secs(150));
+        assert_eq!(health(&table, "c2") == Some("passing"), planted, "the dead do not pass");
+    }
+}
+
+#[test]
+fn autopilot_below_quorum() {
+    for (planted, fault) in both(Fault::AutopilotBelowQuorum) {
+        let mut table = cluster(3, 0, fault);
+        let leader = table.elect();
+        table.kill((leader + 1) % 3);
+        table.run(Duration::from_secs(60));
+        assert_eq!(group(&table).0.len() < 3, planted, "two of three are not safe");
+    }
+}
+
+#[test]
+fn autopilot_promotes_at_once() {
+    for (planted, fault) in both(Fault::AutopilotPromotesAtOnce) {
+        let mut table = cluster(1, 0, fault);
+        table.add(faulty(joining(server(2, "dc1", 0), 1), fault));
+        table.run(Duration::from_secs(6));
+        assert_eq!(group(&table).0.len() == 2, planted, "a vote is earned by time");
+    }
+}
+
+#[test]
+fn bootstrap_expect_ignores_peers() {
+    for (planted, fault) in both(Fault::BootstrapExpectIgnoresPeers) {
+        let mut table = cluster(3, 0, fault);
+        assert_eq!(table.put(0, "/v1/kv/a", "1"), "true");
+        table.run(Duration::from_secs(1));
+        // Two of three are lost for good; their replacements know nothing of the group.
+        table.kill(1);
+        table.kill(2);
+        table.run(Duration::from_secs(60));
+        table.add(faulty(joining(server(4, "dc1", 3), 1), fault));
+        table.add(faulty(joining(server(5, "dc1", 3), 1), fault));
+        table.run(Duration::from_secs(60));
+        let founded = table.nodes[3..].iter().flatten().any(|node| node.raft().is_leader());
+        assert_eq!(founded, planted, "there is a group already, and it holds the data");
+    }
+}
+
+#[test]
+fn forward_retries_write() {
+    for (planted, fault) in both(Fault::ForwardRetriesWrite) {
+        let mut table = cluster(3, 1, fault);
+        let id = table.send(3, Method::Put, "/v1/kv/a?cas=0", "1");
+        let written = |table: &Table| {
+            let leader = table.leader().expect("someone leads");
+            table.nodes[leader].as_ref().unwrap().catalog().kv_get("a").is_some()
+        };
+        table.until(written);
+        // The server in between dies with the answer.
+        let between = table.called.expect("the client called a server");
+        table.kill(between);
+        table.until(|table| table.answers.contains_key(&id));
+        let answer = table.answers[&id].clone();
+        let denied = answer.status == 200 && text(&answer) == "false";
+        assert_eq!(denied, planted, "{}: {}", answer.status, text(&answer));
+    }
+}
+
+#[test]
+fn sync_trusts_old_server() {
+    for (planted, fault) in both(Fault::SyncTrustsOldServer) {
+        let mut table = cluster(3, 1, fault);
+        table.kill(3);
+        table.configure(3, |config| {
+            config.anti_entropy_interval = Duration::from_secs(10);
+            // Nothing else may tell the agent that its server is cut off.
+            if let Some(cluster) = &mut config.cluster {
+                cluster.coordinates = None;
+            }
+        });
+        table.boot(3);
+        table.put(3, "/v1/agent/service/register", r#"{"Name":"web","Port":80}"#);
+        table.run(Duration::from_secs(15));
+        let asked = table.called.expect("the client called a server");
+        let others: Vec<usize> = (0..3).filter(|number| *number != asked).collect();
+        for other in &others {
+            table.cut_pairs.insert((asked.min(*other), asked.max(*other)));
+        }
+        table.run(Duration::from_secs(2));
+        let leader = *others
+            .iter()
+            .find(|n| table.nodes[**n].as_ref().unwrap().raft().is_leader())
+            .expect("the others elect");
+        let gone = r#"{"Node":"c4","ServiceID":"web"}"#;
+        table.put(leader, "/v1/catalog/deregister", gone);
+        table.run(Duration::from_secs(80));
+        let there = table.nodes[leader]
+            .as_ref()
+            .unwrap()
+            .catalog()
+            .node_services("c4")
+            .any(|service| &*service.id == "web");
+        assert_eq!(!there, planted, "an agent's offer stays in the catalog");
+    }
+}

@@ -1,0 +1,250 @@
+//! Agents that know one another by gossip alone.
+
+use crate::agents::{client, cluster, group, health, joining, joining_wan, passing, server};
+use crate::table::{Table, text};
+use proconsul_core::http::Method;
+use proconsul_core::types::{Duration, Planted};
+use proconsul_core::{Admin, Input};
+
+const WEB: &str = r#"{"Name":"web","Port":80}"#;
+
+fn sound(servers: usize, clients: usize) -> Table {
+    cluster(servers, clients, Planted::none())
+}
+
+#[test]
+fn three_expected_servers_find_one_another_and_serve_a_client() {
+    let mut table = sound(3, 1);
+    let (voters, others) = group(&table);
+    assert_eq!((voters, others), (vec![0, 1, 2], vec![]));
+    assert_eq!(table.put(3, "/v1/kv/a", "1"), "true");
+    assert_eq!(table.get(3, "/v1/kv/a?raw"), "1");
+    assert_eq!(table.get(0, "/v1/kv/a?raw"), "1");
+    table.put(3, "/v1/agent/service/register", WEB);
+    table.run(Duration::from_secs(1));
+    for agent in 0..4 {
+        let seen = table.get(agent, "/v1/health/service/web?passing");
+        assert!(seen.contains("\"Node\":\"c4\""), "agent {agent} sees {seen}");
+    }
+    let health = table.get(3, "/v1/health/node/s1");
+    assert!(health.contains("Agent alive and reachable"), "{health}");
+    let service = table.get(3, "/v1/catalog/service/consul");
+    assert!(service.contains("\"ServicePort\":8300"), "{service}");
+    let autopilot = table.leader().and_then(|leader| {
+        let view = table.nodes[leader].as_ref()?.view();
+        view.pools.autopilot.clone()
+    });
+    assert_eq!(autopilot.map(|health| health.servers.len()), Some(3));
+}
+
+#[test]
+fn a_client_watches_through_a_server_and_survives_its_end() {
+    let mut table = sound(3, 1);
+    assert_eq!(table.put(3, "/v1/kv/a", "1"), "true");
+    let first = table.ask(3, Method::Get, "/v1/kv/a", "");
+    let index = crate::table::index(&first);
+    let watch = table.send(3, Method::Get, &format!("/v1/kv/a?index={index}&wait=40s"), "");
+    table.run(Duration::from_secs(1));
+    assert!(!table.answers.contains_key(&watch), "nothing changed yet");
+    // Every server but one dies in turn and comes back; the watch moves on.
+    for number in 0..3 {
+        table.kill(number);
+        table.run(Duration::from_millis(500));
+        table.boot(number);
+        table.elect();
+        table.run(Duration::from_secs(2));
+    }
+    assert_eq!(table.put(0, "/v1/kv/a", "2"), "true");
+    table.until(|table| table.answers.contains_key(&watch));
+    let answer = &table.answers[&watch];
+    assert_eq!(answer.status, 200, "{}", text(answer));
+    assert!(text(answer).contains("\"Value\":\"Mg==\""), "{}", text(answer));
+}
+
+#[test]
+fn a_client_without_servers_says_so() {
+    let mut table = Table::with(vec![client(1, "dc1")]);
+    let answer = table.ask(0, Method::Get, "/v1/kv/a", "");
+    assert_eq!((answer.status, text(&answer)), (500, "No known Consul servers".into()));
+    table.put(0, "/v1/agent/service/register", WEB);
+    let services = table.get(0, "/v1/agent/services");
+    assert!(services.contains("web"), "what it offers is its own: {services}");
+}
+
+#[test]
+fn the_catalog_says_who_lives() {
+    let mut table = sound(3, 1);
+    table.put(3, "/v1/agent/service/register", WEB);
+    table.run(Duration::from_secs(1));
+    table.kill(3);
+    table.until(|table| health(table, "c4") == Some("critical"));
+    let leader = table.elect();
+    let output = table.get(leader, "/v1/health/node/c4");
+    assert!(output.contains("Agent not live or unreachable"), "{output}");
+    assert_ne!(table.get(leader, "/v1/catalog/service/web"), "[]", "it is still there");
+    table.boot(3);
+    table.until(|table| health(table, "c4") == Some("passing"));
+    let left = table.ask(3, Method::Put, "/v1/agent/leave", "");
+    assert_eq!(left.status, 200);
+    table.until(|table| health(table, "c4").is_none());
+    assert_eq!(table.gone.len(), 1);
+    assert_eq!(table.get(leader, "/v1/catalog/service/web"), "[]");
+}
+
+#[test]
+fn a_server_that_leaves_loses_its_seat_and_a_new_one_earns_a_vote() {
+    let mut table = sound(3, 0);
+    let leader = table.elect();
+    let leaver = (leader + 1) % 3;
+    assert_eq!(table.ask(leaver, Method::Put, "/v1/agent/leave", "").status, 200);
+    table.nodes[leaver] = None;
+    table.run(Duration::from_secs(2));
+    assert_eq!(group(&table).0.len(), 2);
+    assert_eq!(health(&table, &format!("s{}", leaver + 1)), None);
+    let seed = leader + 1;
+    let new = table.add(joining(server(4, "dc1", 3), seed));
+    table.run(Duration::from_secs(5));
+    assert_eq!(group(&table).1, vec![new], "it listens first");
+    table.run(Duration::from_secs(15));
+    assert_eq!((group(&table).0.len(), group(&table).1.len()), (3, 0), "then it votes");
+}
+
+#[test]
+fn a_voter_that_returns_keeps_its_vote() {
+    let mut table = sound(3, 0);
+    let leader = table.elect();
+    let other = (leader + 1) % 3;
+    table.kill(other);
+    let name = format!("s{}", other + 1);
+    table.until(|table| health(table, &name) == Some("critical"));
+    table.run(Duration::from_secs(30));
+    assert_eq!(group(&table).0.len(), 3, "two are not safe without the third");
+    table.boot(other);
+    table.until(|table| health(table, &name) == Some("passing"));
+    assert_eq!(group(&table), (vec![0, 1, 2], vec![]));
+}
+
+#[test]
+fn the_leaders_end_is_told_by_the_next_one() {
+    let mut table = sound(3, 1);
+    let leader = table.elect();
+    table.kill(leader);
+    table.run(Duration::from_secs(1));
+    let next = table.elect();
+    assert_ne!(next, leader);
+    let name = format!("s{}", leader + 1);
+    table.until(|table| health(table, &name) == Some("critical"));
+    assert_eq!(table.put(3, "/v1/kv/a", "1"), "true");
+}
+
+#[test]
+fn datacenters_ask_one_another() {
+    let mut table = Table::with(vec![
+        server(1, "dc1", 1),
+        joining_wan(server(2, "dc2", 1), 1),
+        joining(client(3, "dc1"), 1),
+    ]);
+    table.until(|table| {
+        let leads = |n: usize| table.nodes[n].as_ref().unwrap().raft().is_leader();
+        let knows = |n: usize| table.nodes[n].as_ref().unwrap().view().pools.datacenters.len();
+        leads(0) && leads(1) && knows(0) == 2 && knows(1) == 2
+    });
+    table.run(Duration::from_secs(2));
+    assert_eq!(table.put(0, "/v1/kv/a?dc=dc2", "far"), "true");
+    assert_eq!(table.get(1, "/v1/kv/a?raw"), "far");
+    assert_eq!(table.get(2, "/v1/kv/a?raw&dc=dc2"), "far");
+    assert_eq!(table.ask(0, Method::Get, "/v1/kv/a", "").status, 404);
+    let nowhere = table.ask(0, Method::Get, "/v1/kv/a?dc=dc9", "");
+    assert_eq!((nowhere.status, text(&nowhere)), (500, "No path to datacenter".into()));
+    let nowhere = table.ask(2, Method::Get, "/v1/kv/a?dc=dc9", "");
+    let through_a_server = "rpc error making call: No path to datacenter";
+    assert_eq!((nowhere.status, text(&nowhere)), (500, through_a_server.into()));
+    let refused = table.ask(0, Method::Put, "/v1/session/create?dc=dc2", r#"{"Node":"none"}"#);
+    assert!(text(&refused).starts_with("rpc error making call: "), "{}", text(&refused));
+    table.kill(1);
+    table.run(Duration::from_secs(120));
+    let cut = table.ask(0, Method::Get, "/v1/kv/a?dc=dc2", "");
+    let unreachable = "Remote DC has no server currently reachable";
+    assert_eq!((cut.status, text(&cut)), (500, unreachable.into()));
+}
+
+#[test]
+fn servers_of_one_lan_meet_in_the_wan() {
+    let mut table = Table::with(vec![
+        server(1, "dc1", 2),
+        joining(server(2, "dc1", 2), 1),
+        joining_wan(server(3, "dc2", 1), 1),
+    ]);
+    table.until(|table| {
+        (0..3).all(|number| {
+            let view = table.nodes[number].as_ref().unwrap().view();
+            view.pools.wan.as_ref().is_some_and(|wan| wan.members.len() == 3)
+        })
+    });
+}
+
+#[test]
+fn an_event_reaches_those_it_is_meant_for() {
+    let mut table = sound(1, 2);
+    table.put(1, "/v1/agent/service/register", WEB);
+    let listed = |table: &Table, number: usize| {
+        table.nodes[number].as_ref().unwrap().view().pools.events.len()
+    };
+    let origin = proconsul_core::http::UserEvent {
+        id: "".into(),
+        name: "deploy".into(),
+        payload: bytes::Bytes::from_static(b"x"),
+        node_filter: "".into(),
+        service_filter: "^w".into(),
+        tag_filter: "".into(),
+        version: 1,
+        time: proconsul_core::types::LamportTime(0),
+    };
+    let fired = table.ask(2, Method::Put, "/v1/event/fire/deploy?service=%5Ew", &origin.name);
+    assert_eq!(fired.status, 200, "{}", text(&fired));
+    assert!(text(&fired).contains("\"ServiceFilter\":\"^w\""), "{}", text(&fired));
+    table.until(|table| listed(table, 1) == 1);
+    table.run(Duration::from_secs(5));
+    assert_eq!([listed(&table, 0), listed(&table, 1), listed(&table, 2)], [0, 1, 0]);
+}
+
+#[test]
+fn signals_do_what_the_configuration_says() {
+    let mut table = sound(1, 1);
+    table.step(1, Input::Admin(Admin::Terminate));
+    table.until(|table| table.gone.contains(&1));
+    table.until(|table| health(table, "c2").is_none());
+    assert_eq!(passing(&table), 1);
+}
+
+#[test]
+fn servers_that_lost_everything_learn_it_again_from_their_agents() {
+    let mut table = sound(1, 1);
+    table.put(1, "/v1/agent/service/register", WEB);
+    table.run(Duration::from_secs(1));
+    assert!(table.get(0, "/v1/catalog/service/web").contains("c2"));
+    table.kill(0);
+    table.files[0].clear();
+    table.boot(0);
+    table.elect();
+    assert_eq!(table.get(0, "/v1/catalog/service/web"), "[]");
+    // No later than the next full comparison, which comes within two intervals.
+    table.run(Duration::from_secs(125));
+    assert!(table.get(0, "/v1/catalog/service/web").contains("c2"), "nobody registered it again");
+}
+
+#[test]
+fn a_name_that_must_be_looked_up_is_asked_for() {
+    let mut node = server(1, "dc1", 1);
+    if let Some(cluster) = &mut node.cluster {
+        cluster.join.retry = vec!["a.example".into()];
+        cluster.join.interval = Duration::from_secs(5);
+    }
+    let mut table = Table::with(vec![node]);
+    table.run(Duration::from_secs(1));
+    let (lookup, name) = table.lookups.pop().expect("the host is asked");
+    assert_eq!(&*name, "a.example");
+    table.step(0, Input::Resolved(lookup, Err("no such host".into())));
+    table.run(Duration::from_secs(6));
+    assert_eq!(table.lookups.len(), 1, "it tries again");
+}
