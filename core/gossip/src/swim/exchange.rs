@@ -5,6 +5,7 @@ use super::{Swim, Turn};
 use crate::serf::Candidate;
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use proconsul_types::Liveness;
 use proconsul_wire::memberlist::{NodeState, PushPull, Versions};
@@ -67,8 +68,12 @@ impl Swim {
             let candidates: Vec<Candidate<'_>> = theirs.nodes.iter().map(candidate).collect();
             turn.serf.admit(&candidates)?;
         }
-        for state in &theirs.nodes {
-            self.merge_state(turn, state);
+        for (place, state) in theirs.nodes.iter().enumerate() {
+            // what is held is no news; but to share a suspicion is to confirm it
+            let confirms = state.liveness == Liveness::Suspect;
+            if confirms || !self.is_held(place, state) {
+                self.merge_state(turn, state);
+            }
         }
         if let Some(user) = &theirs.user {
             turn.serf.merge(turn.now, user, ignore_old);
@@ -76,10 +81,19 @@ impl Swim {
         Ok(())
     }
 
+    /// Whether the record at this place is the very same value. Pools that were founded together
+    /// hold most records in common, so most of an exchange is compared without a look at a name.
+    fn is_held(&self, place: usize, state: &NodeState) -> bool {
+        self.members.at(place).is_some_and(|record| {
+            Arc::ptr_eq(&record.alive, &state.alive) && record.liveness == state.liveness
+        })
+    }
+
     /// Everyone, of any liveness, must speak what everyone alive understands.
     fn check_versions(&self, theirs: &[NodeState]) -> Result<(), String> {
         let mut common = Common::new();
-        for state in theirs {
+        let news = || theirs.iter().enumerate().filter(|(at, state)| !self.is_held(*at, state));
+        for (_, state) in news() {
             if state.liveness == Liveness::Alive && !state.alive.versions.is_empty() {
                 common.narrow(versions_of(&state.alive));
             }
@@ -89,7 +103,7 @@ impl Swim {
                 common.narrow(record.versions());
             }
         }
-        for state in theirs {
+        for (_, state) in news() {
             common.check(&state.alive.node, versions_of(&state.alive))?;
         }
         for record in self.members.iter() {
