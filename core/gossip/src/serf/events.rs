@@ -1,4 +1,4 @@
-//! User events: each once, to everyone who is here, in the order of their clock where that is known.
+//! User events: each once, to everyone here, in the order of their clock where that is known.
 
 use super::{Queue, Serf};
 use crate::face::Event;
