@@ -1,12 +1,12 @@
-//! Schedules kept because of what they show: each breaks its rule with the fault it names, and holds
-//! without it. They find what drawn worlds find too seldom to be relied on.
+//! Schedules kept because of what they show: each holds, and if it names a planted fault, it breaks
+//! its rule with that. They show what drawn worlds show too seldom to be relied on.
 
 use proconsul_sim::run::run;
 use proconsul_sim::{Schedule, Telling, quiet_panics};
 use std::path::Path;
 
 #[test]
-fn each_kept_schedule_shows_its_fault_and_holds_without_it() {
+fn each_kept_schedule_holds_and_shows_the_fault_it_names() {
     quiet_panics();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("regressions");
     let mut kept = 0;
@@ -14,14 +14,15 @@ fn each_kept_schedule_shows_its_fault_and_holds_without_it() {
         let path = entry.expect("a folder can be listed").path();
         let text = std::fs::read_to_string(&path).expect("a schedule file can be read");
         let mut schedule = Schedule::parse(&text).expect("a kept schedule is one");
-        assert!(!schedule.options.planted.is_empty(), "{} names a fault", path.display());
-        let shown = run(&schedule, Telling::Silent).violation;
-        let rule = shown.as_ref().map(|violation| violation.rule.as_str());
-        assert_eq!(rule, Some(schedule.rule.as_str()), "{}: {shown:?}", path.display());
+        if !schedule.options.planted.is_empty() {
+            let shown = run(&schedule, Telling::Silent).violation;
+            let rule = shown.as_ref().map(|violation| violation.rule.as_str());
+            assert_eq!(rule, Some(schedule.rule.as_str()), "{}: {shown:?}", path.display());
+        }
         schedule.options.planted.clear();
         let sound = run(&schedule, Telling::Silent).violation;
         assert_eq!(sound, None, "{} without its fault", path.display());
         kept += 1;
     }
-    assert!(kept >= 2, "kept schedules are where this test looks");
+    assert!(kept >= 3, "kept schedules are where this test looks");
 }

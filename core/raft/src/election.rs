@@ -51,7 +51,14 @@ impl Raft {
     }
 
     pub(crate) fn on_election_timeout(&mut self) {
-        if self.is_leader() || !self.may_stand() {
+        if self.is_leader() {
+            return;
+        }
+        if !self.may_stand() {
+            // Its removal was committed, on its own disk as well, after it had begun to stand.
+            if !matches!(self.role, RoleState::Follower) {
+                self.become_follower(self.hard.term, None);
+            }
             return;
         }
         self.arm_election();
