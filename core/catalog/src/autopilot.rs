@@ -47,7 +47,7 @@ impl Default for AutopilotConfig {
 pub struct AutopilotChange {
     /// The new one.
     pub config: AutopilotConfig,
-    /// Only if the present one has this modify index.
+    /// Only if the present one has this modify index; 0: if none was stored yet.
     pub cas: Option<u64>,
 }
 
@@ -68,8 +68,8 @@ impl Catalog {
         index: CatalogIndex,
         change: &AutopilotChange,
     ) -> Outcome {
-        let current = self.autopilot.as_ref().map(|stored| stored.modified.0);
-        if change.cas.is_some() && change.cas != current {
+        let current = self.autopilot.as_ref().map_or(0, |stored| stored.modified.0);
+        if change.cas.is_some_and(|expected| expected != current) {
             return Outcome::Answer(false);
         }
         let created = self.autopilot.as_ref().map_or(index, |stored| stored.created);

@@ -82,8 +82,8 @@ impl Model {
                 Some(Outcome::Done)
             }
             Command::Autopilot(change) => {
-                let index = self.autopilot.as_ref().map(|stored| stored.modified.0);
-                let holds = change.cas.is_none() || change.cas == index;
+                let index = self.autopilot.as_ref().map_or(0, |stored| stored.modified.0);
+                let holds = change.cas.is_none_or(|expected| expected == index);
                 if holds {
                     let now = CatalogIndex(self.now);
                     let created = self.autopilot.as_ref().map_or(now, |stored| stored.created);

@@ -34,6 +34,8 @@ fn places_belong_to_nodes_that_are_there() {
 fn autopilot_is_changed_whole_and_by_index() {
     let mut world = World::new();
     assert_eq!(world.catalog.autopilot(), None);
+    assert_eq!(world.does(&autopilot(true, 1, Some(3))), Outcome::Answer(false));
+    assert_eq!(world.does(&autopilot(true, 1, Some(0))), Outcome::Answer(true));
     assert_eq!(world.does(&autopilot(true, 1, Some(0))), Outcome::Answer(false));
     assert_eq!(world.does(&autopilot(true, 1, None)), Outcome::Answer(true));
     let first = world.catalog.autopilot().unwrap().clone();

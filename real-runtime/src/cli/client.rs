@@ -99,6 +99,17 @@ impl Client {
         good(self.ask("PUT", path, query, body)?)
     }
 
+    /// Writes in another way; only 200 is a good answer.
+    pub(super) fn send(
+        &self,
+        method: &str,
+        path: &str,
+        query: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Vec<u8>, Failed> {
+        good(self.ask(method, path, query, body)?)
+    }
+
     /// Asks anything.
     pub(super) fn ask(
         &self,
@@ -185,7 +196,7 @@ fn good(answer: Answer) -> Result<Vec<u8>, Failed> {
         return Ok(answer.body);
     }
     let text = String::from_utf8_lossy(&answer.body);
-    Err(Failed::Status(answer.status, text.trim_end().to_owned()))
+    Err(Failed::Status(answer.status, text.into_owned()))
 }
 
 fn read_answer(reader: &mut impl BufRead) -> io::Result<Answer> {

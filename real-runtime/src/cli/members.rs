@@ -4,6 +4,7 @@ use super::client::Client;
 use super::flag::{self, Flags, Outcome};
 use super::table::aligned;
 use super::{Command, out};
+use proconsul_core::syntax::pattern;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -14,7 +15,7 @@ pub(super) const COMMAND: Command = Command {
     flags: |command| {
         flag::client(command)
             .arg(flag::switch("detailed", "Print tags"))
-            .arg(flag::value("status", "Only members whose status is this word or one of a|b"))
+            .arg(flag::value("status", "Only members whose status matches this expression"))
             .arg(flag::value("segment", "Accepted; there are no segments"))
             .arg(flag::switch("wan", "The wide-area pool"))
     },
@@ -54,21 +55,35 @@ impl Member {
 
 fn members(flags: Flags) -> Outcome {
     let failed = |error: &dyn std::fmt::Display| format!("Error retrieving members: {error}");
-    let query: &[(&str, &str)] = if flags.on("wan")? { &[("wan", "1")] } else { &[] };
+    let wanted = pattern::compile(flags.text("status").unwrap_or(".*"))
+        .map_err(|reason| format!("Failed to compile status regexp: {reason}"))?;
+    let mut query = vec![("segment", flags.text("segment").unwrap_or("_all"))];
+    if flags.on("wan")? {
+        query.push(("wan", "1"));
+    }
     let body =
-        Client::new(&flags)?.get("/v1/agent/members", query).map_err(|error| failed(&error))?;
+        Client::new(&flags)?.get("/v1/agent/members", &query).map_err(|error| failed(&error))?;
     let told: Option<Vec<Member>> =
         serde_json::from_slice(&body).map_err(|error| failed(&error))?;
-    let wanted = flags.text("status").unwrap_or(".*");
     let mut found: Vec<Member> = told
         .unwrap_or_default()
         .into_iter()
-        .filter(|member| wanted == ".*" || wanted.split('|').any(|word| word == member.status()))
+        .filter(|member| wanted.is_match(member.status()))
         .collect();
     if found.is_empty() {
         return Ok(NOBODY);
     }
-    found.sort_by(|one, other| one.name.cmp(&other.name));
+    for member in &mut found {
+        // Servers are in every segment there is, clients in the only one.
+        let tags = member.tags.get_or_insert_default();
+        let label = if is_server(tags) { "<all>" } else { "<default>" };
+        tags.insert("segment".to_owned(), label.to_owned());
+    }
+    let segment =
+        |member: &Member| member.tags.as_ref().and_then(|tags| tags.get("segment")).cloned();
+    found.sort_by(|one, other| {
+        segment(one).cmp(&segment(other)).then_with(|| one.name.cmp(&other.name))
+    });
     let detailed = flags.on("detailed")?;
     let head: &[&str] = if detailed {
         &["Node", "Address", "Status", "Tags"]
@@ -87,9 +102,8 @@ fn members(flags: Flags) -> Outcome {
             continue;
         }
         let tag = |name: &str| tags.get(name).cloned().unwrap_or_default();
-        let server = tag("role") == "consul";
         let build = tag("build").split(':').next().unwrap_or_default().to_owned();
-        let (kind, segment) = if server { ("server", "<all>") } else { ("client", "<default>") };
+        let kind = if is_server(&tags) { "server" } else { "client" };
         rows.push(vec![
             member.name,
             address,
@@ -98,9 +112,13 @@ fn members(flags: Flags) -> Outcome {
             build,
             tag("vsn"),
             tag("dc"),
-            segment.to_owned(),
+            tag("segment"),
         ]);
     }
     out(&aligned(&rows));
     Ok(0)
+}
+
+fn is_server(tags: &BTreeMap<String, String>) -> bool {
+    tags.get("role").is_some_and(|role| role == "consul")
 }

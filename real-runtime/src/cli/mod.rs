@@ -1,14 +1,18 @@
 //! The command line: one file for each family of commands, one place for flags, one for HTTP.
 
 mod agent;
+mod autopilot;
 mod catalog;
 mod client;
 mod control;
 mod flag;
+mod gossip;
+mod keyring;
 mod kv;
 mod maint;
 mod members;
 mod raft;
+mod rtt;
 mod services;
 mod snapshot;
 mod table;
@@ -38,12 +42,22 @@ const COMMANDS: &[Command] = &[
     control::INFO,
     control::LEAVE,
     control::RELOAD,
+    gossip::EVENT,
+    gossip::FORCE_LEAVE,
+    gossip::JOIN,
+    keyring::KEYGEN,
+    keyring::KEYRING,
     kv::DELETE,
     kv::GET,
     kv::PUT,
     maint::COMMAND,
     members::COMMAND,
+    autopilot::GET,
+    autopilot::SET,
     raft::LIST_PEERS,
+    raft::REMOVE_PEER,
+    raft::TRANSFER_LEADER,
+    rtt::COMMAND,
     services::DEREGISTER,
     services::REGISTER,
     snapshot::INSPECT,

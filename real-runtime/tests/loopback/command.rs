@@ -63,6 +63,86 @@ fn commands_speak_as_consuls() {
 }
 
 #[test]
+fn operators_commands_speak_as_consuls() {
+    let scratch = Scratch::new("operators");
+    let agent = Agent::dev(&scratch, &["-node", "s1"]);
+    let address = format!("-http-addr={}", agent.http);
+    let with = |words: &str, arguments: &[&str]| {
+        let mut all: Vec<&str> = words.split(' ').collect();
+        all.push(&address);
+        all.extend_from_slice(arguments);
+        run(&all)
+    };
+    let out = |words: &str, arguments: &[&str]| {
+        let (code, stdout, stderr) = with(words, arguments);
+        assert_eq!(code, 0, "{words}: {stderr}");
+        stdout
+    };
+    let failed = |words: &str, arguments: &[&str]| {
+        let (code, stdout, stderr) = with(words, arguments);
+        assert_eq!((code, stdout.as_str()), (1, ""), "{words}");
+        stderr
+    };
+    let config = |cleanup: bool, trailing: u64, zone: &str| {
+        format!(
+            "CleanupDeadServers = {cleanup}\nLastContactThreshold = 200ms\n\
+             MaxTrailingLogs = {trailing}\nMinQuorum = 0\nServerStabilizationTime = 10s\n\
+             RedundancyZoneTag = \"{zone}\"\nDisableUpgradeMigration = false\n\
+             UpgradeVersionTag = \"\"\n"
+        )
+    };
+    assert_eq!(out("operator autopilot get-config", &[]), config(true, 250, ""));
+    assert_eq!(
+        out("operator autopilot set-config", &["-max-trailing-logs=251", "-redundancy-zone-tag=z"]),
+        "Configuration updated!\n"
+    );
+    assert_eq!(
+        out("operator autopilot set-config", &["-cleanup-dead-servers=false"]),
+        "Configuration updated!\n"
+    );
+    assert_eq!(out("operator autopilot get-config", &[]), config(false, 251, "z"));
+    assert_eq!(
+        failed("operator raft remove-peer", &["-id=nope"]),
+        "Error removing peer: Unexpected response code: 500 (id \"nope\" was not found in the \
+         Raft configuration)\n"
+    );
+    assert_eq!(
+        failed("operator raft remove-peer", &[]),
+        "Error removing peer: an address or id is required for the peer to remove\n"
+    );
+    assert_eq!(failed("rtt", &["s1", "nope"]), "Could not find a coordinate for node \"s1\"\n");
+    let body = r#"{"Node":"s1","Coord":{"Vec":[0,0,0,0,0,0,0,0],"Error":1,"Height":0.00001}}"#;
+    put(agent.http, "/v1/coordinate/update", body);
+    assert_eq!(out("rtt", &["s1"]), "Estimated s1 <-> s1 rtt: 0.020 ms (using LAN coordinates)\n");
+    assert_eq!(
+        failed("rtt", &["-wan", "s1"]),
+        "Node names must be specified as <node name>.<datacenter> with -wan\n"
+    );
+    assert_eq!(
+        failed("force-leave", &["nope"]),
+        "Error force leaving: Unexpected response code: 500 (agent: No node found with name \
+         'nope')\n"
+    );
+    let table = "Node  Address         Status  Type    Build  Protocol  DC   Segment\ns1    ";
+    let members = out("members", &["-status", "al.*e$"]);
+    assert!(members.starts_with(&table[..20]) && members.ends_with("dc1  <all>\n"), "{members}");
+    assert_eq!(with("members", &["-status", "none"]), (2, String::new(), String::new()));
+    assert_eq!(
+        failed("members", &["-status", "["]),
+        "Failed to compile status regexp: error parsing regexp: missing closing ]: `[`\n"
+    );
+    assert_eq!(
+        failed("event", &["-name", "x", "-tag", "y"]),
+        "Cannot provide tag filter without service filter.\n"
+    );
+    assert_eq!(failed("join", &[]), "At least one address to join must be specified.\n");
+    assert_eq!(failed("keyring", &["-list", "-use=x"]), "Only a single action is allowed\n");
+    let key = out("keygen", &[]);
+    assert_eq!((key.len(), key.ends_with("=\n")), (45, true), "{key}");
+    assert_ne!(out("keygen", &[]), key);
+}
+
+#[test]
 fn snapshots_go_out_and_come_back() {
     let scratch = Scratch::new("snapshot");
     let agent = Agent::dev(&scratch, &[]);
