@@ -3,10 +3,11 @@
 use crate::clock::wall;
 use crate::net;
 use crate::recurse;
-use crate::shared::Shared;
+use crate::shared::{Inbound, Shared};
 use arc_swap::ArcSwap;
 use bytes::{Buf, BytesMut};
-use proconsul_core::dns::{Config, Facts, elsewhere, read};
+use proconsul_core::DnsTransport;
+use proconsul_core::dns::{Config, Facts, elsewhere, other_datacenter, read};
 use proconsul_core::types::{Rng, Seed};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 /// Tasks that answer datagrams of one socket: one for each worker thread.
@@ -24,6 +26,8 @@ const ABROAD_MAX: usize = 512;
 const UDP_BYTES_MAX: usize = 4096;
 /// A TCP client that says nothing for this long is let go.
 const TCP_IDLE_MAX: Duration = Duration::from_secs(60);
+/// Servers that say nothing for this long are given up; the loop gives up earlier.
+const SERVERS_PATIENCE: Duration = Duration::from_secs(20);
 /// TCP clients at one time.
 const TCP_CLIENTS_MAX: usize = 1024;
 
@@ -60,6 +64,46 @@ impl Resolver {
             elsewhere::nobody_settled(&mut refusal);
             refusal
         })
+    }
+
+    /// Whether the question needs a server that this agent is not: it is none, or another
+    /// datacenter's know the answer.
+    fn is_for_servers(&self, question: &[u8]) -> bool {
+        let view = self.shared.view.load();
+        if !view.agent.server {
+            return true;
+        }
+        let others = &view.pools.datacenters;
+        others.len() > 1
+            && other_datacenter(&self.config.load(), &view.agent.datacenter, question)
+                .is_some_and(|named| others.iter().any(|known| known.eq_ignore_ascii_case(&named)))
+    }
+
+    /// What a server says, through the loop. `None`: the agent stops.
+    async fn ask_servers(&self, question: Vec<u8>, tcp: bool) -> Option<Vec<u8>> {
+        let transport = if tcp { DnsTransport::Tcp } else { DnsTransport::Udp };
+        let (sender, receiver) = oneshot::channel();
+        let id = self.shared.request_id();
+        self.shared.enter(Inbound::Dns(id, transport, question.into(), sender));
+        let answer = tokio::time::timeout(SERVERS_PATIENCE, receiver).await.ok()?.ok()?;
+        Some(answer.to_vec())
+    }
+
+    /// The answer of whoever knows it: servers, then recursors.
+    async fn ask_away(
+        &self,
+        question: Vec<u8>,
+        own: Option<Vec<u8>>,
+        tcp: bool,
+    ) -> Option<Vec<u8>> {
+        let answer = match own {
+            Some(answer) => answer,
+            None => self.ask_servers(question.clone(), tcp).await?,
+        };
+        if self.is_for_others(&answer) {
+            return Some(self.ask_others(&question, answer, tcp).await);
+        }
+        Some(answer)
     }
 
     /// What one task knows of the agent; the rest of it changes with each question.
@@ -122,23 +166,32 @@ async fn answer_datagrams(socket: Arc<UdpSocket>, resolver: Arc<Resolver>, mut r
                 continue;
             }
         };
-        let Some(answer) = resolver.answer(&mut facts, &mut rng, false, &buffer[..bytes]) else {
-            continue;
+        let own = if resolver.is_for_servers(&buffer[..bytes]) {
+            None
+        } else {
+            match resolver.answer(&mut facts, &mut rng, false, &buffer[..bytes]) {
+                None => continue,
+                answer => answer,
+            }
         };
-        if resolver.is_for_others(&answer) {
+        let settled = own.as_ref().is_some_and(|answer| !resolver.is_for_others(answer));
+        let (Some(answer), true) = (&own, settled) else {
             // A question too many is dropped: whoever asked asks again.
             if let Ok(slot) = Arc::clone(&abroad).try_acquire_owned() {
                 let (socket, resolver) = (Arc::clone(&socket), Arc::clone(&resolver));
                 let question = buffer[..bytes].to_vec();
                 tokio::spawn(async move {
                     let _slot = slot;
-                    let answer = resolver.ask_others(&question, answer, false).await;
-                    drop(net::send_to(&socket, &answer, from).await);
+                    if let Some(answer) = resolver.ask_away(question, own, false).await
+                        && !answer.is_empty()
+                    {
+                        drop(net::send_to(&socket, &answer, from).await);
+                    }
                 });
             }
             continue;
-        }
-        if let Err(error) = net::send_to(&socket, &answer, from).await {
+        };
+        if let Err(error) = net::send_to(&socket, answer, from).await {
             tracing::trace!(target: "agent.dns", "answer not sent: to={from} error={error}");
         }
     }
@@ -187,12 +240,18 @@ async fn serve_client(
             return Ok(());
         }
         let question = buffer.split_to(length);
-        let Some(mut answer) = resolver.answer(&mut facts, &mut rng, true, &question) else {
+        let own = if resolver.is_for_servers(&question) {
+            None
+        } else {
+            match resolver.answer(&mut facts, &mut rng, true, &question) {
+                None => return Ok(()),
+                answer => answer,
+            }
+        };
+        let answer = resolver.ask_away(question.to_vec(), own, true).await;
+        let Some(answer) = answer.filter(|answer| !answer.is_empty()) else {
             return Ok(());
         };
-        if resolver.is_for_others(&answer) {
-            answer = resolver.ask_others(&question, answer, true).await;
-        }
         let Ok(length) = u16::try_from(answer.len()) else {
             return Ok(());
         };

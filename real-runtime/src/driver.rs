@@ -12,6 +12,7 @@ use crate::probe::Probes;
 use crate::reload::{Reloaded, Reloading};
 use crate::shared::{Inbound, Shared};
 use crate::storage::Storage;
+use bytes::Bytes;
 use proconsul_core::http::Response;
 use proconsul_core::types::{Duration, Instant};
 use proconsul_core::{Admin, Effect, ExitReason, Input, Node, RequestId};
@@ -44,6 +45,8 @@ pub(crate) struct Driver {
     outside: Outside,
     probes: Probes,
     waiting: BTreeMap<RequestId, oneshot::Sender<Response>>,
+    /// Who asked a name.
+    asking: BTreeMap<RequestId, oneshot::Sender<Bytes>>,
     exit: Option<ExitReason>,
 }
 
@@ -67,6 +70,7 @@ impl Driver {
             outside,
             probes: Probes::default(),
             waiting: BTreeMap::new(),
+            asking: BTreeMap::new(),
             exit: None,
         }
     }
@@ -120,6 +124,10 @@ impl Driver {
                     self.node.step(now, Input::HttpGone(id), effects);
                 }
             }
+            Inbound::Dns(id, transport, question, answer) => {
+                self.asking.insert(id, answer);
+                self.node.step(now, Input::Dns(id, transport, question), effects);
+            }
             Inbound::Input(input) => self.node.step(now, input, effects),
             Inbound::Reload => self.reload(None),
         }
@@ -147,8 +155,12 @@ impl Driver {
                     self.exit = Some(reason);
                     return;
                 }
-                // Questions are answered on the view and never enter the loop.
-                Effect::Reply(..) => {}
+                Effect::Reply(id, answer) => {
+                    if let Some(asking) = self.asking.remove(&id) {
+                        // Whoever asked may have stopped listening.
+                        drop(asking.send(answer));
+                    }
+                }
                 other => tracing::error!(target: "agent", "effect not known: {other:?}"),
             }
         }

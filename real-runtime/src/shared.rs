@@ -2,8 +2,9 @@
 
 use crate::clock::Clock;
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use proconsul_core::http::{BodyCache, Request, Response, View};
-use proconsul_core::{Input, RequestId};
+use proconsul_core::{DnsTransport, Input, RequestId};
 use std::cell::Cell;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -20,6 +21,8 @@ pub(crate) enum Inbound {
     Http(RequestId, Request, oneshot::Sender<Response>),
     /// Its client went away.
     HttpGone(RequestId),
+    /// A question of DNS that a server has to answer. Nobody takes one back: it is answered soon.
+    Dns(RequestId, DnsTransport, Bytes, oneshot::Sender<Bytes>),
     /// Anything that needs no bookkeeping by the host.
     Input(Input),
     /// Configuration is to be read again.
