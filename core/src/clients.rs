@@ -83,11 +83,13 @@ impl Node {
                 Some(Err(text)) => self.fail(origin, text),
             },
             Job::Dns(stream, question) => {
-                if self.config.facts.server {
+                if !self.config.facts.server {
+                    self.need_server(origin, out);
+                } else if let Some(datacenter) = self.name_elsewhere(&question) {
+                    self.go_elsewhere(origin, &datacenter, out);
+                } else {
                     let answer = self.resolve_name(stream, &question).unwrap_or_default();
                     self.answer_dns(origin, answer.into());
-                } else {
-                    self.need_server(origin, out);
                 }
             }
             Job::Keys(op, datacenter) => self.run_keys(origin, &op, datacenter, out),

@@ -93,14 +93,22 @@ impl Node {
     /// A DNS question that needs this loop (they are answered on any thread otherwise).
     pub(crate) fn dns(&mut self, id: RequestId, transport: DnsTransport, question: &bytes::Bytes) {
         let tcp = transport == DnsTransport::Tcp;
-        if !self.config.facts.server {
-            // A client agent has no catalog: a server answers.
+        if !self.config.facts.server || self.name_elsewhere(question).is_some() {
+            // A client agent has no catalog, and other datacenters have their own.
             self.accept(Origin::Client(id), Job::Dns(tcp, question.clone()), 0);
             return;
         }
         if let Some(answer) = self.resolve_name(tcp, question) {
             self.answers.push(Effect::Reply(id, answer.into()));
         }
+    }
+
+    /// The other datacenter that knows the answer to a DNS question, if servers of it are known.
+    pub(crate) fn name_elsewhere(&self, question: &[u8]) -> Option<Arc<str>> {
+        let own = &self.config.facts.datacenter;
+        let named = proconsul_dns::other_datacenter(&self.config.dns, own, question)?;
+        let mut known = self.servers.datacenters();
+        known.find(|known| known.eq_ignore_ascii_case(&named)).cloned()
     }
 
     /// Answers a DNS question from this server's catalog.

@@ -248,3 +248,174 @@ fn a_name_that_must_be_looked_up_is_asked_for() {
     table.run(Duration::from_secs(6));
     assert_eq!(table.lookups.len(), 1, "it tries again");
 }
+
+#[test]
+fn a_leader_that_leaves_is_forgotten_by_the_next_one() {
+    let mut table = sound(3, 1);
+    let leader = table.elect();
+    assert_eq!(table.ask(leader, Method::Put, "/v1/agent/leave", "").status, 200);
+    table.nodes[leader] = None;
+    let name = format!("s{}", leader + 1);
+    table.until(|table| table.leader().is_some() && health(table, &name).is_none());
+    assert_eq!(group(&table).0.len(), 2);
+    assert_eq!(table.put(3, "/v1/kv/a", "1"), "true");
+}
+
+#[test]
+fn a_deregistration_that_fails_is_tried_again() {
+    let mut table = sound(3, 1);
+    table.put(3, "/v1/agent/service/register", WEB);
+    table.run(Duration::from_secs(1));
+    for number in 0..3 {
+        table.kill(number);
+    }
+    assert_eq!(table.ask(3, Method::Put, "/v1/agent/service/deregister/web", "").status, 200);
+    table.run(Duration::from_secs(20));
+    for number in 0..3 {
+        table.boot(number);
+    }
+    let leader = table.elect();
+    table.run(Duration::from_secs(60));
+    assert_eq!(table.get(leader, "/v1/catalog/service/web"), "[]");
+}
+
+#[test]
+fn sessions_end_with_their_node() {
+    let mut table = sound(1, 1);
+    let made = table.put(1, "/v1/session/create", r#"{"LockDelay":"0s"}"#);
+    let id = made.split('"').nth(3).unwrap().to_string();
+    assert_eq!(table.put(1, &format!("/v1/kv/lock?acquire={id}"), "x"), "true");
+    table.kill(1);
+    table.until(|table| health(table, "c2") == Some("critical"));
+    table.run(Duration::from_secs(1));
+    assert_eq!(table.get(0, "/v1/session/list"), "[]");
+    assert!(!table.get(0, "/v1/kv/lock").contains("Session"), "the lock is free");
+}
+
+#[test]
+fn an_operator_gives_a_failed_agent_up() {
+    let mut table = sound(1, 1);
+    let unknown = table.ask(0, Method::Put, "/v1/agent/force-leave/nope", "");
+    let text = text(&unknown);
+    assert_eq!((unknown.status, &*text), (500, "agent: No node found with name 'nope'"));
+    table.kill(1);
+    table.until(|table| health(table, "c2") == Some("critical"));
+    assert_eq!(table.ask(0, Method::Put, "/v1/agent/force-leave/c2", "").status, 200);
+    table.until(|table| health(table, "c2").is_none());
+}
+
+#[test]
+fn an_operator_joins_agents() {
+    let mut table = Table::with(vec![server(1, "dc1", 1), client(2, "dc1")]);
+    table.elect();
+    let nobody = table.ask(1, Method::Put, "/v1/agent/join/10.0.0.99", "");
+    assert_eq!(nobody.status, 500);
+    assert!(text(&nobody).starts_with("1 error occurred:\n\t* Failed to join 10.0.0.99: "));
+    assert_eq!(table.ask(1, Method::Put, "/v1/agent/join/10.0.0.1", "").status, 200);
+    table.until(|table| passing(table) == 2);
+    let wan = table.ask(1, Method::Put, "/v1/agent/join/10.0.0.1?wan=1", "");
+    assert_eq!(text(&wan), "Must be a server to join WAN cluster");
+}
+
+#[test]
+fn keys_change_in_every_pool_of_every_datacenter() {
+    use proconsul_core::wire::crypto::{Key, Keyring};
+    let keyed = |mut node: proconsul_core::Config| {
+        let ring = Keyring::new(vec![Key::new(&[7; 16]).unwrap()]);
+        if let Some(cluster) = &mut node.cluster {
+            cluster.lan.keyring = ring.clone();
+            if let Some(wan) = &mut cluster.wan {
+                wan.keyring = ring;
+            }
+        }
+        node
+    };
+    let mut table = Table::with(vec![
+        keyed(server(1, "dc1", 1)),
+        keyed(joining_wan(server(2, "dc2", 1), 1)),
+        keyed(joining(client(3, "dc1"), 1)),
+    ]);
+    table.until(|table| {
+        let leads = |n: usize| table.nodes[n].as_ref().unwrap().raft().is_leader();
+        let knows = |n: usize| table.nodes[n].as_ref().unwrap().view().pools.datacenters.len();
+        leads(0) && leads(1) && knows(0) == 2 && knows(1) == 2
+    });
+    table.run(Duration::from_secs(5));
+    let new = Key::new(&[8; 16]).unwrap().to_base64();
+    let body = format!(r#"{{"Key":"{new}"}}"#);
+    let added = table.ask(2, Method::Post, "/v1/operator/keyring", &body);
+    assert_eq!((added.status, text(&added)), (200, String::new()));
+    let list = table.get(0, "/v1/operator/keyring");
+    let pools: Vec<&str> = list.matches("\"NumNodes\":").collect();
+    assert_eq!(pools.len(), 3, "one WAN, two LANs: {list}");
+    assert_eq!(list.matches(&format!("\"{new}\":2")).count(), 2, "{list}");
+    assert_eq!(list.matches(&format!("\"{new}\":1")).count(), 1, "{list}");
+    let files = &table.files[0];
+    let kept = String::from_utf8(files["serf/local.keyring"].clone()).unwrap();
+    assert!(kept.contains(&new), "the file has the new key: {kept}");
+    // A restart goes on with the file's keys, not the configuration's.
+    table.kill(0);
+    table.boot(0);
+    table.run(Duration::from_secs(30));
+    assert_eq!(table.get(0, "/v1/operator/keyring"), list);
+}
+
+#[test]
+fn names_are_looked_up_through_servers_and_datacenters() {
+    use proconsul_core::{DnsTransport, RequestId};
+    let mut table = Table::with(vec![
+        server(1, "dc1", 1),
+        joining_wan(server(2, "dc2", 1), 1),
+        joining(client(3, "dc1"), 1),
+    ]);
+    table.until(|table| {
+        let leads = |n: usize| table.nodes[n].as_ref().unwrap().raft().is_leader();
+        let knows = |n: usize| table.nodes[n].as_ref().unwrap().view().pools.datacenters.len();
+        leads(0) && leads(1) && knows(0) == 2 && knows(1) == 2
+    });
+    table.run(Duration::from_secs(5));
+    for (number, name, wanted) in
+        [(2, "s1.node.consul", [10, 0, 0, 1]), (2, "s2.node.dc2.consul", [10, 0, 0, 2])]
+    {
+        let id = RequestId(9000 + u64::from(wanted[3]));
+        let mut question = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+        for label in name.split('.') {
+            question.push(u8::try_from(label.len()).unwrap());
+            question.extend_from_slice(label.as_bytes());
+        }
+        question.extend_from_slice(&[0, 0, 1, 0, 1]);
+        table.step(number, Input::Dns(id, DnsTransport::Udp, question.into()));
+        table.until(|table| table.replies.contains_key(&id));
+        let answer = &table.replies[&id];
+        assert!(answer.windows(4).any(|part| part == wanted), "{name}: {answer:?}");
+    }
+}
+
+#[test]
+fn all_servers_come_back_elsewhere_and_elect() {
+    let mut table = sound(3, 0);
+    assert_eq!(table.put(0, "/v1/kv/a", "1"), "true");
+    table.run(Duration::from_secs(1));
+    for number in 0..3 {
+        table.kill(number);
+    }
+    for number in 0..3 {
+        table.configure(number, |config| {
+            let moved = format!("10.0.1.{}", number + 1);
+            config.facts.address = moved.as_str().into();
+            config.facts.tagged_addresses = [("lan".into(), moved.into())].into();
+            let cluster = config.cluster.as_mut().unwrap();
+            cluster.join.retry = vec!["10.0.1.1".into()];
+            let moved = |port: u16| format!("10.0.1.{}:{port}", number + 1).parse().unwrap();
+            cluster.lan.advertised = moved(8301);
+            cluster.wan.as_mut().unwrap().advertised = moved(8302);
+        });
+        table.boot(number);
+    }
+    let leader = table.elect();
+    assert_eq!(table.get(leader, "/v1/kv/a?raw"), "1");
+    table.run(Duration::from_secs(20));
+    let leader = table.leader().unwrap_or(leader);
+    let nodes = table.get(leader, "/v1/catalog/nodes");
+    assert!(nodes.contains("10.0.1.2") && !nodes.contains("10.0.0.2"), "{nodes}");
+}

@@ -46,6 +46,8 @@ pub(crate) struct Table {
     pub(crate) saw_big: usize,
     /// Who left.
     pub(crate) left: Option<usize>,
+    /// Answers to questions of DNS.
+    pub(crate) replies: BTreeMap<RequestId, bytes::Bytes>,
     /// Names that nodes asked the host to look up.
     pub(crate) lookups: Vec<(Lookup, Arc<str>)>,
     /// The server that a client agent called last.
@@ -138,6 +140,7 @@ impl Table {
             lives: 0,
             saw_big: 0,
             left: None,
+            replies: BTreeMap::new(),
             lookups: Vec::new(),
             called: None,
             gone: BTreeSet::new(),
@@ -341,8 +344,11 @@ impl Table {
                 }
             }
             Effect::Exit(reason) => panic!("node {number} stopped: {reason:?}"),
-            Effect::Reply(..)
-            | Effect::RunCheck(..)
+            Effect::Reply(id, answer) => {
+                let twice = self.replies.insert(id, answer);
+                assert!(twice.is_none(), "a question is answered once");
+            }
+            Effect::RunCheck(..)
             | Effect::StopCheck(_)
             | Effect::Publish(_)
             | Effect::Reload(_)
