@@ -65,6 +65,12 @@ impl Node {
         }
     }
 
+    /// A pool this node is in, for judges that compare what members hold of one another.
+    #[must_use]
+    pub fn pool(&self, pool: proconsul_types::Pool) -> Option<&proconsul_gossip::Gossip> {
+        self.pools.pool(pool)
+    }
+
     /// Raft itself, for judges that compare logs.
     #[must_use]
     pub fn raft(&self) -> &proconsul_raft::Raft {
