@@ -6,6 +6,7 @@ mod bench;
 mod chaos;
 mod effects;
 mod figure8;
+mod founding;
 mod judge;
 mod nemesis;
 mod paper;
