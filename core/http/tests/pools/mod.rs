@@ -1,4 +1,4 @@
-//! What a server sees that is not alone: two datacenters beside its own, a failed neighbour, events.
+//! What a server sees that is not alone: datacenters beside its own, a failed neighbour, events.
 
 use bytes::Bytes;
 use proconsul_catalog::{
@@ -12,7 +12,6 @@ use proconsul_http::{
 use proconsul_types::{
     CheckStatus, Coordinate, Duration, LamportTime, LogIndex, MemberStatus, NodeId, Term, WallTime,
 };
-use proconsul_wire::memberlist::Versions;
 use std::sync::Arc;
 
 const KEY: &str = "pUqJrVyVRj5jsiYEkM/tFQYfWyJIv4s3XkvDwy7Cu5s=";
@@ -25,16 +24,14 @@ fn at(x: f64) -> Coordinate {
 fn member(name: &str, host: u8, datacenter: &str, role: &str, status: MemberStatus) -> Arc<Member> {
     let tags = [("dc", datacenter), ("role", role), ("vsn", "2")];
     let tags = tags.map(|(key, value)| (Arc::from(key), Arc::from(value))).into();
-    let versions = Versions {
-        protocol_min: 1,
-        protocol_max: 5,
-        protocol: 2,
-        delegate_min: 2,
-        delegate_max: 5,
-        delegate: 4,
-    };
     let address = ([127, 0, 0, host], 8301).into();
-    Arc::new(Member { name: name.into(), address, tags: Arc::new(tags), status, versions })
+    let tags = Arc::new(tags);
+    let mut member =
+        Member { name: name.into(), address, tags, status, versions: Default::default() };
+    let versions = &mut member.versions;
+    (versions.protocol_min, versions.protocol_max, versions.protocol) = (1, 5, 2);
+    (versions.delegate_min, versions.delegate_max, versions.delegate) = (2, 5, 4);
+    Arc::new(member)
 }
 
 fn event(id: &str, name: &str, payload: &'static [u8], time: u64) -> Arc<UserEvent> {
