@@ -329,13 +329,16 @@ impl Serf {
             return self.members.remember_intent(&leave.node, intent);
         };
         let before = known.status;
-        if leave.time <= known.time && !self.planted.is(Fault::LeaveIntentIgnoresClock) {
-            return false;
-        }
-        if leave.node == self.name && !self.is_leaving() {
-            // Someone would force us out, or remembers a former life of ours.
+        // Someone would force us out, or remembers a former life of ours. Of two intents of one
+        // time each member keeps the one that came first: the next is of a later time.
+        let is_ours = leave.node == self.name && !self.is_leaving();
+        let trusts_all = self.planted.is(Fault::LeaveIntentIgnoresClock);
+        if is_ours && (leave.time >= known.time || trusts_all) {
             self.say(Event::Refuted);
             self.announce_join(now);
+            return false;
+        }
+        if leave.time <= known.time && !trusts_all {
             return false;
         }
         let status = match before {

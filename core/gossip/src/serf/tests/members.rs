@@ -116,6 +116,24 @@ fn a_leaving_member_is_pruned_when_all_know_of_it() {
 }
 
 #[test]
+fn a_leave_of_the_very_time_of_the_own_join_is_refuted() {
+    let mut pool = Pool::of(&["a", "b"]);
+    let time_of = |pool: &Pool| {
+        let times = pool.serfs["b"].local_state().status_times;
+        times.iter().find(|(node, _)| &**node == "b").map(|(_, time)| *time).unwrap()
+    };
+    // "a" made its leave of "b" before it heard of the join that has the same time.
+    let time = time_of(&pool);
+    let leave = Leave { time, node: Arc::from("b"), prune: false };
+    pool.deliver("b", &Message::Leave(leave).to_bytes());
+    assert!(pool.take_events("b").contains(&Event::Refuted));
+    assert!(time_of(&pool) > time);
+    pool.settle();
+    assert_eq!(pool.status("a", "b"), Some(MemberStatus::Alive));
+    assert_eq!(pool.status("b", "b"), Some(MemberStatus::Alive));
+}
+
+#[test]
 fn an_intent_that_came_before_its_member_counts_when_it_comes() {
     let mut pool = Pool::of(&["a"]);
     let node = Arc::from("n");
