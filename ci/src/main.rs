@@ -23,6 +23,8 @@ enum Command {
     Fix,
     /// The planted faults at full size: 5 trials of up to 2,000 seeds each.
     Mutants,
+    /// Our gossip held against the real agents that are here: Serf's and Consul's.
+    Peers,
     /// A swarm of fresh seeds; prints the first one.
     Swarm {
         /// How many seeds.
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         Command::Quick => steps::quick(),
         Command::Fix => steps::fix(),
         Command::Mutants => vec![steps::mutants(2_000, 5)],
+        Command::Peers => vec![steps::peers()],
         Command::Swarm { seeds } => vec![steps::swarm(seeds, fresh_seed())],
     };
     run(&steps)

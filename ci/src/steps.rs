@@ -55,9 +55,19 @@ pub fn verify(fresh_seed: u64) -> Vec<Step> {
         cargo(&["build", "--release", "--bin", "proconsul", "--locked"])
     }));
     steps.push(step("determinism: two processes, two profiles", determinism));
+    steps.push(peers());
     steps.push(swarm(FRESH_SEEDS, fresh_seed));
     steps.push(mutants(MUTANT_SEEDS, MUTANT_TRIALS));
     steps
+}
+
+/// Our gossip held against real agents. What is not here (`serf` on the path, `consul` there or where
+/// `PROCONSUL_PEER_CONSUL` says) is skipped, and said to be.
+#[must_use]
+pub fn peers() -> Step {
+    step("real agents as peers", || {
+        cargo(&["run", "--quiet", "--locked", "--package", "proconsul", "--example", "peers"])
+    })
 }
 
 /// A swarm of worlds from `first` on.

@@ -1,0 +1,205 @@
+//! Rows 19 to 22, 24, 25: the dead, the deaf and the falsely accused.
+
+use super::join::{another, pair, pair_with};
+use crate::place::{Outcome, Place, ensure, pause, secs, throughout, until};
+use crate::raw::{Voice, held_by};
+use crate::subject::{Options, Subject};
+use proconsul_core::gossip::Event;
+use proconsul_core::types::{Incarnation, Liveness, MemberStatus};
+use proconsul_core::wire::crypto::Keyring;
+use proconsul_core::wire::memberlist::{IndirectPing, Message};
+use proconsul_core::wire::packet::open;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
+
+pub(super) async fn crash_of_real(place: Place) -> Outcome {
+    let (s1, ours) = pair(&place).await?;
+    let mut s3 = another(&place, &s1, "s3", 4, &[]).await?;
+    until(secs(5), || ours.holds("s3", MemberStatus::Alive)).await?;
+    pause(2000).await;
+    s3.process.kill().await?;
+    let killed = Instant::now();
+    let (suspected, ()) = ours
+        .hears("suspicion of s3", 6, |event| {
+            matches!(event, Event::Suspected(who) if &**who == "s3").then_some(())
+        })
+        .await?;
+    let (failed, ()) = ours
+        .hears("failure of s3", 12, |event| {
+            matches!(event, Event::Failed(who) if &*who.name == "s3").then_some(())
+        })
+        .await?;
+    until(secs(3), || s1.lists("s3", "failed")).await?;
+    let its = failed.elapsed();
+    let (to_suspect, to_fail) = (suspected - killed, failed - suspected);
+    // A round is a second and meets each of two others every other one.
+    ensure(to_suspect <= secs(3), || format!("suspected only after {to_suspect:?}"))?;
+    ensure(to_fail >= secs(3) && to_fail <= secs(5), || {
+        format!("{to_fail:?} from suspicion to failure")
+    })?;
+    ensure(its <= secs(2), || format!("it saw the failure {its:?} later"))
+}
+
+pub(super) async fn crash_of_ours(place: Place) -> Outcome {
+    let (real, ours) = pair(&place).await?;
+    drop(ours);
+    until(secs(10), || real.lists("p1", "failed")).await.map(|_| ())
+}
+
+pub(super) async fn restart(place: Place) -> Outcome {
+    let (real, ours) = pair(&place).await?;
+    // Gone and back before anyone noticed.
+    drop(ours);
+    pause(200).await;
+    let again = Subject::start(Options::serf(&place, "p1", 9)).await?;
+    again.join(real.address).await?;
+    throughout(secs(3), secs(1), || real.lists("p1", "alive")).await?;
+    // Back after it was found dead.
+    drop(again);
+    until(secs(12), || real.lists("p1", "failed")).await?;
+    let dead = held_by(real.address, "p1").await?;
+    let third = Subject::start(Options::serf(&place, "p1", 9)).await?;
+    third.join(real.address).await?;
+    until(secs(2), || real.lists("p1", "alive")).await?;
+    let alive = held_by(real.address, "p1").await?;
+    let raised = matches!((dead, alive), (Some((dead, Liveness::Dead)), Some((now, Liveness::Alive)))
+        if now > dead);
+    ensure(raised, || format!("{dead:?} when dead, {alive:?} when back"))
+}
+
+/// What `at` holds of `name`: it must be alive.
+async fn alive_at(at: std::net::SocketAddr, name: &str) -> Outcome<Incarnation> {
+    match held_by(at, name).await? {
+        Some((incarnation, Liveness::Alive)) => Ok(incarnation),
+        other => Err(format!("{name} is {other:?}")),
+    }
+}
+
+pub(super) async fn refutation(place: Place) -> Outcome {
+    let (real, ours) = pair(&place).await?;
+    let voice = Voice::at(place.ip(20)).await?;
+    for (round, (accused, to_ours, deadly)) in [
+        ("p1", true, false),
+        ("p1", true, true),
+        ("p1", false, false),
+        ("s1", false, false),
+        ("s1", false, true),
+        ("s1", true, false),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let to = if to_ours { ours.address() } else { real.address };
+        let own = if accused == "p1" { ours.address() } else { real.address };
+        let before = alive_at(own, accused).await?;
+        if deadly {
+            voice.dead(to, accused, "someone", before).await?;
+        } else {
+            voice.suspect(to, accused, "someone", before).await?;
+        }
+        for at in [real.address, ours.address()] {
+            until(secs(4), || async {
+                let now = alive_at(at, accused).await?;
+                ensure(now > before, || {
+                    format!("round {round}: {accused} at {at} still has {now:?}")
+                })
+            })
+            .await?;
+            real.lists("p1", "alive").await?;
+        }
+    }
+    let log = real.process.log();
+    ensure(!log.contains("EventMemberFailed: p1"), || log.clone())?;
+    let told = ours.count(|event| matches!(event, Event::Refuted));
+    ensure(told >= 3, || format!("we refuted only {told} times"))
+}
+
+pub(super) async fn deaf(place: Place) -> Outcome {
+    let (deaf_to_s1, deaf_to_all) =
+        (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (lost, through_s3) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (s1_ip, s3_ip) = (place.ip(2), place.ip(4));
+    let mut options = Options::serf(&place, "p1", 9);
+    options.tap = Some(Arc::new({
+        let (to_s1, to_all) = (Arc::clone(&deaf_to_s1), Arc::clone(&deaf_to_all));
+        let (lost, through) = (Arc::clone(&lost), Arc::clone(&through_s3));
+        move |from, _: &[u8]| {
+            if to_all.load(Ordering::Relaxed)
+                || (to_s1.load(Ordering::Relaxed) && from.ip() == s1_ip)
+            {
+                lost.fetch_add(1, Ordering::Relaxed);
+                return false;
+            }
+            if to_s1.load(Ordering::Relaxed) && from.ip() == s3_ip {
+                through.fetch_add(1, Ordering::Relaxed);
+            }
+            true
+        }
+    }));
+    let (s1, ours) = pair_with(&place, &[], options).await?;
+    let s3 = another(&place, &s1, "s3", 4, &[]).await?;
+    until(secs(5), || ours.holds("s3", MemberStatus::Alive)).await?;
+    deaf_to_s1.store(true, Ordering::Relaxed);
+    throughout(secs(8), secs(1), || async {
+        s1.lists("p1", "alive").await?;
+        s3.lists("p1", "alive").await
+    })
+    .await?;
+    let (lost, through) = (lost.load(Ordering::Relaxed), through_s3.load(Ordering::Relaxed));
+    ensure(lost > 0 && through > 0, || format!("{lost} lost, {through} by s3"))?;
+    const BY_STREAM: &str = "Was able to connect to p1 but other probes failed";
+    let log = s1.process.log();
+    ensure(!log.contains(BY_STREAM), || format!("the way through s3 was not used:\n{log}"))?;
+    deaf_to_all.store(true, Ordering::Relaxed);
+    throughout(secs(8), secs(1), || s1.lists("p1", "alive")).await?;
+    let log = s1.process.log();
+    ensure(log.contains(BY_STREAM), || format!("no word of the stream:\n{log}"))
+}
+
+pub(super) async fn relay(place: Place) -> Outcome {
+    let (real, ours) = pair(&place).await?;
+    let voice = Voice::at(place.ip(20)).await?;
+    let ask = |sequence: u32, node: &str, target: std::net::SocketAddr| IndirectPing {
+        sequence,
+        node: node.into(),
+        target: Some(target.ip()),
+        port: target.port(),
+        nack: true,
+        source: None,
+        source_node: "".into(),
+    };
+    let alive = Message::IndirectPing(ask(77, "s1", real.address));
+    voice.say(ours.address(), &alive.to_bytes()).await?;
+    let heard = answer(&voice).await?;
+    ensure(matches!(&heard, Message::Ack(ack) if ack.sequence == 77), || {
+        format!("for the living: {heard:?}")
+    })?;
+    let begun = Instant::now();
+    let nobody = Message::IndirectPing(ask(78, "nobody", place.at(30, 1)));
+    voice.say(ours.address(), &nobody.to_bytes()).await?;
+    let heard = answer(&voice).await?;
+    let took = begun.elapsed();
+    ensure(matches!(heard, Message::Nack { sequence: 78 }), || format!("for nobody: {heard:?}"))?;
+    ensure(took.as_millis() >= 450 && took.as_millis() <= 1000, || format!("nack after {took:?}"))?;
+    // And among members: ours cannot hear s1, and s1 finds it alive through another of ours.
+    let s1_ip = place.ip(2);
+    let mut options = Options::serf(&place, "p2", 10);
+    options.tap = Some(Arc::new(move |from, _: &[u8]| from.ip() != s1_ip));
+    let deaf = Subject::start(options).await?;
+    deaf.join(ours.address()).await?;
+    until(secs(5), || real.lists("p2", "alive")).await?;
+    throughout(secs(8), secs(1), || real.lists("p2", "alive")).await?;
+    let log = real.process.log();
+    ensure(!log.contains("Was able to connect to p2"), || log.clone())
+}
+
+/// The ack or nack that comes to `voice`, whatever news travels with it.
+async fn answer(voice: &Voice) -> Outcome<Message> {
+    let bytes = voice.hear(3).await?;
+    let opened = open(&bytes, &Keyring::default(), "", true).map_err(|e| format!("{e:?}"))?;
+    let mut messages = opened.messages.into_iter();
+    messages
+        .find(|message| matches!(message, Message::Ack(_) | Message::Nack { .. }))
+        .ok_or_else(|| "no answer in what was heard".to_owned())
+}
