@@ -2,23 +2,27 @@
 
 use crate::clock::Clock;
 use crate::dns::{self, Resolver};
-use crate::driver::{Driver, Outside};
+use crate::driver::{Driver, Inboxes, Outside};
 use crate::http::{self, ClientLimit};
 use crate::net;
 use crate::peers::{self, Peers};
+use crate::pool::{self, Sockets};
 use crate::reload::Reloading;
 use crate::shared::{Inbound, Shared};
 use crate::storage::Storage;
 use proconsul_core::disk::IoError;
-use proconsul_core::types::Seed;
+use proconsul_core::types::{Pool, Seed};
 use proconsul_core::wire::{self, Hello};
 use proconsul_core::{Admin, Boot, BootError, Config, ExitReason, Input, Node, PeerEntry};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinHandle};
+
+/// What the pools heard and the loop has not yet taken in: streams wait, datagrams are lost.
+const HEARD_MAX: usize = 1024;
 
 /// Everything an agent is started with. Text was checked before; ports of 0 take a free one.
 #[derive(Debug)]
@@ -37,10 +41,13 @@ pub struct AgentConfig {
     pub http: Vec<SocketAddr>,
     /// DNS addresses, both UDP and TCP.
     pub dns: Vec<SocketAddr>,
-    /// Where other servers dial; nowhere if there are none.
+    /// Where other agents dial; nowhere on client agents, and where there are no others.
     pub rpc: Option<SocketAddr>,
-    /// Where other servers are told to dial: `rpc` if absent.
+    /// Where other agents are told to dial: `rpc` if absent. Without either they answer on the
+    /// connections that this agent opens.
     pub advertise: Option<SocketAddr>,
+    /// Where the pools of the node's cluster listen.
+    pub pools: Vec<(Pool, SocketAddr)>,
     /// `limits.http_max_conns_per_client`.
     pub http_conns_per_client_max: usize,
     /// How configuration is read again.
@@ -86,6 +93,7 @@ struct Listeners {
     http: Vec<TcpListener>,
     dns: Vec<(UdpSocket, TcpListener)>,
     rpc: Option<TcpListener>,
+    pools: Vec<(Pool, pool::Bound)>,
 }
 
 impl Agent {
@@ -94,8 +102,8 @@ impl Agent {
     /// # Errors
     /// [`StartError`]; nothing is left running then.
     pub async fn start(config: AgentConfig) -> Result<Self, StartError> {
+        let listeners = listen(&config).await?;
         let AgentConfig { node, seed, peers, recover, mut storage, advertise, .. } = config;
-        let listeners = listen(&config.http, &config.dns, config.rpc).await?;
         let files = storage.files().map_err(StartError::Read)?;
         let hello = Hello {
             version: wire::VERSION,
@@ -103,7 +111,7 @@ impl Agent {
             datacenter: Arc::clone(&node.facts.datacenter),
             advertised: advertise
                 .or(config.rpc)
-                .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], node.facts.server_port))),
+                .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))),
         };
         let dns_config = node.dns.clone();
         let boot = Boot { files, peers, recover };
@@ -136,8 +144,17 @@ impl Agent {
             servers.push(tokio::spawn(served).abort_handle());
         }
         let peers = Peers::new(Arc::clone(&shared), hello);
-        let outside = Outside { storage, peers, reloading: config.reloading, limit, resolver };
-        let driver = Driver::new(node, Arc::clone(&shared), received, outside);
+        let (ear, heard) = mpsc::channel(HEARD_MAX);
+        let start = |(pool, bound)| (pool, Sockets::start(pool, bound, ear.clone()));
+        let pools = listeners.pools.into_iter().map(start).collect();
+        let outside =
+            Outside { storage, peers, pools, reloading: config.reloading, limit, resolver };
+        let driver = Driver::new(
+            node,
+            Arc::clone(&shared),
+            Inboxes { inputs: received, heard, _ear: ear },
+            outside,
+        );
         let done = tokio::spawn(driver.run());
         Ok(Self { shared, http, dns, rpc, servers, done })
     }
@@ -191,28 +208,43 @@ impl AgentHandle {
         self.shared.input(Input::Admin(Admin::Stop));
     }
 
+    /// SIGINT: leave or stop, as configured.
+    pub fn interrupt(&self) {
+        self.shared.input(Input::Admin(Admin::Interrupt));
+    }
+
+    /// SIGTERM: leave or stop, as configured.
+    pub fn terminate(&self) {
+        self.shared.input(Input::Admin(Admin::Terminate));
+    }
+
     /// Read configuration again.
     pub fn reload(&self) {
         self.shared.enter(Inbound::Reload);
     }
 }
 
-async fn listen(
-    http: &[SocketAddr],
-    dns: &[SocketAddr],
-    rpc: Option<SocketAddr>,
-) -> Result<Listeners, StartError> {
-    let mut listeners = Listeners { http: Vec::new(), dns: Vec::new(), rpc: None };
-    if let Some(address) = rpc {
+async fn listen(config: &AgentConfig) -> Result<Listeners, StartError> {
+    let mut listeners =
+        Listeners { http: Vec::new(), dns: Vec::new(), rpc: None, pools: Vec::new() };
+    for &(pool, address) in &config.pools {
+        let what = match pool {
+            Pool::Lan => "Serf LAN",
+            Pool::Wan => "Serf WAN",
+        };
+        let failed = |source| StartError::Listen { what, address, source };
+        listeners.pools.push((pool, pool::Bound::at(address).await.map_err(failed)?));
+    }
+    if let Some(address) = config.rpc {
         let bound = net::listen(address).await;
         let failed = |source| StartError::Listen { what: "RPC", address, source };
         listeners.rpc = Some(bound.map_err(failed)?);
     }
-    for &address in dns {
+    for &address in &config.dns {
         let failed = |source| StartError::Listen { what: "DNS", address, source };
         listeners.dns.push(dns::bind(address).await.map_err(failed)?);
     }
-    for &address in http {
+    for &address in &config.http {
         let failed = |source| StartError::Listen { what: "HTTP", address, source };
         listeners.http.push(net::listen(address).await.map_err(failed)?);
     }

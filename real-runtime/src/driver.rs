@@ -7,15 +7,17 @@ use crate::clock::wall;
 use crate::dns::Resolver;
 use crate::events;
 use crate::http::ClientLimit;
+use crate::net;
 use crate::peers::Peers;
+use crate::pool::{Heard, PoolInput, Sockets};
 use crate::probe::Probes;
 use crate::reload::{Reloaded, Reloading};
 use crate::shared::{Inbound, Shared};
 use crate::storage::Storage;
 use bytes::Bytes;
 use proconsul_core::http::Response;
-use proconsul_core::types::{Duration, Instant};
-use proconsul_core::{Admin, Effect, ExitReason, Input, Node, RequestId};
+use proconsul_core::types::{Duration, Instant, Pool};
+use proconsul_core::{Admin, Effect, ExitReason, Input, Lookup, Node, RequestId};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::Pin;
@@ -25,6 +27,8 @@ use tokio::time::Sleep;
 
 /// Inputs of one turn: enough to batch, few enough that a heartbeat is not late.
 const TURN_INPUTS_MAX: usize = 512;
+/// Of these, what came from the pools.
+const TURN_HEARD_MAX: usize = 256;
 /// How often the node is told the time of day.
 const WALL_CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -32,16 +36,26 @@ const WALL_CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct Outside {
     pub(crate) storage: Box<dyn Storage>,
     pub(crate) peers: Peers,
+    pub(crate) pools: BTreeMap<Pool, Sockets>,
     pub(crate) reloading: Reloading,
     pub(crate) limit: Arc<ClientLimit>,
     pub(crate) resolver: Arc<Resolver>,
+}
+
+/// Where the loop hears what happened.
+pub(crate) struct Inboxes {
+    pub(crate) inputs: mpsc::UnboundedReceiver<Inbound>,
+    /// From the sockets of the pools.
+    pub(crate) heard: mpsc::Receiver<(Pool, Heard)>,
+    /// Keeps it open where there are no pools.
+    pub(crate) _ear: mpsc::Sender<(Pool, Heard)>,
 }
 
 /// Everything the loop owns.
 pub(crate) struct Driver {
     node: Node,
     shared: Arc<Shared>,
-    inbox: mpsc::UnboundedReceiver<Inbound>,
+    inboxes: Inboxes,
     outside: Outside,
     probes: Probes,
     waiting: BTreeMap<RequestId, oneshot::Sender<Response>>,
@@ -57,16 +71,11 @@ impl fmt::Debug for Driver {
 }
 
 impl Driver {
-    pub(crate) fn new(
-        node: Node,
-        shared: Arc<Shared>,
-        inbox: mpsc::UnboundedReceiver<Inbound>,
-        outside: Outside,
-    ) -> Self {
+    pub(crate) fn new(node: Node, shared: Arc<Shared>, inboxes: Inboxes, outside: Outside) -> Self {
         Self {
             node,
             shared,
-            inbox,
+            inboxes,
             outside,
             probes: Probes::default(),
             waiting: BTreeMap::new(),
@@ -78,6 +87,7 @@ impl Driver {
     /// Runs until the node says that it is done.
     pub(crate) async fn run(mut self) -> ExitReason {
         let mut turn = Vec::with_capacity(TURN_INPUTS_MAX);
+        let mut heard = Vec::new();
         let mut effects = Vec::new();
         let mut alarm = Alarm::new(&self.shared);
         let mut next_wall = Instant::START;
@@ -90,6 +100,9 @@ impl Driver {
             for inbound in turn.drain(..) {
                 self.step(now, inbound, &mut effects);
             }
+            for (pool, heard) in heard.drain(..) {
+                self.hear(now, pool, heard, &mut effects);
+            }
             if self.node.next_wakeup().is_some_and(|(at, _)| at <= now) {
                 self.node.step(now, Input::Wake, &mut effects);
             }
@@ -98,15 +111,24 @@ impl Driver {
                 return reason;
             }
             // Whoever was just answered may run before the next turn begins.
-            if !self.inbox.is_empty() {
+            if !self.inboxes.inputs.is_empty() {
                 tokio::task::yield_now().await;
             }
             let deadline = self.node.next_wakeup().map_or(next_wall, |(at, _)| at.min(next_wall));
             alarm.set(deadline, &self.shared);
             tokio::select! {
                 biased;
-                received = self.inbox.recv_many(&mut turn, TURN_INPUTS_MAX) => {
+                received = self.inboxes.inputs.recv_many(&mut turn, TURN_INPUTS_MAX) => {
                     assert!(received > 0, "the loop itself keeps its inbox open");
+                    // Neither may keep the other waiting.
+                    while heard.len() < TURN_HEARD_MAX
+                        && let Ok(one) = self.inboxes.heard.try_recv()
+                    {
+                        heard.push(one);
+                    }
+                }
+                received = self.inboxes.heard.recv_many(&mut heard, TURN_HEARD_MAX) => {
+                    assert!(received > 0, "the loop itself keeps its ears open");
                 }
                 () = alarm.ring() => {}
             }
@@ -133,12 +155,50 @@ impl Driver {
         }
     }
 
+    fn hear(&mut self, now: Instant, pool: Pool, heard: Heard, effects: &mut Vec<Effect>) {
+        let sockets = self.outside.pools.get_mut(&pool);
+        let input = match sockets.and_then(|sockets| sockets.hear(heard)) {
+            Some(PoolInput::Packet(from, bytes)) => Input::Packet(pool, from, bytes),
+            Some(PoolInput::Stream(id, event)) => Input::Stream(pool, id, event),
+            None => return,
+        };
+        self.node.step(now, input, effects);
+    }
+
+    /// The sockets of a pool do what the node says.
+    fn at_pool(&mut self, pool: Pool, order: impl FnOnce(&mut Sockets)) {
+        let sockets = self.outside.pools.get_mut(&pool);
+        order(sockets.expect("a node speaks in the pools it was made with"));
+    }
+
+    /// Looks a host up, aside; the addresses are an input.
+    fn resolve(&self, lookup: Lookup, host: Arc<str>) {
+        let shared = Arc::clone(&self.shared);
+        tokio::spawn(async move {
+            let found = net::addresses_of(&host).await;
+            shared.input(Input::Resolved(lookup, found));
+        });
+    }
+
     fn perform(&mut self, effects: &mut Vec<Effect>) {
         for effect in effects.drain(..) {
             match effect {
                 Effect::SendPeer { to, address, message } => {
                     self.outside.peers.send(to, address, message)
                 }
+                Effect::Send { pool, to, datagram } => {
+                    self.at_pool(pool, |sockets| sockets.send(to, datagram));
+                }
+                Effect::Dial { pool, stream, to } => {
+                    self.at_pool(pool, |sockets| sockets.dial(stream, to));
+                }
+                Effect::Write { pool, stream, message } => {
+                    self.at_pool(pool, |sockets| sockets.write(stream, message));
+                }
+                Effect::Close { pool, stream } => {
+                    self.at_pool(pool, |sockets| sockets.close(stream));
+                }
+                Effect::Resolve(lookup, host) => self.resolve(lookup, host),
                 Effect::Respond(id, response) => {
                     if let Some(waiting) = self.waiting.remove(&id) {
                         // The client may have gone in this very moment.

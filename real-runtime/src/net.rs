@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::UdpSocket;
 
@@ -77,6 +77,24 @@ pub(crate) async fn bind_datagrams(address: SocketAddr) -> io::Result<UdpSocket>
         }
     }
     Ok(socket)
+}
+
+/// The addresses a host name stands for, or why it stands for none.
+///
+/// # Errors
+/// In the words of the resolver.
+pub(crate) async fn addresses_of(host: &str) -> Result<Vec<IpAddr>, String> {
+    #[cfg(madsim)]
+    {
+        std::future::ready(()).await;
+        Err(format!("lookup {host}: no such host"))
+    }
+    #[cfg(not(madsim))]
+    {
+        let found = tokio::net::lookup_host((host, 0)).await;
+        let found = found.map_err(|error| format!("lookup {host}: {error}"))?;
+        Ok(found.map(|address| address.ip()).collect())
+    }
 }
 
 /// Does work that takes long where it holds up nobody. In the simulation, which has one thread,

@@ -1,6 +1,7 @@
 //! What the loop and the workers share: the published view, the way into the loop, the clock.
 
 use crate::clock::Clock;
+use crate::peers::Lines;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use proconsul_core::http::{BodyCache, Request, Response, View};
@@ -41,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     /// The way into the loop.
     pub(crate) inbox: Inbox,
+    /// Connections of agents that nobody can dial.
+    pub(crate) lines: Lines,
     requests: AtomicU64,
     caches: [Mutex<BodyCache>; CACHES],
 }
@@ -59,6 +62,7 @@ impl Shared {
             view: ArcSwap::new(view),
             clock,
             inbox,
+            lines: Lines::default(),
             requests: AtomicU64::new(1),
             caches: std::array::from_fn(|_| Mutex::new(BodyCache::default())),
         }

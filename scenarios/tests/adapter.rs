@@ -124,6 +124,7 @@ impl Group {
                         dns: Vec::new(),
                         rpc: Some(at(server, RPC)),
                         advertise: None,
+                        pools: Vec::new(),
                         http_conns_per_client_max: 0,
                         reloading: Reloading::nothing(),
                     };

@@ -214,12 +214,16 @@ fn run(settings: &Settings, built: Built) -> Outcome {
         .enable_all()
         .build()
         .map_err(|error| format!("==> cannot start a runtime: {error}"))?;
-    let ended = runtime.block_on(serve(built));
+    let leaving = Leaving {
+        on_interrupt: !settings.cluster.skip_leave_on_interrupt,
+        on_terminate: settings.cluster.leave_on_terminate,
+    };
+    let ended = runtime.block_on(serve(built, leaving));
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(built: Built) -> Outcome {
+async fn serve(built: Built, leaving: Leaving) -> Outcome {
     let failed = |error: &dyn std::fmt::Display| {
         tracing::error!(target: "agent", "Error starting agent: error=\"{error}\"");
         format!("==> {error}")
@@ -244,7 +248,7 @@ async fn serve(built: Built) -> Outcome {
             Ok(reason) => exit(&reason, false),
             Err(panic) => Err(format!("==> the agent broke a rule of its own: {panic}")),
         },
-        signals = signals(&handle) => {
+        signals = signals(&handle, leaving) => {
             signals.map_err(|error| failed(&error))?;
             let ended = agent.ended().await;
             ended.map_or_else(|panic| Err(format!("==> {panic}")), |reason| exit(&reason, true))
@@ -279,24 +283,40 @@ fn exit(reason: &ExitReason, signalled: bool) -> Outcome {
     }
 }
 
+/// Which signals mean that the agent leaves its pools.
+#[derive(Clone, Copy, Debug)]
+struct Leaving {
+    on_interrupt: bool,
+    on_terminate: bool,
+}
+
 /// Obeys signals until one says stop; a second one stops at once.
-async fn signals(handle: &AgentHandle) -> std::io::Result<()> {
+async fn signals(handle: &AgentHandle, leaving: Leaving) -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hang_up = signal(SignalKind::hangup())?;
-    let name = loop {
+    let (name, leaves) = loop {
         tokio::select! {
             _ = hang_up.recv() => {
                 tracing::info!(target: "agent", "Caught: signal=hangup");
                 handle.reload();
             }
-            _ = interrupt.recv() => break "interrupt",
-            _ = terminate.recv() => break "terminated",
+            _ = interrupt.recv() => {
+                handle.interrupt();
+                break ("interrupt", leaving.on_interrupt);
+            }
+            _ = terminate.recv() => {
+                handle.terminate();
+                break ("terminated", leaving.on_terminate);
+            }
         }
     };
     tracing::info!(target: "agent", "Caught: signal={name}");
-    tracing::info!(target: "agent", "Graceful shutdown disabled. Exiting");
-    handle.stop();
+    if leaves {
+        tracing::info!(target: "agent", "Gracefully shutting down agent...");
+    } else {
+        tracing::info!(target: "agent", "Graceful shutdown disabled. Exiting");
+    }
     tokio::spawn(async move {
         tokio::select! {
             _ = interrupt.recv() => {}
@@ -311,11 +331,12 @@ async fn signals(handle: &AgentHandle) -> std::io::Result<()> {
 fn banner(settings: &Settings, built: &Built) {
     let port = |port: Option<u16>| port.map_or_else(|| "-1".to_owned(), |port| port.to_string());
     let shown = |port: u16| port.to_string();
+    let segment = if settings.server { "<all>" } else { "" };
     let rows = [
         ("Version", format!("'{API_VERSION}' (proconsul {})", env!("CARGO_PKG_VERSION"))),
         ("Node ID", format!("'{}'", built.id)),
         ("Node name", format!("'{}'", built.name)),
-        ("Datacenter", format!("'{}' (Segment: '<all>')", settings.datacenter)),
+        ("Datacenter", format!("'{}' (Segment: '{segment}')", settings.datacenter)),
         ("Server", format!("{} (Bootstrap: {})", settings.server, settings.bootstrap)),
         (
             "Client Addr",
@@ -337,8 +358,10 @@ fn banner(settings: &Settings, built: &Built) {
         ),
         (
             "Encrypt",
-            "Gossip: false, TLS-Outgoing: false, TLS-Incoming: false, Auto-Encrypt-TLS: false"
-                .to_owned(),
+            format!(
+                "Gossip: {}, TLS-Outgoing: false, TLS-Incoming: false, Auto-Encrypt-TLS: false",
+                settings.cluster.encrypt.is_some()
+            ),
         ),
     ];
     let mut text = String::from("==> Starting Consul agent...\n");

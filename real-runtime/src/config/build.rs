@@ -1,6 +1,7 @@
 //! From settings to an agent: identity, addresses, timing.
 
 use super::peers::{self, Known};
+use super::pools::{self, Places};
 use super::settings::Settings;
 use super::source::{Sources, settings};
 use crate::agent::AgentConfig;
@@ -10,7 +11,7 @@ use crate::storage::{Directory, Nowhere, Storage};
 use proconsul_core::http::AgentFacts;
 use proconsul_core::raft;
 use proconsul_core::types::{Duration, NodeId, Planted, Seed, TextMap};
-use proconsul_core::{Config, PeerEntry};
+use proconsul_core::{Cluster, Config, PeerEntry};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -58,7 +59,6 @@ impl Built {
 /// # Errors
 /// What cannot be done, in words for the operator.
 pub fn build(settings: &Settings, sources: &Sources) -> Result<Built, String> {
-    refuse_what_is_missing(settings)?;
     let bind = bind_address(settings)?;
     let address = advertised(settings, bind)?;
     let (storage, id, known): (Box<dyn Storage>, NodeId, Known) = match &settings.data_dir {
@@ -78,17 +78,33 @@ pub fn build(settings: &Settings, sources: &Sources) -> Result<Built, String> {
     let own = PeerEntry { id, address: SocketAddr::new(address, rpc_port), non_voter: false };
     let (peers, recover) = group(settings, &known, &own)?;
     let formed = settings.data_dir.clone().filter(|_| known.given);
+    let address_wan = match &settings.advertise_wan {
+        Some(text) => parse_address("advertise_addr_wan", text)?,
+        None => address,
+    };
+    let at = |key: &str, text: &Option<String>| match text {
+        Some(text) => parse_address(key, text),
+        None => Ok(bind),
+    };
+    let places = Places {
+        lan: at("serf_lan", &settings.cluster.serf_lan)?,
+        wan: at("serf_wan", &settings.cluster.serf_wan)?,
+        address,
+        address_wan,
+    };
+    let (cluster, pools) = pools::cluster(settings, id, &name, places)?;
     let config = AgentConfig {
-        node: node_config(settings, id, &name, address),
+        node: node_config(settings, id, &name, address, cluster),
         seed: Seed(u64::from_le_bytes(entropy())),
         peers,
         recover,
         storage,
         http: listen_on(settings, settings.http_addresses.as_ref(), settings.ports.http)?,
         dns: listen_on(settings, settings.dns_addresses.as_ref(), settings.ports.dns)?,
-        // A group of one hears nobody, and its port stays free for others.
-        rpc: (!settings.dev).then(|| SocketAddr::new(bind, rpc_port)),
-        advertise: Some(own.address),
+        // Nobody dials a client agent.
+        rpc: settings.server.then(|| SocketAddr::new(bind, rpc_port)),
+        advertise: settings.server.then_some(own.address),
+        pools,
         http_conns_per_client_max: settings.http_conns_per_client_max,
         reloading: Reloading::by({
             let sources = sources.clone();
@@ -118,18 +134,6 @@ fn reload(sources: &Sources) -> Result<Reloaded, String> {
     })
 }
 
-fn refuse_what_is_missing(settings: &Settings) -> Result<(), String> {
-    if !settings.server {
-        return Err("client agents are not supported yet: start with -server or -dev".to_owned());
-    }
-    if settings.bootstrap_expect > 1 {
-        return Err("bootstrap_expect needs gossip, which is not supported yet: form the group \
-                    with raft/peers.json in the data directory"
-            .to_owned());
-    }
-    Ok(())
-}
-
 /// Whom the group begins with, and whether that replaces what the disk remembers.
 fn group(
     settings: &Settings,
@@ -142,13 +146,22 @@ fn group(
     if !known.peers.is_empty() {
         return Ok((known.peers.clone(), known.given));
     }
+    if !settings.server {
+        return Ok((Vec::new(), false));
+    }
     if settings.dev || settings.bootstrap {
         return Ok((vec![own.clone()], false));
     }
     Ok((Vec::new(), false))
 }
 
-fn node_config(settings: &Settings, id: NodeId, name: &str, address: IpAddr) -> Config {
+fn node_config(
+    settings: &Settings,
+    id: NodeId,
+    name: &str,
+    address: IpAddr,
+    cluster: Cluster,
+) -> Config {
     let mut node = settings.clone();
     Config {
         id,
@@ -167,7 +180,7 @@ fn node_config(settings: &Settings, id: NodeId, name: &str, address: IpAddr) -> 
         check_update_interval: settings.check_update_interval,
         services: std::mem::take(&mut node.services),
         checks: std::mem::take(&mut node.checks),
-        cluster: None,
+        cluster: Some(cluster),
         planted: Planted::none(),
     }
 }

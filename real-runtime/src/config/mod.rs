@@ -2,12 +2,15 @@
 
 mod build;
 mod check;
+mod cluster;
 mod merge;
 mod peers;
+mod pools;
 mod schema;
 mod settings;
 mod source;
 
 pub use build::{Built, build};
+pub use cluster::ClusterSettings;
 pub use settings::{Ports, Settings};
 pub use source::{Sources, read_file, settings};

@@ -1,6 +1,7 @@
 //! Configuration as typed values, after everything that can be checked without the machine.
 
 use super::check::multi_error;
+use super::cluster::ClusterSettings;
 use crate::log::LogLevel;
 use proconsul_core::checks::parse::{Origin, check_definition, service_definition};
 use proconsul_core::checks::{CheckDefinition, CheckKind, ServiceDefinition};
@@ -64,6 +65,7 @@ pub struct Settings {
     pub translate_wan_addrs: bool,
     pub tagged_addresses: Vec<(String, String)>,
     pub enable_local_script_checks: bool,
+    pub cluster: ClusterSettings,
     pub services: Vec<ServiceDefinition>,
     pub checks: Vec<CheckDefinition>,
     pub warnings: Vec<String>,
@@ -72,12 +74,12 @@ pub struct Settings {
 }
 
 /// Reads typed values out of the merged map. Types were checked file by file.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     map: &'a Map<String, Value>,
 }
 
 impl Reader<'_> {
-    fn value(&self, path: &str) -> Option<&Value> {
+    pub(super) fn value(&self, path: &str) -> Option<&Value> {
         let mut parts = path.split('.');
         let mut value = self.map.get(parts.next()?)?;
         for part in parts {
@@ -86,25 +88,25 @@ impl Reader<'_> {
         Some(value)
     }
 
-    fn text(&self, path: &str) -> Option<String> {
+    pub(super) fn text(&self, path: &str) -> Option<String> {
         let text = self.value(path)?.as_str()?;
         (!text.is_empty()).then(|| text.to_owned())
     }
 
-    fn on(&self, path: &str) -> Option<bool> {
+    pub(super) fn on(&self, path: &str) -> Option<bool> {
         self.value(path)?.as_bool()
     }
 
-    fn whole(&self, path: &str) -> Option<i64> {
+    pub(super) fn whole(&self, path: &str) -> Option<i64> {
         self.value(path)?.as_i64()
     }
 
-    fn span(&self, path: &str, default: Duration) -> Duration {
+    pub(super) fn span(&self, path: &str, default: Duration) -> Duration {
         let given = self.text(path).and_then(|text| parse_unsigned(&text).ok());
         given.filter(|given| !given.is_zero()).unwrap_or(default)
     }
 
-    fn texts(&self, path: &str) -> Vec<(String, String)> {
+    pub(super) fn texts(&self, path: &str) -> Vec<(String, String)> {
         let fields = self.value(path).and_then(Value::as_object);
         fields
             .into_iter()
@@ -113,17 +115,17 @@ impl Reader<'_> {
             .collect()
     }
 
-    fn list(&self, path: &str) -> Vec<String> {
+    pub(super) fn list(&self, path: &str) -> Vec<String> {
         let items = self.value(path).and_then(Value::as_array);
         items.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     }
 
     /// A size or count; negative and absent ones are the default.
-    fn size(&self, path: &str, default: usize) -> usize {
+    pub(super) fn size(&self, path: &str, default: usize) -> usize {
         self.whole(path).and_then(|number| usize::try_from(number).ok()).unwrap_or(default)
     }
 
-    fn port(&self, name: &str, default: Option<u16>) -> Result<Option<u16>, String> {
+    pub(super) fn port(&self, name: &str, default: Option<u16>) -> Result<Option<u16>, String> {
         let path = format!("ports.{name}");
         match self.whole(&path) {
             None => Ok(default),
@@ -193,6 +195,7 @@ impl Settings {
             translate_wan_addrs: read.on("translate_wan_addrs").unwrap_or(false),
             tagged_addresses: read.texts("tagged_addresses"),
             enable_local_script_checks: read.on("enable_local_script_checks").unwrap_or(false),
+            cluster: ClusterSettings::of(&read, dev || read.on("server").unwrap_or(false))?,
             services: services(merged.get("services"))?,
             checks: checks(merged.get("checks"))?,
             warnings,
@@ -235,6 +238,8 @@ impl Settings {
                 "BootstrapExpect is set to 1; this is the same as Bootstrap mode.".to_owned(),
             );
             self.bootstrap = true;
+        } else if self.bootstrap_expect > 1 {
+            self.warn_of_expectation();
         } else if self.bootstrap {
             self.warnings.push("bootstrap = true: do not enable unless necessary".to_owned());
         }
@@ -280,6 +285,25 @@ impl Settings {
 }
 
 impl Settings {
+    fn warn_of_expectation(&mut self) {
+        let expect = self.bootstrap_expect;
+        self.warnings.push(format!("bootstrap_expect > 0: expecting {expect} servers"));
+        if expect == 2 {
+            self.warnings.push(
+                "bootstrap_expect = 2: A cluster with 2 servers will provide no failure tolerance. \
+                 See https://www.consul.io/docs/internals/consensus.html#deployment-table"
+                    .to_owned(),
+            );
+        } else if expect % 2 == 0 {
+            self.warnings.push(
+                "bootstrap_expect is even number: A cluster with an even number of servers does \
+                 not achieve optimum fault tolerance. See \
+                 https://www.consul.io/docs/internals/consensus.html#deployment-table"
+                    .to_owned(),
+            );
+        }
+    }
+
     /// Files may name programs only where the operator says so.
     fn scripts_are_enabled(&self) -> Result<(), String> {
         let of_services = self.services.iter().flat_map(|service| &service.checks);

@@ -1,6 +1,7 @@
-//! Speaking to other servers.
+//! Speaking to other agents.
 
-use super::greet::{GREETING_TIME_MAX, greet};
+use super::greet::{Frames, GREETING_TIME_MAX, greet};
+use super::listen::listen;
 use crate::shared::Shared;
 use bytes::BytesMut;
 use proconsul_core::types::NodeId;
@@ -11,7 +12,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -50,6 +51,12 @@ impl Peers {
 
     /// Queues a message. It never blocks.
     pub(crate) fn send(&mut self, to: NodeId, address: SocketAddr, message: PeerMessage) {
+        if address.port() == 0 {
+            if !self.shared.lines.send(to, message) {
+                self.shared.input(Input::PeerLost(to));
+            }
+            return;
+        }
         let queue = self.queues.entry(to).or_insert_with(|| {
             let (sender, letters) = mpsc::channel(QUEUE_MESSAGES_MAX);
             let speaker = Speaker {
@@ -91,9 +98,9 @@ impl Speaker {
             }
             let address = batch[0].0;
             match self.dial(address).await {
-                Ok(stream) => {
+                Ok((stream, frames)) => {
                     self.backoff = BACKOFF_MIN;
-                    let ended = self.speak(stream, address, &mut batch).await;
+                    let ended = self.speak(stream, frames, address, &mut batch).await;
                     tracing::debug!(
                         target: "agent.server.rpc",
                         "connection ended: peer={} address={address} reason=\"{ended}\"", self.to
@@ -119,17 +126,19 @@ impl Speaker {
         }
     }
 
-    async fn dial(&self, address: SocketAddr) -> io::Result<TcpStream> {
+    async fn dial(&self, address: SocketAddr) -> io::Result<(TcpStream, Frames)> {
         let timed_out = |_| io::Error::new(io::ErrorKind::TimedOut, "no answer");
         let dialed = tokio::time::timeout(DIAL_TIME_MAX, TcpStream::connect(address)).await;
         let mut stream = dialed.map_err(timed_out)??;
         stream.set_nodelay(true)?;
-        let greeted = tokio::time::timeout(GREETING_TIME_MAX, greet(&mut stream, &self.own)).await;
+        let mut frames = Frames::new();
+        let greeted = greet(&mut stream, &mut frames, &self.own);
+        let greeted = tokio::time::timeout(GREETING_TIME_MAX, greeted).await;
         let other = greeted.map_err(timed_out)??;
         if other.id != self.to {
             return Err(io::Error::other(format!("{} answered there", other.id)));
         }
-        Ok(stream)
+        Ok((stream, frames))
     }
 
     /// Writes batches until the connection breaks, or the peer is to be reached elsewhere (then the
@@ -137,12 +146,12 @@ impl Speaker {
     async fn speak(
         &mut self,
         stream: TcpStream,
+        mut frames: Frames,
         address: SocketAddr,
         batch: &mut Vec<Letter>,
     ) -> io::Error {
         let (mut from_peer, mut to_peer) = tokio::io::split(stream);
         let mut bytes = BytesMut::new();
-        let mut silence = [0_u8; 1];
         loop {
             if batch.first().is_some_and(|(wanted, _)| *wanted != address) {
                 return io::Error::other("the peer moved");
@@ -172,13 +181,8 @@ impl Speaker {
             }
             tokio::select! {
                 biased;
-                // The peer never speaks on this connection: anything here is its end.
-                ended = from_peer.read(&mut silence) => {
-                    return match ended {
-                        Ok(0) => io::ErrorKind::UnexpectedEof.into(),
-                        Ok(_) => io::Error::other("it spoke out of turn"),
-                        Err(error) => error,
-                    };
+                ended = hear(&mut from_peer, &mut frames, &self.own, &self.shared, self.to) => {
+                    return ended;
                 }
                 count = self.letters.recv_many(batch, BATCH_MESSAGES_MAX) => {
                     if count == 0 {
@@ -188,4 +192,25 @@ impl Speaker {
             }
         }
     }
+}
+
+/// What comes back until the connection ends. Only those who cannot be dialled are spoken to: for
+/// all others, anything that comes is the end.
+async fn hear(
+    from: &mut ReadHalf<TcpStream>,
+    frames: &mut Frames,
+    own: &Hello,
+    shared: &Shared,
+    peer: NodeId,
+) -> io::Error {
+    let heard = if own.advertised.port() == 0 {
+        listen(from, frames, shared, peer).await
+    } else {
+        let mut silence = [0_u8; 1];
+        from.read(&mut silence).await.and_then(|bytes| match bytes {
+            0 => Ok(()),
+            _ => Err(io::Error::other("it spoke out of turn")),
+        })
+    };
+    heard.err().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }

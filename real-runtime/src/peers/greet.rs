@@ -1,4 +1,6 @@
-//! The greeting of a connection between servers, and its frames.
+//! The greeting of a connection between agents, and its frames.
+//!
+//! Servers of all datacenters greet one another: who belongs to whose group, core knows.
 
 use proconsul_core::wire::{self, FIRST_BYTE, FrameReader, Hello};
 use std::io;
@@ -11,8 +13,9 @@ pub(super) const GREETING_TIME_MAX: Duration = Duration::from_secs(5);
 /// Bytes read at once.
 const READ_BYTES: usize = 64 * 1024;
 
-/// The dialler's half: greet, hear the greeting, say who answered.
-pub(super) async fn greet<S>(stream: &mut S, own: &Hello) -> io::Result<Hello>
+/// The dialler's half: greet, hear the greeting, say who answered. The frames that came with the
+/// greeting stay in `frames`.
+pub(super) async fn greet<S>(stream: &mut S, frames: &mut Frames, own: &Hello) -> io::Result<Hello>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -20,8 +23,7 @@ where
     bytes.extend_from_slice(&wire::frame(own).map_err(io::Error::other)?);
     stream.write_all(&bytes).await?;
     stream.flush().await?;
-    let mut frames = Frames::new();
-    hello(&mut frames, stream, own).await
+    hello(frames, stream).await
 }
 
 /// The answerer's half. The frames that came with the greeting stay in `frames`.
@@ -34,24 +36,20 @@ where
     if first[0] != FIRST_BYTE {
         return Err(io::Error::other(format!("unknown protocol byte {}", first[0])));
     }
-    let other = hello(frames, stream, own).await?;
+    let other = hello(frames, stream).await?;
     stream.write_all(&wire::frame(own).map_err(io::Error::other)?).await?;
     stream.flush().await?;
     Ok(other)
 }
 
-async fn hello<S>(frames: &mut Frames, stream: &mut S, own: &Hello) -> io::Result<Hello>
+async fn hello<S>(frames: &mut Frames, stream: &mut S) -> io::Result<Hello>
 where
     S: AsyncRead + Unpin,
 {
     let Some(frame) = frames.next(stream).await? else {
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "no greeting"));
     };
-    let other: Hello = wire::decode(&frame).map_err(io::Error::other)?;
-    if other.datacenter != own.datacenter {
-        return Err(io::Error::other(format!("it belongs to datacenter {}", other.datacenter)));
-    }
-    Ok(other)
+    wire::decode(&frame).map_err(io::Error::other)
 }
 
 /// Frames of a stream, one after another.
@@ -100,9 +98,9 @@ mod tests {
 
     async fn meet(one: &Hello, two: &Hello) -> (io::Result<Hello>, io::Result<Hello>) {
         let (mut dialler, mut answerer) = tokio::io::duplex(1024);
-        let mut frames = Frames::new();
+        let (mut frames, mut heard) = (Frames::new(), Frames::new());
         let greeted = async {
-            let greeted = greet(&mut dialler, one).await;
+            let greeted = greet(&mut dialler, &mut heard, one).await;
             drop(dialler);
             greeted
         };
@@ -122,8 +120,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn datacenters_do_not_mix() {
-        let (heard, seen) = meet(&hello_of(1, "dc1"), &hello_of(2, "dc2")).await;
-        assert!(heard.is_err() && seen.is_err());
+    async fn datacenters_meet() {
+        let (one, two) = (hello_of(1, "dc1"), hello_of(2, "dc2"));
+        let (heard, seen) = meet(&one, &two).await;
+        assert_eq!((heard.unwrap(), seen.unwrap()), (two, one));
     }
 }

@@ -1,17 +1,24 @@
-//! Hearing other servers.
+//! Hearing other agents.
 
 use super::greet::{Frames, GREETING_TIME_MAX, answer};
 use crate::shared::Shared;
+use bytes::BytesMut;
 use proconsul_core::types::NodeId;
 use proconsul_core::wire::{self, Hello};
 use proconsul_core::{Input, PeerMessage};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWriteExt, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 
 /// How long to wait when the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Messages written at once.
+const BATCH_MESSAGES_MAX: usize = 256;
+/// A batch is written within this time or the connection is given up.
+const WRITE_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Accepts other servers for as long as the agent lives.
 pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, own: Hello) {
@@ -43,14 +50,49 @@ async fn hear(mut stream: TcpStream, shared: &Shared, own: &Hello) -> io::Result
     let other = tokio::time::timeout(GREETING_TIME_MAX, greeted)
         .await
         .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no greeting"))??;
-    shared.input(Input::PeerAt(other.id, other.advertised));
-    let heard = listen(&mut stream, &mut frames, shared, other.id).await;
+    let heard = if other.advertised.port() == 0 {
+        let (line, messages) = shared.lines.open(other.id);
+        shared.input(Input::PeerAt(other.id, other.advertised));
+        let (mut from, to) = tokio::io::split(stream);
+        let ended = tokio::select! {
+            ended = listen(&mut from, &mut frames, shared, other.id) => ended,
+            ended = answer_back(to, messages) => ended,
+        };
+        shared.lines.close(other.id, &line);
+        ended
+    } else {
+        shared.input(Input::PeerAt(other.id, other.advertised));
+        listen(&mut stream, &mut frames, shared, other.id).await
+    };
     shared.input(Input::PeerLost(other.id));
     heard
 }
 
-async fn listen(
-    stream: &mut TcpStream,
+/// Writes what is for an agent on the connection that it opened.
+async fn answer_back(
+    mut to: WriteHalf<TcpStream>,
+    mut messages: mpsc::Receiver<PeerMessage>,
+) -> io::Result<()> {
+    let mut batch = Vec::new();
+    let mut bytes = BytesMut::new();
+    while messages.recv_many(&mut batch, BATCH_MESSAGES_MAX).await > 0 {
+        for message in batch.drain(..) {
+            bytes.extend_from_slice(&wire::frame(&message).map_err(io::Error::other)?);
+        }
+        let written = async {
+            to.write_all(&bytes).await?;
+            to.flush().await
+        };
+        tokio::time::timeout(WRITE_TIME_MAX, written)
+            .await
+            .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "it does not read"))??;
+        bytes = BytesMut::new();
+    }
+    Ok(())
+}
+
+pub(super) async fn listen<S: AsyncRead + Unpin>(
+    stream: &mut S,
     frames: &mut Frames,
     shared: &Shared,
     from: NodeId,

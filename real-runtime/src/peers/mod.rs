@@ -1,12 +1,17 @@
-//! Connections between servers: one TCP connection for each direction, opened by the one who
+//! Connections between agents: one TCP connection for each direction, opened by the one who
 //! speaks. Both greet; after that the one who was dialled is silent.
+//!
+//! A client agent cannot be dialled (it says port 0): what is for it goes back on its own
+//! connection.
 //!
 //! Invariant: messages of one peer leave in the order they were given; when any is dropped, the
 //! loop hears `PeerLost`.
 
 mod dial;
 mod greet;
+mod lines;
 mod listen;
 
 pub(crate) use dial::Peers;
+pub(crate) use lines::Lines;
 pub(crate) use listen::serve;

@@ -9,4 +9,5 @@ pub mod bare;
 mod sockets;
 mod stream;
 
+pub(crate) use sockets::PoolInput;
 pub use sockets::{Bound, Heard, Sockets};

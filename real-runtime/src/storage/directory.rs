@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 /// Folders whose files belong to lanes.
-const FOLDERS: [&str; 3] = ["raft", "services", "checks"];
+const FOLDERS: [&str; 4] = ["raft", "services", "checks", "serf"];
 /// Files in them that do not: the operator's.
 const NOT_OURS: [&str; 2] = ["raft/peers.json", "raft/peers.info"];
 /// Zeros are written in pieces of this size.

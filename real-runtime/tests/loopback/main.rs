@@ -5,6 +5,8 @@ mod cluster;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod gossip;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod process;

@@ -59,8 +59,18 @@ impl Agent {
     /// Starts an agent at `address` with these arguments besides its ports.
     pub(crate) fn start(log: &Path, address: IpAddr, ports: &[u16], arguments: &[&str]) -> Self {
         let file = File::create(log).unwrap();
+        let serf = free_ports(address, 2);
+        let pools: Vec<String> = match arguments.contains(&"-serf-lan-port") {
+            true => Vec::new(),
+            false => {
+                ["-serf-lan-port", &serf[0].to_string(), "-serf-wan-port", &serf[1].to_string()]
+                    .map(str::to_owned)
+                    .to_vec()
+            }
+        };
         let child = Command::new(PROCONSUL)
             .arg("agent")
+            .args(pools)
             .args(["-http-port", &ports[0].to_string(), "-dns-port", &ports[1].to_string()])
             .args(["-server-port", &ports[2].to_string()])
             .args(["-bind", &address.to_string(), "-client", &address.to_string()])
