@@ -11,7 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("proconsul-syntax", &["proconsul-types"]),
     ("proconsul-wire", &["proconsul-types"]),
     ("proconsul-disk", &["proconsul-types"]),
-    ("proconsul-gossip", &["proconsul-types", "proconsul-wire"]),
+    ("proconsul-gossip", &["proconsul-types", "proconsul-syntax", "proconsul-wire"]),
     ("proconsul-raft", &["proconsul-types", "proconsul-wire"]),
     ("proconsul-catalog", &["proconsul-types", "proconsul-syntax", "proconsul-wire"]),
     (

@@ -73,7 +73,8 @@ fn rust_line(path: &str, line: &str, mut say: impl FnMut(&str)) {
             }
         }
     }
-    if path.starts_with("core/") && !path.contains("/tests/") && !path.contains("/benches/") {
+    let is_test = path.contains("/tests/") || path.ends_with("/tests.rs");
+    if path.starts_with("core/") && !is_test && !path.contains("/benches/") {
         core_line(code, &mut say);
     }
 }

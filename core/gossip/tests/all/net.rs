@@ -1,4 +1,4 @@
-//! A network for a handful of pools: virtual time, typed values (or their bytes), delay, loss, cuts.
+//! A network for a handful of pools: virtual time, typed values or their bytes, delay, loss, cuts.
 
 use bytes::Bytes;
 use proconsul_gossip::{

@@ -107,7 +107,9 @@ fn any_stream_message() -> impl Strategy<Value = StreamMessage> {
         (any_alive(), liveness).prop_map(|(alive, liveness)| NodeState { alive, liveness });
     prop_oneof![
         3 => (any::<bool>(), prop::collection::vec(states, 0..6))
-            .prop_map(|(join, nodes)| StreamMessage::PushPull(PushPull { join, nodes, user: None })),
+            .prop_map(|(join, nodes)| {
+                StreamMessage::PushPull(PushPull { join, nodes, user: None })
+            }),
         1 => (0_u32..9).prop_map(|sequence| StreamMessage::Ack(Ack { sequence, payload: None })),
         1 => Just(StreamMessage::Error("no".into())),
         1 => prop::collection::vec(any::<u8>(), 0..20)
