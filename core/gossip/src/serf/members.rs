@@ -374,13 +374,21 @@ impl Serf {
             known.status
         };
         self.members.change(now, &join.node, status, join.time);
+        if join.node == self.name && !self.is_leaving() {
+            // Others know of a later word about this member than its own: it may have been a leave,
+            // and they would wait for its end for ever.
+            self.announce_join(now);
+        }
         true
     }
 
     /// Tells all that this member is here.
     pub(super) fn announce_join(&mut self, now: Instant) {
         let join = Join { time: self.clocks.member, node: Arc::clone(&self.name) };
-        self.on_join_intent(now, &join);
+        self.witness_member(join.time);
+        if let Some(status) = self.members.get(&self.name).map(|own| own.status) {
+            self.members.change(now, &join.node, status, join.time);
+        }
         if self.someone_else_here() {
             self.tell_intent(Message::Join(join).to_bytes(), false);
         }

@@ -36,6 +36,22 @@ fn between_intent_and_death_a_member_is_leaving() {
 }
 
 #[test]
+fn a_leave_that_its_member_never_heard_of_is_contradicted() {
+    let mut pool = Pool::of(&["a", "b", "c"]);
+    let leave = Leave { time: LamportTime(9), node: Arc::from("b"), prune: false };
+    let now = pool.now;
+    pool.serf("a").on_leave_intent(now, &leave);
+    // The intent itself reaches nobody else; its time does, by exchanges.
+    pool.serf("a").intents_queue = crate::serf::Broadcasts::default();
+    assert_eq!(pool.status("a", "b"), Some(MemberStatus::Leaving));
+    pool.exchange("a", "c");
+    pool.exchange("c", "b");
+    pool.settle();
+    assert_eq!(pool.status("a", "b"), Some(MemberStatus::Alive));
+    assert_eq!(pool.status("c", "b"), Some(MemberStatus::Alive));
+}
+
+#[test]
 fn a_leave_that_nobody_hears_goes_on_after_the_broadcast_timeout() {
     let mut pool = Pool::of(&["a", "b"]);
     let now = pool.now;
