@@ -21,6 +21,7 @@ mod minority_cut;
 mod mixed_configurations;
 mod new_addresses;
 mod paused_leader;
+mod pools;
 mod power_cut_all;
 mod rolling_restart;
 mod session_expiry;
@@ -33,6 +34,8 @@ mod torn_tails;
 mod transfer_crash;
 mod watch_restore;
 mod watch_storm;
+
+pub use pools::POOLS;
 
 /// Every scenario, in the order of this list.
 pub const ALL: &[Scenario] = &[

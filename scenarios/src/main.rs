@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    proconsul_sim::cli::main(proconsul_scenarios::ALL)
+    proconsul_sim::cli::main(proconsul_scenarios::ALL, proconsul_scenarios::POOLS)
 }

@@ -121,7 +121,7 @@ fn the_same_seed_is_the_same_world() {
 fn drawn_worlds_hold() {
     quiet_panics();
     let from = fresh_seed() << 20;
-    let sum = swarm::together(from, 400, "", JOBS);
+    let sum = swarm::together(swarm::Kind::Servers, from, 400, "", JOBS);
     say(&format!("drawn worlds from {from:#x}: {} held, {} events", sum.seeds, sum.events));
     assert!(
         sum.failed.is_none(),

@@ -55,6 +55,7 @@
 //! I/O; [`judge`] and [`model`] say what may be; [`schedule`] is a world as text, [`workload`]
 //! draws
 //! one, [`shrink`] shortens one; [`scenario`] plays stories; [`swarm`] and [`mutants`] run many.
+//! [`pools`] is another kind of world: bare pools of gossip, whose stories are plans.
 
 pub mod cli;
 pub mod client;
@@ -69,6 +70,7 @@ pub mod model;
 pub mod mutants;
 pub mod net;
 pub mod options;
+pub mod pools;
 pub mod queue;
 pub mod report;
 pub mod run;

@@ -78,12 +78,12 @@ pub(crate) fn config(id: NodeId, server: usize, options: &Options) -> Config {
 }
 
 #[cfg(feature = "planted")]
-fn planted(name: &str) -> Planted {
+pub(crate) fn planted(name: &str) -> Planted {
     crate::mutants::fault_named(name).map_or(Planted::none(), Planted::with)
 }
 
 #[cfg(not(feature = "planted"))]
-fn planted(name: &str) -> Planted {
+pub(crate) fn planted(name: &str) -> Planted {
     assert!(name.is_empty(), "this build cannot plant {name}: build with the feature `planted`");
     Planted::none()
 }

@@ -2,8 +2,8 @@
 //! worlds, and how short its story gets.
 
 use crate::shrink::shrink;
-use crate::swarm;
-use crate::workload;
+use crate::swarm::{self, Kind};
+use crate::{pools, workload};
 use proconsul_core::types::Fault;
 
 /// Every planted fault, with its name.
@@ -54,6 +54,26 @@ pub const FAULTS: &[Fault] = &[
     Fault::UnknownReportedAsFailed,
 ];
 
+/// Planted faults of gossip: hunted in worlds of pools.
+pub const GOSSIP: &[Fault] = &[
+    Fault::RefuteWithoutHigherIncarnation,
+    Fault::SuspicionNeverConfirmed,
+    Fault::SuspicionCountsNamesTwice,
+    Fault::DeadBeatsNewerAlive,
+    Fault::PushPullTrustsRemoteDeath,
+    Fault::NackNotCounted,
+    Fault::BroadcastNotInvalidated,
+    Fault::ReclaimIgnoresTime,
+    Fault::ProbeSkipsSuspect,
+    Fault::LeaveIntentIgnoresClock,
+    Fault::EventRingForgetsTime,
+    Fault::RejoinReusesClock,
+    Fault::ReapForgetsFailedAtOnce,
+    Fault::KeyUsedBeforeInstalled,
+    Fault::PushPullForgetsLeft,
+    Fault::AnswersCountedTwice,
+];
+
 /// Faults that need a story told by hand, and why. The scenario or test named finds them.
 pub const BY_HAND: &[(Fault, &str)] = &[(
     Fault::ChunkIgnoresSnapshotId,
@@ -101,7 +121,8 @@ pub fn by_hand(fault: Fault) -> Option<&'static str> {
 /// The fault of this name.
 #[must_use]
 pub fn fault_named(name: &str) -> Option<Fault> {
-    FAULTS.iter().copied().find(|fault| format!("{fault:?}") == name)
+    let all = FAULTS.iter().chain(GOSSIP).copied();
+    all.into_iter().find(|fault| format!("{fault:?}") == name)
 }
 
 /// How well one fault is found.
@@ -169,14 +190,17 @@ pub fn hunt(name: &str, seeds: u64, trials: u32, jobs: usize) -> Found {
         runs: 0,
         unsound: Vec::new(),
     };
+    let gossip = GOSSIP.iter().any(|fault| format!("{fault:?}") == name);
+    let kind = if gossip { Kind::Pools } else { Kind::Servers };
     for trial in 0..trials {
         let from = u64::from(trial) * 1_000_000;
         let (mut at, end) = (from, from + seeds);
         let hit = loop {
-            let Some((seed, outcome)) = swarm::together(at, end - at, name, jobs).failed else {
+            let Some((seed, outcome)) = swarm::together(kind, at, end - at, name, jobs).failed
+            else {
                 break None;
             };
-            if swarm::alone(seed, 1, "").failed.is_none() {
+            if swarm::alone(kind, seed, 1, "").failed.is_none() {
                 break Some((seed, outcome));
             }
             found.unsound.push(seed);
@@ -188,7 +212,17 @@ pub fn hunt(name: &str, seeds: u64, trials: u32, jobs: usize) -> Found {
         if !found.rules.contains(&violation.rule) {
             found.rules.push(violation.rule.clone());
         }
-        if found.lengths.is_none() {
+        if found.lengths.is_some() {
+            continue;
+        }
+        if kind == Kind::Pools {
+            let mut plan = pools::drawn::plan(seed);
+            name.clone_into(&mut plan.options.planted);
+            let shrunk =
+                pools::shrink(&plan, &violation.rule, if seeds < WHOLE { 60 } else { 300 });
+            found.lengths = Some([(plan.acts.len(), 0), (shrunk.plan.acts.len(), 0)]);
+            found.runs = shrunk.runs;
+        } else {
             let mut schedule = workload::schedule(seed);
             name.clone_into(&mut schedule.options.planted);
             let shrunk = shrink(&schedule, &violation.rule, if seeds < WHOLE { 60 } else { 300 });

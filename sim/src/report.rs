@@ -18,9 +18,21 @@ const LINES_MAX: usize = 4_000;
 /// The page.
 #[must_use]
 pub fn page(schedule: &Schedule, outcome: &Outcome) -> String {
-    let mut page = String::new();
     let servers = usize::from(schedule.options.servers);
     let title = if schedule.scenario.is_empty() { "swarm" } else { &schedule.scenario };
+    table(title, schedule.seed, servers, &schedule.text(), outcome)
+}
+
+/// A page with a column for each of so many machines, and the text of what was run.
+#[must_use]
+pub(crate) fn table(
+    title: &str,
+    seed: u64,
+    servers: usize,
+    text: &str,
+    outcome: &Outcome,
+) -> String {
+    let mut page = String::new();
     let mut put = |piece: &str| page.push_str(piece);
     put("<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>proconsul-sim: ");
     put(&escape(title));
@@ -31,7 +43,7 @@ pub fn page(schedule: &Schedule, outcome: &Outcome) -> String {
     put("</h1>");
     put(&format!(
         "<p>seed {} &middot; trace {:#018x} &middot; {} events &middot; {} messages &middot; {:.3} simulated s</p>",
-        schedule.seed,
+        seed,
         outcome.trace,
         outcome.events,
         outcome.messages,
@@ -66,7 +78,7 @@ pub fn page(schedule: &Schedule, outcome: &Outcome) -> String {
         put("</tr>");
     }
     put("</table><h2>schedule</h2><pre>");
-    put(&escape(&schedule.text()));
+    put(&escape(text));
     put("</pre></html>\n");
     page
 }

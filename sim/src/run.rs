@@ -93,7 +93,7 @@ pub(crate) fn outcome(engine: Option<&mut Engine>, panic: Option<String>) -> Out
 }
 
 /// A panic's rule: its text without numbers, so that it stays the same while a schedule shrinks.
-fn rule_of(text: &str) -> String {
+pub(crate) fn rule_of(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
     let words = line.split(|letter: char| letter.is_ascii_digit()).next().unwrap_or_default();
     let short: String = words.trim_end().chars().take(80).collect();
@@ -115,7 +115,7 @@ pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
 
 /// From now on panics inside a world are violations and print nothing. Idempotent.
 pub fn quiet_panics() {
-    static ONCE: std::sync::Once = std::sync::Once::new();
+    static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let usual = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {

@@ -2,10 +2,20 @@
 
 use crate::run::{Outcome, Telling, run};
 use crate::schedule::Mark;
-use crate::workload;
+use crate::{pools, workload};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
+
+/// What kind of worlds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// Servers with their clients.
+    #[default]
+    Servers,
+    /// Bare pools of gossip.
+    Pools,
+}
 
 /// What many worlds came to.
 #[derive(Clone, Debug, Default)]
@@ -53,10 +63,10 @@ impl Sum {
 /// Runs worlds `from..from + seeds` with a planted fault (or none), on this thread, up to the first
 /// that breaks a rule.
 #[must_use]
-pub fn alone(from: u64, seeds: u64, planted: &str) -> Sum {
+pub fn alone(kind: Kind, from: u64, seeds: u64, planted: &str) -> Sum {
     let mut sum = Sum::default();
     for seed in from..from.saturating_add(seeds) {
-        sum.add(seed, one(seed, planted));
+        sum.add(seed, one(kind, seed, planted));
         if sum.failed.is_some() {
             break;
         }
@@ -66,9 +76,9 @@ pub fn alone(from: u64, seeds: u64, planted: &str) -> Sum {
 
 /// The same on several threads.
 #[must_use]
-pub fn together(from: u64, seeds: u64, planted: &str, jobs: usize) -> Sum {
+pub fn together(kind: Kind, from: u64, seeds: u64, planted: &str, jobs: usize) -> Sum {
     if jobs <= 1 {
-        return alone(from, seeds, planted);
+        return alone(kind, from, seeds, planted);
     }
     let next = AtomicU64::new(from);
     let stop = AtomicBool::new(false);
@@ -82,7 +92,7 @@ pub fn together(from: u64, seeds: u64, planted: &str, jobs: usize) -> Sum {
                     if seed >= from.saturating_add(seeds) {
                         break;
                     }
-                    let outcome = one(seed, planted);
+                    let outcome = one(kind, seed, planted);
                     if outcome.violation.is_some() {
                         stop.store(true, Ordering::Relaxed);
                     }
@@ -101,7 +111,12 @@ pub fn together(from: u64, seeds: u64, planted: &str, jobs: usize) -> Sum {
     })
 }
 
-fn one(seed: u64, planted: &str) -> Outcome {
+fn one(kind: Kind, seed: u64, planted: &str) -> Outcome {
+    if kind == Kind::Pools {
+        let mut plan = pools::drawn::plan(seed);
+        planted.clone_into(&mut plan.options.planted);
+        return pools::run(&plan, Telling::Silent);
+    }
     let mut schedule = workload::schedule(seed);
     planted.clone_into(&mut schedule.options.planted);
     run(&schedule, Telling::Silent)

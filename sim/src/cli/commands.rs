@@ -1,29 +1,50 @@
 //! What each command does.
 
 use super::show::{self, Watch};
-use super::{HELD, USAGE, VIOLATED};
+use super::{HELD, USAGE, VIOLATED, pools};
 use crate::mutants;
+use crate::pools::{Plan, PoolStory, drawn};
 use crate::run::{Outcome, Telling, run as run_schedule};
 use crate::scenario::{Scenario, play};
 use crate::schedule::Schedule;
+use crate::swarm::Kind;
 use crate::{report as pages, shrink as shrinker, swarm as swarms, workload};
 use std::path::{Path, PathBuf};
 
-pub(super) fn list(scenarios: &[Scenario]) -> u8 {
-    let width = scenarios.iter().map(|scenario| scenario.name.len()).max().unwrap_or(0);
-    for scenario in scenarios {
-        say!("{:<width$}  {}", scenario.name, scenario.summary());
+/// All stories there are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told<'a> {
+    pub(super) scenarios: &'a [Scenario],
+    pub(super) stories: &'a [PoolStory],
+}
+
+impl Told<'_> {
+    fn story(&self, name: &str) -> Option<&PoolStory> {
+        self.stories.iter().find(|story| story.name == name)
+    }
+}
+
+pub(super) fn list(told: Told<'_>) -> u8 {
+    let scenarios = told.scenarios.iter().map(|scenario| (scenario.name, scenario.summary()));
+    let stories = told.stories.iter().map(|story| (story.name, story.summary()));
+    let all: Vec<(&str, &str)> = scenarios.chain(stories).collect();
+    let width = all.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    for (name, summary) in all {
+        say!("{name:<width$}  {summary}");
     }
     HELD
 }
 
-pub(super) fn run(scenarios: &[Scenario], name: &str, seed: u64, planted: &str, log: bool) -> u8 {
-    let Some(scenario) = scenarios.iter().find(|scenario| scenario.name == name) else {
-        return usage(&format!("no scenario is called {name}; `list` names them"));
-    };
+pub(super) fn run(told: Told<'_>, name: &str, seed: u64, planted: &str, log: bool) -> u8 {
     if !show::plantable(planted) {
         return usage(&format!("no fault is called {planted}"));
     }
+    if let Some(story) = told.story(name) {
+        return pools::run(story, seed, planted, log);
+    }
+    let Some(scenario) = told.scenarios.iter().find(|scenario| scenario.name == name) else {
+        return usage(&format!("no scenario is called {name}; `list` names them"));
+    };
     say!("{}: {}", scenario.name, scenario.summary());
     let watch = Watch::start();
     let played = show::telling(log, |telling| play(scenario, seed, planted, telling));
@@ -46,9 +67,19 @@ pub(super) fn run(scenarios: &[Scenario], name: &str, seed: u64, planted: &str, 
     HELD
 }
 
-pub(super) fn traces(scenarios: &[Scenario], seeds: u64) -> u8 {
+pub(super) fn traces(told: Told<'_>, seeds: u64) -> u8 {
     let mut code = HELD;
-    for scenario in scenarios {
+    for story in told.stories.iter().filter(|story| !story.long) {
+        for seed in 1..=seeds {
+            let outcome = crate::pools::run(&story.plan(seed, ""), Telling::Silent);
+            say!("{} {seed} trace {:#018x}", story.name, outcome.trace);
+            if let Some(violation) = &outcome.violation {
+                say!("{}", crate::scenario::screen(violation));
+                code = VIOLATED;
+            }
+        }
+    }
+    for scenario in told.scenarios {
         for seed in 1..=seeds {
             let outcome = play(scenario, seed, "", Telling::Silent).outcome;
             say!("{} {seed} trace {:#018x}", scenario.name, outcome.trace);
@@ -61,13 +92,13 @@ pub(super) fn traces(scenarios: &[Scenario], seeds: u64) -> u8 {
     code
 }
 
-pub(super) fn swarm(seeds: u64, from: u64, jobs: usize, planted: &str) -> u8 {
+pub(super) fn swarm(seeds: u64, from: u64, jobs: usize, planted: &str, share: u64) -> u8 {
     if !show::plantable(planted) {
         return usage(&format!("no fault is called {planted}"));
     }
     say!("swarm: seeds {from}..{} on {jobs} threads", from.saturating_add(seeds));
     let watch = Watch::start();
-    let sum = swarms::together(from, seeds, planted, jobs);
+    let sum = swarms::together(Kind::Servers, from, seeds, planted, jobs);
     let code = if let Some((seed, outcome)) = &sum.failed {
         let mut schedule = workload::schedule(*seed);
         planted.clone_into(&mut schedule.options.planted);
@@ -79,11 +110,26 @@ pub(super) fn swarm(seeds: u64, from: u64, jobs: usize, planted: &str) -> u8 {
         HELD
     };
     show::sum(&sum, &watch);
-    code
+    let count = seeds.checked_div(share).unwrap_or(0);
+    if code == HELD && count > 0 { swarm_of_pools(count, from, jobs, planted) } else { code }
+}
+
+/// The worlds of pools in a swarm: numbered like those of servers, and fewer.
+fn swarm_of_pools(seeds: u64, from: u64, jobs: usize, planted: &str) -> u8 {
+    say!("and worlds of pools: seeds {from}..{}", from.saturating_add(seeds));
+    let watch = Watch::start();
+    let sum = swarms::together(Kind::Pools, from, seeds, planted, jobs);
+    show::sum_of_pools(&sum, &watch);
+    let Some((seed, outcome)) = &sum.failed else { return HELD };
+    let mut plan = drawn::plan(*seed);
+    planted.clone_into(&mut plan.options.planted);
+    let command = show::with_planted(&format!("cargo sim replay pools --seed {seed:#x}"), planted);
+    pools::fail(&plan, outcome, &command, &show::file_name("pools", *seed));
+    VIOLATED
 }
 
 pub(super) fn replay(
-    scenarios: &[Scenario],
+    told: Told<'_>,
     what: &str,
     seed: Option<u64>,
     planted: &str,
@@ -92,10 +138,19 @@ pub(super) fn replay(
     if !show::plantable(planted) {
         return usage(&format!("no fault is called {planted}"));
     }
-    if let (Some(scenario), false) =
-        (scenarios.iter().find(|scenario| scenario.name == what), Path::new(what).exists())
-    {
-        return run(std::slice::from_ref(scenario), what, seed.unwrap_or(1), planted, log);
+    let named = told.scenarios.iter().any(|scenario| scenario.name == what);
+    if (named || told.story(what).is_some()) && !Path::new(what).exists() {
+        return run(told, what, seed.unwrap_or(1), planted, log);
+    }
+    if what == "pools" {
+        let Some(seed) = seed else { return usage("a drawn world needs --seed") };
+        return replay_pools(drawn::plan(seed), None, planted, log);
+    }
+    if let Some(plan) = plan_in(Path::new(what)) {
+        return match plan {
+            Ok(plan) => replay_pools(plan, seed, planted, log),
+            Err(error) => usage(&error),
+        };
     }
     let mut schedule = if what == "swarm" {
         let Some(seed) = seed else { return usage("a drawn world needs --seed") };
@@ -126,7 +181,35 @@ pub(super) fn replay(
     HELD
 }
 
+fn replay_pools(mut plan: Plan, seed: Option<u64>, planted: &str, log: bool) -> u8 {
+    plan.seed = seed.unwrap_or(plan.seed);
+    if !planted.is_empty() {
+        planted.clone_into(&mut plan.options.planted);
+    }
+    if !show::plantable(&plan.options.planted) {
+        return usage("this build cannot carry the fault that the plan names");
+    }
+    pools::replay(&plan, log)
+}
+
+/// The plan in a file; `None` if it is something else.
+fn plan_in(file: &Path) -> Option<Result<Plan, String>> {
+    let text = std::fs::read_to_string(file).ok()?;
+    if !Plan::is_one(&text) {
+        return None;
+    }
+    let plan = Plan::parse(&text).map_err(|error| format!("{}: {error}", file.display()));
+    Some(plan.and_then(|plan| {
+        let reason = "this build cannot carry the fault that the plan names";
+        if show::plantable(&plan.options.planted) { Ok(plan) } else { Err(reason.into()) }
+    }))
+}
+
 pub(super) fn shrink(file: &Path, out: Option<&Path>, runs: u32) -> u8 {
+    if let Some(plan) = plan_in(file) {
+        let done = plan.and_then(|plan| pools::shrink(&plan, out.unwrap_or(file), runs));
+        return done.unwrap_or_else(|error| usage(&error));
+    }
     let schedule = match read(file) {
         Ok(schedule) => schedule,
         Err(error) => return usage(&error),
@@ -163,7 +246,7 @@ pub(super) fn mutants(seeds: u64, trials: u32, jobs: usize, only: &str) -> u8 {
     say!("{}", mutants::HEAD);
     let (mut all, mut always) = (0, 0);
     let (mut missed, mut told, mut unsound) = (Vec::new(), Vec::new(), false);
-    for fault in mutants::FAULTS {
+    for fault in mutants::FAULTS.iter().chain(mutants::GOSSIP) {
         let name = format!("{fault:?}");
         if !name.to_lowercase().contains(&only.to_lowercase()) {
             continue;
@@ -196,6 +279,11 @@ pub(super) fn mutants(seeds: u64, trials: u32, jobs: usize, only: &str) -> u8 {
 }
 
 pub(super) fn report(file: &Path, out: Option<&Path>) -> u8 {
+    if let Some(plan) = plan_in(file) {
+        let target = out.map_or_else(|| file.with_extension("html"), PathBuf::from);
+        let done = plan.and_then(|plan| pools::page(&plan, &target));
+        return done.unwrap_or_else(|error| usage(&error));
+    }
     let schedule = match read(file) {
         Ok(schedule) => schedule,
         Err(error) => return usage(&error),

@@ -9,8 +9,10 @@ macro_rules! say {
 }
 
 mod commands;
+mod pools;
 mod show;
 
+use crate::pools::PoolStory;
 use crate::scenario::Scenario;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -68,10 +70,13 @@ enum Command {
         /// Carry this planted fault
         #[arg(long, default_value = "")]
         planted: String,
+        /// Of so many worlds, one more is of bare pools (0: none)
+        #[arg(long, value_parser = number, default_value = "4")]
+        pools: u64,
     },
-    /// Run a schedule file, a scenario, or a drawn world (`swarm`) again
+    /// Run a schedule file, a scenario, or a drawn world (`swarm`, `pools`) again
     Replay {
-        /// A file, the name of a scenario, or `swarm`
+        /// A file, the name of a scenario, `swarm`, or `pools` for a drawn world of pools
         what: String,
         /// The seed, unless the file has it
         #[arg(long, value_parser = number)]
@@ -128,9 +133,10 @@ fn number(text: &str) -> Result<u64, String> {
     parsed.map_err(|error| error.to_string())
 }
 
-/// Runs the command line with these scenarios.
+/// Runs the command line with these scenarios, of servers and of pools.
 #[must_use]
-pub fn main(scenarios: &[Scenario]) -> ExitCode {
+pub fn main(scenarios: &[Scenario], stories: &[PoolStory]) -> ExitCode {
+    let told = commands::Told { scenarios, stories };
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -142,16 +148,16 @@ pub fn main(scenarios: &[Scenario]) -> ExitCode {
     };
     crate::run::quiet_panics();
     let code = match arguments.command {
-        Command::List => commands::list(scenarios),
+        Command::List => commands::list(told),
         Command::Run { scenario, seed, planted, log } => {
-            commands::run(scenarios, &scenario, seed, &planted, log)
+            commands::run(told, &scenario, seed, &planted, log)
         }
-        Command::Traces { seeds } => commands::traces(scenarios, seeds),
-        Command::Swarm { seeds, from, jobs, planted } => {
-            commands::swarm(seeds, from, jobs, &planted)
+        Command::Traces { seeds } => commands::traces(told, seeds),
+        Command::Swarm { seeds, from, jobs, planted, pools } => {
+            commands::swarm(seeds, from, jobs, &planted, pools)
         }
         Command::Replay { what, seed, planted, log } => {
-            commands::replay(scenarios, &what, seed, &planted, log)
+            commands::replay(told, &what, seed, &planted, log)
         }
         Command::Shrink { file, out, runs } => commands::shrink(&file, out.as_deref(), runs),
         Command::Mutants { seeds, trials, jobs, only } => {

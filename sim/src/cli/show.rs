@@ -114,6 +114,20 @@ pub(super) fn sum(sum: &Sum, watch: &Watch) {
     say!("trace {:#018x}", sum.trace);
 }
 
+/// The end of a swarm of pools.
+pub(super) fn sum_of_pools(sum: &Sum, watch: &Watch) {
+    let wall = watch.seconds();
+    let simulated = seconds(sum.simulated);
+    say!(
+        "{} worlds of pools, {:.2} simulated hours, {} datagrams, {} through the codec",
+        sum.seeds,
+        simulated / 3_600.0,
+        sum.messages,
+        sum.codec_checked
+    );
+    say!("{:.0} x real time, trace {:#018x}", simulated / wall, sum.trace);
+}
+
 /// A failure, complete on one screen.
 pub(super) fn failure(schedule: &Schedule, outcome: &Outcome, command: &str, name: &str) {
     let Some(violation) = &outcome.violation else { return };
