@@ -5,6 +5,11 @@ use core::net::SocketAddr;
 use proconsul_types::{Duration, NodeId, Planted, Pool, TextMap};
 use proconsul_wire::crypto::Keyring;
 
+/// Bytes before the parts of a compound message, and before each part.
+pub(crate) const COMPOUND_BYTES: usize = 2;
+/// Bytes that encryption adds.
+const SEAL_BYTES: usize = 29;
+
 /// What one pool of one agent is. The host validates text and builds it; the pool trusts it.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -110,6 +115,15 @@ pub struct Timing {
     pub broadcast_timeout: Duration,
     /// How long it goes on answering after that.
     pub leave_propagation: Duration,
+}
+
+impl Config {
+    /// Bytes that parts may take in one datagram. `keys`: whether there are any to seal it with.
+    pub(crate) fn packet_room(&self, keys: bool) -> usize {
+        let label = if self.label.is_empty() { 0 } else { 2 + self.label.len() };
+        let seal = if self.verify_outgoing && keys { SEAL_BYTES } else { 0 };
+        self.timing.datagram_bytes.saturating_sub(COMPOUND_BYTES + label + seal)
+    }
 }
 
 impl Timing {

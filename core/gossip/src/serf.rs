@@ -168,6 +168,8 @@ pub(crate) struct Serf {
     admission: Admission,
     timing: Timing,
     event_bytes_max: usize,
+    /// Longest message that any packet could carry.
+    told_bytes_max: usize,
     resolve_conflicts: bool,
     planted: Planted,
     stage: Stage,
@@ -195,6 +197,8 @@ impl Serf {
     /// whom it knows become an [`Ask::Join`].
     pub(crate) fn new(config: &Config, rng: &Rng, remembered: &[u8], now: Instant) -> Self {
         let first = LamportTime(1);
+        // Keys are changed, but none are ever the first or the last.
+        let room = config.packet_room(!config.keyring.is_empty());
         let mut serf = Self {
             name: Arc::clone(&config.name),
             address: config.advertised,
@@ -202,6 +206,7 @@ impl Serf {
             admission: config.admission.clone(),
             timing: config.timing.clone(),
             event_bytes_max: config.event_bytes_max,
+            told_bytes_max: room.saturating_sub(broadcasts::OVERHEAD),
             resolve_conflicts: config.resolve_conflicts,
             planted: config.planted,
             stage: Stage::Here,
@@ -357,6 +362,7 @@ impl Serf {
     /// Panics with the broken rule's name.
     pub(crate) fn check_invariants(&self) {
         self.members.check_invariants();
+        self.events.check_invariants();
         for time in self.running.keys() {
             let timer = self.timers.get(&Timer::QueryEnd(*time));
             assert!(timer.is_some(), "a query of ours has an end");

@@ -14,7 +14,7 @@ use proconsul_types::{Duration, Fault, Instant, LamportTime};
 use proconsul_wire::serf::{Message, Query, QueryResponse};
 
 /// Longest encoded query.
-const QUERY_BYTES_MAX: usize = 1024;
+pub(super) const QUERY_BYTES_MAX: usize = 1024;
 /// A query waits this many rounds of gossip times the order of magnitude of the pool.
 const TIMEOUT_MULT: u32 = 16;
 

@@ -7,7 +7,7 @@ use core::cmp::Reverse;
 use core::fmt;
 
 /// What one message costs in a packet beside its bytes: memberlist's type and a compound's length.
-const OVERHEAD: usize = 3;
+pub(super) const OVERHEAD: usize = 3;
 
 /// Messages of one kind. None ever replaces another.
 #[derive(Clone, Default)]

@@ -18,10 +18,18 @@ const EVENT_BYTES_MAX: usize = 9 * 1024;
 /// At most so many messages of one tick are told apart; more can only be hostile.
 pub(super) const PER_SLOT_MAX: usize = 1024;
 
+/// All remembered events together take at most this many bytes: one of the longest for each of
+/// the [`RING_SLOTS`] ticks.
+const RING_BYTES_MAX: usize = 512 * EVENT_BYTES_MAX;
+/// What an event costs beside its name and payload.
+const EVENT_OVERHEAD: usize = 64;
+
 /// The events of late.
 #[derive(Clone, Debug, Default)]
 pub(super) struct EventRing {
     slots: BTreeMap<u64, EventsAt>,
+    /// What all of them cost.
+    bytes: usize,
     /// Events before this time are none of ours.
     pub(super) min: LamportTime,
 }
@@ -45,7 +53,7 @@ impl EventRing {
         let slot = slot.or_insert_with(|| EventsAt { time: event.time, events: Vec::new() });
         if slot.time != event.time && !forgets_time {
             slot.time = event.time;
-            slot.events.clear();
+            self.bytes -= slot.events.drain(..).map(|old| cost(&old)).sum::<usize>();
         }
         let payload = |payload: &Option<Bytes>| payload.clone().unwrap_or_default();
         let same = |(name, old): &(Arc<str>, Option<Bytes>)| {
@@ -54,9 +62,36 @@ impl EventRing {
         if slot.events.len() >= PER_SLOT_MAX || slot.events.iter().any(same) {
             return false;
         }
-        slot.events.push((Arc::clone(&event.name), event.payload.clone()));
+        let event = (Arc::clone(&event.name), event.payload.clone());
+        self.bytes += cost(&event);
+        slot.events.push(event);
+        while self.bytes > RING_BYTES_MAX {
+            self.forget_oldest();
+        }
         true
     }
+
+    /// Forgets the oldest time that is remembered. Nothing of it counts as new from then on.
+    fn forget_oldest(&mut self) {
+        let oldest = self.slots.iter().min_by_key(|(_, events)| events.time);
+        let Some(slot) = oldest.map(|(slot, _)| *slot) else { return };
+        if let Some(events) = self.slots.remove(&slot) {
+            self.bytes -= events.events.iter().map(cost).sum::<usize>();
+            self.min = self.min.max(LamportTime(events.time.0.saturating_add(1)));
+        }
+    }
+
+    /// Panics with the broken rule's name.
+    pub(super) fn check_invariants(&self) {
+        let events = self.slots.values().flat_map(|events| &events.events);
+        assert_eq!(events.map(cost).sum::<usize>(), self.bytes, "the bytes of events are counted");
+        assert!(self.bytes <= RING_BYTES_MAX, "events take no more memory than they may");
+    }
+}
+
+/// Bytes that a remembered event takes.
+fn cost((name, payload): &(Arc<str>, Option<Bytes>)) -> usize {
+    EVENT_OVERHEAD + name.len() + payload.as_ref().map_or(0, Bytes::len)
 }
 
 impl Serf {
@@ -81,6 +116,11 @@ impl Serf {
 
     /// An event came: whether it should be told on.
     pub(super) fn on_user_event(&mut self, event: &UserEvent) -> bool {
+        let length = event.name.len() + event.payload.as_ref().map_or(0, Bytes::len);
+        if length > EVENT_BYTES_MAX {
+            self.notice(format!("user event of {length} bytes is too long"));
+            return false;
+        }
         super::witness(&mut self.clocks.event, event.time);
         if event.time < self.events.min || is_too_old(event.time, self.clocks.event) {
             return false;

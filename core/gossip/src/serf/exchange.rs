@@ -1,5 +1,6 @@
 //! What comes from others and what goes to them: user messages, push/pull, broadcasts.
 
+use super::asked::QUERY_BYTES_MAX;
 use super::{QUEUE_MAX_MIN, Queue, Serf, broadcasts};
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -23,6 +24,10 @@ impl Serf {
             Message::Leave(leave) => (Queue::Intents, self.on_leave_intent(now, &leave)),
             Message::Join(join) => (Queue::Intents, self.on_join_intent(now, &join)),
             Message::UserEvent(event) => (Queue::Events, self.on_user_event(&event)),
+            Message::Query(_) if bytes.len() > QUERY_BYTES_MAX => {
+                self.notice(format!("query of {} bytes is too long", bytes.len()));
+                return;
+            }
             Message::Query(query) => (Queue::Queries, self.on_query(now, &query)),
             Message::QueryResponse(response) => {
                 self.on_response(&response);
@@ -123,20 +128,30 @@ impl Serf {
         }
     }
 
-    /// Queues a message for all.
+    /// Queues a message for all. One that no packet could carry would wait there for good: it
+    /// becomes a notice.
     pub(super) fn tell(&mut self, queue: Queue, bytes: Bytes) {
+        self.enqueue(queue, bytes, false);
+    }
+
+    /// Queues an intent of this member. `awaited`: [`Self::on_intent_told`] follows, unless no
+    /// packet could carry it.
+    pub(super) fn tell_intent(&mut self, bytes: Bytes, awaited: bool) {
+        self.enqueue(Queue::Intents, bytes, awaited);
+    }
+
+    fn enqueue(&mut self, queue: Queue, bytes: Bytes, awaited: bool) {
+        if bytes.len() > self.told_bytes_max {
+            let length = bytes.len();
+            self.notice(format!("user message of {length} bytes is too long for a datagram"));
+            return;
+        }
         let most = QUEUE_MAX_MIN.max(2 * self.members.len());
         let queue = match queue {
             Queue::Intents => &mut self.intents_queue,
             Queue::Events => &mut self.events_queue,
             Queue::Queries => &mut self.queries_queue,
         };
-        queue.push(bytes, false, most);
-    }
-
-    /// Queues an intent of this member. `awaited`: [`Self::on_intent_told`] follows.
-    pub(super) fn tell_intent(&mut self, bytes: Bytes, awaited: bool) {
-        let most = QUEUE_MAX_MIN.max(2 * self.members.len());
-        self.intents_queue.push(bytes, awaited, most);
+        queue.push(bytes, awaited, most);
     }
 }

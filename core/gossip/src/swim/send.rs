@@ -2,6 +2,7 @@
 
 use super::members::Record;
 use super::{Swim, Timer, Turn};
+use crate::config::COMPOUND_BYTES;
 use crate::face::Effect;
 use alloc::format;
 use alloc::vec::Vec;
@@ -12,12 +13,8 @@ use proconsul_wire::crypto::Seal;
 use proconsul_wire::memberlist::Message;
 use proconsul_wire::packet::{self, Datagram, MESSAGES_MAX};
 
-/// Bytes before the parts of a compound message, and before each part.
-const COMPOUND_BYTES: usize = 2;
 /// Bytes around a user message in a compound: its length and its type.
 const USER_BYTES: usize = 3;
-/// Bytes that encryption adds.
-const SEAL_BYTES: usize = 29;
 
 /// Numbers used once: a prefix that is random for each pool and start, and a counter. Two starts
 /// with one key would have to draw the same 64 bits.
@@ -93,10 +90,7 @@ impl Swim {
 
     /// Bytes that parts may take in one datagram.
     fn packet_room(&self) -> usize {
-        let sealed = self.config.verify_outgoing && !self.keyring.is_empty();
-        let label = if self.config.label.is_empty() { 0 } else { 2 + self.config.label.len() };
-        let overhead = COMPOUND_BYTES + label + if sealed { SEAL_BYTES } else { 0 };
-        self.config.timing.datagram_bytes.saturating_sub(overhead)
+        self.config.packet_room(!self.keyring.is_empty())
     }
 
     /// Whether a message fits into a datagram at all. Others would wait in the queue for good.

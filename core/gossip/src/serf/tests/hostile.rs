@@ -204,3 +204,120 @@ proptest! {
         serf.check_invariants();
     }
 }
+
+/// A user event as others would tell it.
+fn event(time: u64, bytes: usize) -> UserEvent {
+    let payload = Some(Bytes::from(alloc::vec![7; bytes]));
+    UserEvent { time: LamportTime(time), name: Arc::from("e"), payload, coalesce: false }
+}
+
+#[test]
+fn what_no_packet_can_carry_is_never_queued() {
+    let mut pool = Pool::of(&["a", "b"]);
+    // A packet of 1400 bytes: the rest is what a compound of one user message costs.
+    for bytes in 1300..1400 {
+        let event = Message::UserEvent(event(1, bytes)).to_bytes();
+        pool.deliver("a", &event);
+        let mut told = Vec::new();
+        for _ in 0..4 {
+            pool.serf("a").broadcasts(1398, &mut told);
+        }
+        let expected = if event.len() <= 1395 { alloc::vec![event; 4] } else { Vec::new() };
+        assert_eq!(told, expected, "with {bytes} bytes");
+        assert_eq!(pool.serfs["a"].queue_lengths().events, 0);
+    }
+    for times in 0..5000 {
+        pool.deliver("a", &Message::UserEvent(event(times % 9 + 2, 2000)).to_bytes());
+        let long = Leave { time: LamportTime(times), node: "x".repeat(2000).into(), prune: false };
+        pool.deliver("a", &Message::Leave(long).to_bytes());
+        while pool.serf("a").take_ask().is_some() {}
+    }
+    assert_eq!(pool.serfs["a"].queue_lengths(), crate::QueueLengths::default());
+}
+
+#[test]
+fn a_seal_and_a_label_leave_less_room() {
+    let longest = |change: fn(&mut Config)| {
+        let mut config = config("a");
+        change(&mut config);
+        let mut serf = Serf::new(&config, &Rng::new(Seed(1)), b"", Instant::START);
+        let fits = |bytes: &usize| {
+            serf.tell(super::super::Queue::Events, Bytes::from(alloc::vec![3; *bytes]));
+            let fits = serf.queue_lengths().events > 0;
+            serf.events_queue = super::super::Broadcasts::default();
+            fits
+        };
+        (1300..1400).filter(fits).max()
+    };
+    assert_eq!(longest(|_| {}), Some(1395));
+    assert_eq!(longest(|config| config.label = Arc::from("abc")), Some(1390));
+    let sealed = |config: &mut Config| config.keyring = Keyring::new(alloc::vec![key(1)]);
+    assert_eq!(longest(sealed), Some(1366));
+}
+
+#[test]
+fn events_and_queries_above_their_cap_are_refused() {
+    let mut pool = Pool::of(&["a"]);
+    let cap = 9 * 1024 - 1;
+    for bytes in [cap + 1, cap] {
+        pool.deliver("a", &Message::UserEvent(event(1, bytes)).to_bytes());
+    }
+    let events = alloc::vec![(Arc::from("x"), Some(Bytes::from(alloc::vec![7; cap + 1])))];
+    let state = PushPullState {
+        time: LamportTime(0),
+        status_times: Vec::new(),
+        left: Vec::new(),
+        event_time: LamportTime(3),
+        events: alloc::vec![EventsAt { time: LamportTime(2), events }],
+        query_time: LamportTime(0),
+    };
+    let now = pool.now;
+    pool.serf("a").merge(now, &state, false);
+    pool.settle();
+    assert_eq!(pool.user_events("a"), ["e@1"]);
+    let query = |bytes: usize| Query {
+        time: LamportTime(1),
+        id: 1,
+        reply_to: None,
+        source_node: Arc::from("b"),
+        filters: Vec::new(),
+        flags: 0,
+        relay_factor: 0,
+        timeout_nanos: 1,
+        name: Arc::from("q"),
+        payload: Some(Bytes::from(alloc::vec![7; bytes])),
+    };
+    let overhead = Message::Query(query(900)).encoded_len() - 900;
+    for (bytes, heard) in [(1025 - overhead, 0), (1024 - overhead, 1)] {
+        pool.deliver("a", &Message::Query(query(bytes)).to_bytes());
+        assert_eq!(pool.serfs["a"].queue_lengths().queries, heard);
+    }
+}
+
+#[test]
+fn remembered_events_take_no_more_memory_than_they_may() {
+    let mut pool = Pool::of(&["a"]);
+    let most = 512 * 9 * 1024;
+    let held = |pool: &Pool| {
+        let state = pool.serfs["a"].local_state();
+        let all = state.events.iter().flat_map(|at| &at.events);
+        all.map(|(_, payload)| payload.as_ref().map_or(0, Bytes::len)).sum::<usize>()
+    };
+    let hear = |pool: &mut Pool, time: u64, number: usize| {
+        let mut payload = alloc::vec![7; 9000];
+        payload[..8].copy_from_slice(&u64::try_from(number).unwrap().to_be_bytes());
+        let event = UserEvent { payload: Some(Bytes::from(payload)), ..event(time, 0) };
+        pool.deliver("a", &Message::UserEvent(event).to_bytes());
+        pool.settle();
+        assert!(held(pool) <= most);
+        pool.user_events("a").len()
+    };
+    // 520 of them fit. The one after forgets time 5, and the next one time 6.
+    let times = core::iter::once(5).chain(core::iter::repeat(6));
+    let new: usize =
+        times.take(600).enumerate().map(|(number, time)| hear(&mut pool, time, number)).sum();
+    assert_eq!(new, 1 + 520 + 1);
+    assert_eq!(hear(&mut pool, 5, 0), 0, "what was forgotten is not new again");
+    assert_eq!(hear(&mut pool, 6, 1), 0);
+    assert_eq!(hear(&mut pool, 7, 1), 1, "what comes later is");
+}
