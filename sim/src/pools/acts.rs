@@ -129,7 +129,24 @@ impl World {
         let end = self.now + if rest == 0 { settled } else { rest };
         self.judge.end = end + 1;
         self.say(None, || "everything is healed".into());
+        self.help();
         self.queue.push(end, Ev::Compare);
+    }
+
+    /// Those who restarted while others were away may have met each other only, and be forgotten by
+    /// the rest: their operators tell them once more whom to join.
+    fn help(&mut self) {
+        for machine in 0..self.machines.len() {
+            let of = &self.machines[machine];
+            let (life, since) = (of.life, of.since);
+            if of.fate != Fate::Up || since == 0 {
+                continue;
+            }
+            for seat in of.seats.into_iter().flatten() {
+                let again = Ev::Rejoin { seat, life, again: true };
+                self.queue.push(self.now + 1_000_000_000, again);
+            }
+        }
     }
 
     fn set_rate(&mut self, who: Who, rate: u32) {

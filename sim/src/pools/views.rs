@@ -255,8 +255,8 @@ impl World {
             // Only the last 512 ticks are kept for those who were away.
             let newest = self.judge.fired.keys().map(|(_, time, _)| time.0).max().unwrap_or(0);
             let kept = time.0 + 500 > newest;
-            // Who has just met the pool does not ask for what was before.
-            let member = machine.since == 0 || machine.since + CALM_NANOS < *fired;
+            // Who is told whom to join does not ask for what was before.
+            let member = machine.since == 0;
             let wanted = *pool == seat.pool && member && kept && self.now >= due;
             // If all who knew of it are gone, nobody can tell.
             let mut up = self.seats.iter().enumerate().filter(|(_, seat)| seat.gossip.is_some());
