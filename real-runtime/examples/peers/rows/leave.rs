@@ -35,6 +35,9 @@ pub(super) async fn theirs(place: Place) -> Outcome {
 
 pub(super) async fn forced(place: Place) -> Outcome {
     let (real, ours) = pair(&place).await?;
+    // Whoever forces another out tells it only if someone else is alive as well.
+    let third = another(&place, &real, "s3", 4, &[]).await?;
+    until(secs(5), || third.lists("p1", "alive")).await?;
     // Of the living: it says that it is still here.
     let said = real.ask(&["force-leave", "p1"]).await;
     ensure(!said.contains("rror"), || said.clone())?;
