@@ -150,8 +150,9 @@ impl Node {
         };
         // In the WAN pool the own datacenter's servers show addresses for others.
         let counts = pool == Pool::Lan || server.datacenter != datacenter;
-        if let Some(id) = server.id.filter(|id| counts && *id != self.config.id) {
-            // An address is looked up at each send, so the newest word counts (design D15).
+        if let Some(id) = server.id.filter(|_| counts) {
+            // An address is looked up at each send, so the newest word counts (design D15); this
+            // server's own is what it tells when it leads.
             self.peer_at(id, server.rpc());
         }
         if is_new {
