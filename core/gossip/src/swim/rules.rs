@@ -1,6 +1,7 @@
 //! What news about a member change: the rules of alive, suspect and dead.
 
 use super::members::{Members, Record, reachable, versions_of};
+use super::suspicion::Suspicion;
 use super::{Swim, Timer, Turn};
 use crate::config::Admission;
 use crate::face::Event;
@@ -187,7 +188,12 @@ impl Swim {
 
     /// Someone says that a member did not answer.
     pub(super) fn suspect(&mut self, turn: &mut Turn<'_>, said: &Accusation) {
-        let Some(held) = self.members.get(&said.node).cloned() else {
+        // Most of what is heard in a large pool is known: that is found out without its record.
+        if self.suspicions.get(&said.node).is_some_and(Suspicion::is_confirmed) {
+            return;
+        }
+        let known = self.members.get(&said.node);
+        let Some(held) = known.filter(|held| !held.is_gone()).cloned() else {
             return;
         };
         if said.incarnation < held.incarnation() {
@@ -212,14 +218,12 @@ impl Swim {
 
     /// Someone says that a member is dead, or a member that it goes.
     pub(super) fn dead(&mut self, turn: &mut Turn<'_>, said: &Accusation) {
-        let Some(held) = self.members.get(&said.node).cloned() else {
+        let known = self.members.get(&said.node);
+        let Some(held) = known.filter(|held| !held.is_gone()).cloned() else {
             return;
         };
         let old = said.incarnation < held.incarnation();
         if old && !self.config.planted.is(Fault::DeadBeatsNewerAlive) {
-            return;
-        }
-        if held.is_gone() {
             return;
         }
         if self.is_own(&said.node) && !self.leaving.has_begun() {

@@ -28,6 +28,11 @@ impl Suspicion {
         self.confirmations() <= self.span.expected
     }
 
+    /// Whether all confirmations that are expected have come: more change nothing.
+    pub(super) fn is_confirmed(&self) -> bool {
+        self.confirmations() >= self.span.expected
+    }
+
     fn deadline(&self) -> Instant {
         self.since.after(self.span.after(self.confirmations()))
     }
