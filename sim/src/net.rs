@@ -10,6 +10,8 @@ use crate::options::Options;
 const MICRO: u64 = 1_000;
 /// The life of no connection: a message that travels by itself.
 const LOOSE: u32 = u32::MAX;
+/// How long a narrow line's queue may get for messages without a connection.
+const LOOSE_QUEUE_MAX: u64 = 500_000_000;
 
 /// What a message needs of the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,14 +147,22 @@ impl Net {
             delay += between(mix_again(drawn ^ 1), 0, self.tail);
         }
         let mut start = now;
+        let loose = self.hostile && kind == Kind::Promise;
+        let mut full = false;
         if let Some(line) = std::num::NonZeroU64::new(link.line) {
-            let nanos = bytes().saturating_mul(1_000_000_000) / line;
-            start = link.free.max(now) + nanos;
-            link.free = start;
+            // What has no connection finds no room in a long queue; a stream waits.
+            full = loose && link.free > now + LOOSE_QUEUE_MAX;
+            if !full {
+                let nanos = bytes().saturating_mul(1_000_000_000) / line;
+                start = link.free.max(now) + nanos;
+                link.free = start;
+            }
         }
-        let lost =
-            link.cut || !reachable || ppm(draw(self.seed, stream::LOSS, who, number), self.loss);
-        if self.hostile && kind == Kind::Promise {
+        let lost = full
+            || link.cut
+            || !reachable
+            || ppm(draw(self.seed, stream::LOSS, who, number), self.loss);
+        if loose {
             return self.datagram(start, delay, who, number, lost);
         }
         self.streamed(now, start + delay, (from, to), number, (lost, reachable))
