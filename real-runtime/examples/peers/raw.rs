@@ -101,6 +101,9 @@ pub(crate) async fn held_by(
             .iter()
             .find(|node| &*node.alive.node == name)
             .map(|node| (node.alive.incarnation, node.liveness))),
-        other => Err(format!("another answer: {other:?}")),
+        other @ (StreamMessage::Ping(_)
+        | StreamMessage::Ack(_)
+        | StreamMessage::User(_)
+        | StreamMessage::Error(_)) => Err(format!("another answer: {other:?}")),
     }
 }

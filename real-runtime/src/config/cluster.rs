@@ -112,7 +112,10 @@ fn key(text: &str) -> Result<Key, String> {
             let at = wrong.unwrap_or_else(|| body.len() / 4 * 4);
             format!("encrypt has invalid key: illegal base64 data at input byte {at}")
         }
-        other => format!("Failed to configure keyring: Invalid key: {other}"),
+        other @ (KeyringError::Size
+        | KeyringError::File
+        | KeyringError::Primary
+        | KeyringError::Absent) => format!("Failed to configure keyring: Invalid key: {other}"),
     })
 }
 

@@ -133,11 +133,11 @@ pub(super) async fn queries_out(place: Place) -> Outcome {
     })
     .await?;
     let (_, payload) = ours
-        .hears("an answer of s1", 10, |event| match event {
-            Event::Response(of, who, payload) if *of == asked && &**who == "s1" => {
-                Some(payload.clone())
-            }
-            other => matches!(other, Event::LeftPool).then(Bytes::new),
+        .hears("an answer of s1", 10, |event| {
+            let Event::Response(of, who, payload) = event else {
+                return None;
+            };
+            (*of == asked && &**who == "s1").then(|| payload.clone())
         })
         .await?;
     ensure(payload == "hi\n", || format!("it answered {payload:?}"))?;
