@@ -4,7 +4,7 @@
 //! sent. Gossip will feed this book; until then `peers.json`, operators and greetings do.
 
 use crate::node::Node;
-use crate::{Config, Effect, PeerEntry, PeerMessage};
+use crate::{Effect, PeerEntry, PeerMessage};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -17,15 +17,9 @@ pub(crate) struct Addresses {
 }
 
 impl Addresses {
-    /// A book with the addresses of `peers`, and this server's own where `peers` lack it.
-    pub(crate) fn new(peers: &[PeerEntry], config: &Config) -> Self {
-        let mut by_id: BTreeMap<NodeId, SocketAddr> =
-            peers.iter().map(|peer| (peer.id, peer.address)).collect();
-        if let (true, Ok(ip)) = (config.facts.server, config.facts.address.parse()) {
-            let own = SocketAddr::new(ip, config.facts.server_port);
-            by_id.entry(config.id).or_insert(own);
-        }
-        Self { by_id }
+    /// A book with the addresses of `peers`.
+    pub(crate) fn new(peers: &[PeerEntry]) -> Self {
+        Self { by_id: peers.iter().map(|peer| (peer.id, peer.address)).collect() }
     }
 
     /// Where `id` was last known to be.

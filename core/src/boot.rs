@@ -96,7 +96,7 @@ impl Node {
             applied,
             snapshots: Snapshots::new(kept, state_bytes),
             sessions: Sessions::default(),
-            addresses: Addresses::new(&boot.peers, &config),
+            addresses: Addresses::new(&boot.peers),
             opens: BTreeMap::new(),
             calls: Calls::new(ids.next_u64()),
             proposals: Proposals::default(),
