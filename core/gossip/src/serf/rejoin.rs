@@ -115,7 +115,7 @@ impl Rejoin {
 
     /// `name` is here.
     pub(super) fn on_here(&mut self, name: &Arc<str>, address: SocketAddr) {
-        if self.durable && !self.leaving {
+        if self.durable && !self.leaving && is_one_line(name) {
             self.known.insert(Arc::clone(name), address);
             self.append("alive", format_args!("{name} {address}"));
         }
@@ -123,7 +123,7 @@ impl Rejoin {
 
     /// `name` is not here any more.
     pub(super) fn on_gone(&mut self, name: &str) {
-        if self.durable && !self.leaving {
+        if self.durable && !self.leaving && is_one_line(name) {
             self.known.remove(name);
             self.append("not-alive", name);
         }
@@ -210,6 +210,11 @@ impl Rejoin {
     }
 }
 
+/// Whether a name can be written at all. One with a line end would be read as more lines.
+fn is_one_line(name: &str) -> bool {
+    !name.contains(char::is_control)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -278,6 +283,21 @@ mod tests {
         assert!(replaced >= 2);
         let again = Rejoin::new(true, false, &file);
         assert_eq!((known(&again), again.last()), (known(&rejoin), rejoin.last()));
+    }
+
+    #[test]
+    fn names_that_would_be_more_lines_are_not_remembered() {
+        let address = "10.0.0.1:8301".parse().unwrap();
+        for name in ["x\nleave", "x\nalive: y 10.0.0.9:1\nz", "x\r", "x\u{85}", "\0"] {
+            let mut rejoin = Rejoin::new(true, false, b"");
+            rejoin.on_here(&Arc::from(name), address);
+            rejoin.on_gone(name);
+            assert_eq!((rejoin.flush(), rejoin.known().count()), (None, 0), "{name:?}");
+        }
+        let mut rejoin = Rejoin::new(true, false, b"");
+        rejoin.on_here(&Arc::from("one two"), address);
+        let lines = "alive: one two 10.0.0.1:8301\n";
+        assert_eq!(rejoin.flush(), Some(FileChange::Append(Bytes::from(lines))));
     }
 
     #[test]
