@@ -6,7 +6,7 @@
 //! "Network coordinates in the wild" (NSDI 2007). Constants and the order of the float operations
 //! are Serf's, so that both sides of a round trip compute the same bits.
 
-use alloc::collections::BTreeMap;
+use crate::recent::Recent;
 use alloc::sync::Arc;
 use core::fmt;
 use proconsul_types::{Coordinate, Duration, Rng};
@@ -31,6 +31,8 @@ const ZERO: f64 = 1e-6;
 const ROUND_TRIP_MAX: Duration = Duration::from_secs(10);
 /// How many round trips of one peer the median is taken of.
 const FILTER_SAMPLES: usize = 3;
+/// Of how many peers anything is remembered: those that were met last.
+pub(crate) const PEERS_MAX: usize = 4096;
 
 /// Where everyone starts.
 const START: Coordinate =
@@ -68,7 +70,7 @@ pub(crate) struct Vivaldi {
     own: Coordinate,
     offsets: [f64; ADJUSTMENT_WINDOW],
     next_offset: usize,
-    filters: BTreeMap<Arc<str>, Latencies>,
+    filters: Recent<Latencies>,
     resets: u64,
     rng: Rng,
 }
@@ -103,7 +105,7 @@ impl Vivaldi {
             own: START,
             offsets: [0.0; ADJUSTMENT_WINDOW],
             next_offset: 0,
-            filters: BTreeMap::new(),
+            filters: Recent::new(PEERS_MAX),
             resets: 0,
             rng,
         }
@@ -133,11 +135,7 @@ impl Vivaldi {
         if rtt > ROUND_TRIP_MAX {
             return Err(Refusal::RoundTrip(rtt));
         }
-        let filter = match self.filters.get_mut(node) {
-            Some(filter) => filter,
-            None => self.filters.entry(Arc::clone(node)).or_default(),
-        };
-        let rtt = filter.push(seconds(rtt));
+        let rtt = self.filters.touch(node, Latencies::default).push(seconds(rtt));
         self.pull(peer, rtt);
         self.adjust(peer, rtt);
         self.fall();

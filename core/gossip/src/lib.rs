@@ -23,6 +23,7 @@ mod coordinate;
 mod face;
 mod founding;
 mod gossip;
+mod recent;
 mod serf;
 mod server;
 mod swim;

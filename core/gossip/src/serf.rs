@@ -31,8 +31,9 @@ pub(crate) use self::members::Founders;
 use self::broadcasts::Broadcasts;
 use self::rejoin::{FLUSH_INTERVAL, FileChange, Rejoin};
 use crate::config::{Admission, Config, Timing};
-use crate::coordinate::Vivaldi;
+use crate::coordinate::{PEERS_MAX, Vivaldi};
 use crate::face::{Effect, Event, Member, QueryId};
+use crate::recent::Recent;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
 use alloc::string::String;
@@ -186,7 +187,7 @@ pub(crate) struct Serf {
     queries_queue: Broadcasts,
     keyring: Keyring,
     vivaldi: Vivaldi,
-    places: BTreeMap<Arc<str>, Coordinate>,
+    places: Recent<Coordinate>,
     ack: Option<Bytes>,
     rejoin: Rejoin,
 }
@@ -223,7 +224,7 @@ impl Serf {
             queries_queue: Broadcasts::default(),
             keyring: config.keyring.clone(),
             vivaldi: Vivaldi::new(rng.split("gossip.coordinate")),
-            places: BTreeMap::new(),
+            places: Recent::new(PEERS_MAX),
             ack: None,
             rejoin: Rejoin::new(config.durable, config.rejoin_after_leave, remembered),
         };
@@ -288,7 +289,8 @@ impl Serf {
         match self.vivaldi.observe(node, &place, rtt) {
             Ok(()) => {
                 self.ack = None;
-                self.places.insert(Arc::clone(node), place);
+                let held = self.places.touch(node, || place.clone());
+                *held = place;
             }
             Err(refusal) => self.notice(format!("ack of {node}: {refusal}")),
         }
