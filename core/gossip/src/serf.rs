@@ -174,6 +174,10 @@ pub(crate) struct Serf {
     resolve_conflicts: bool,
     planted: Planted,
     stage: Stage,
+    /// The time of the last join that this member told of itself.
+    announced: LamportTime,
+    /// When it last did so because others had a later word.
+    contradicted: Option<Instant>,
     rng: Rng,
     timers: TimerTable<Timer>,
     asks: VecDeque<Ask>,
@@ -211,6 +215,8 @@ impl Serf {
             resolve_conflicts: config.resolve_conflicts,
             planted: config.planted,
             stage: Stage::Here,
+            announced: LamportTime(0),
+            contradicted: None,
             rng: rng.split("gossip.serf"),
             timers: TimerTable::default(),
             asks: VecDeque::new(),

@@ -99,6 +99,10 @@ impl Serf {
                 self.on_join_intent(now, &Join { time: *time, node: Arc::clone(node) });
             }
         }
+        let own = state.status_times.iter().filter(|(node, _)| *node == self.name);
+        if let Some(time) = own.map(|(_, time)| *time).max() {
+            self.contradict(now, time);
+        }
         if ignore_old {
             self.events.min = self.events.min.max(state.event_time);
         }

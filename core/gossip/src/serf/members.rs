@@ -374,21 +374,26 @@ impl Serf {
             known.status
         };
         self.members.change(now, &join.node, status, join.time);
-        if join.node == self.name && !self.is_leaving() {
-            // Others know of a later word about this member than its own: it may have been a leave,
-            // and they would wait for its end for ever.
+        true
+    }
+
+    /// Others know of a word about this member that is from `time`. If that is later than its own,
+    /// it may have been a leave, and they would wait for its end for ever. At most one is answered
+    /// each reap interval, and none that came by broadcast: two of one name would never stop.
+    pub(super) fn contradict(&mut self, now: Instant, time: LamportTime) {
+        let last = self.contradicted;
+        let rested = last.is_none_or(|last| now.since(last) >= self.timing.reap_interval);
+        if time > self.announced && rested && !self.is_leaving() {
+            self.contradicted = Some(now);
             self.announce_join(now);
         }
-        true
     }
 
     /// Tells all that this member is here.
     pub(super) fn announce_join(&mut self, now: Instant) {
         let join = Join { time: self.clocks.member, node: Arc::clone(&self.name) };
-        self.witness_member(join.time);
-        if let Some(status) = self.members.get(&self.name).map(|own| own.status) {
-            self.members.change(now, &join.node, status, join.time);
-        }
+        self.on_join_intent(now, &join);
+        self.announced = join.time;
         if self.someone_else_here() {
             self.tell_intent(Message::Join(join).to_bytes(), false);
         }

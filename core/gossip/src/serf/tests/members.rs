@@ -51,6 +51,50 @@ fn a_leave_that_its_member_never_heard_of_is_contradicted() {
     assert_eq!(pool.status("c", "b"), Some(MemberStatus::Alive));
 }
 
+/// When `name` was last spoken of, as it knows itself.
+fn own_time(pool: &Pool, name: &str) -> u64 {
+    let times = pool.serfs[name].local_state().status_times;
+    times.iter().find(|(node, _)| &**node == name).map(|(_, time)| time.0).unwrap()
+}
+
+/// An exchange tells "b" that someone heard of it at `time`.
+fn hear_of_b(pool: &mut Pool, time: u64) -> u64 {
+    let mut state = pool.serfs["a"].local_state();
+    state.status_times = alloc::vec![(Arc::from("b"), LamportTime(time))];
+    let now = pool.now;
+    pool.serf("b").merge(now, &state, false);
+    own_time(pool, "b")
+}
+
+#[test]
+fn a_later_word_about_oneself_is_contradicted_once_a_reap_interval() {
+    let mut pool = Pool::of(&["a", "b"]);
+    assert_eq!(hear_of_b(&mut pool, 9), 10);
+    assert_eq!(hear_of_b(&mut pool, 10), 10, "that was its own");
+    assert_eq!(hear_of_b(&mut pool, 20), 20, "it has just spoken");
+    pool.now = pool.now.after(Duration::from_millis(14_999));
+    assert_eq!(hear_of_b(&mut pool, 20), 20);
+    pool.now = pool.now.after(Duration::from_millis(1));
+    assert_eq!(hear_of_b(&mut pool, 20), 21);
+    pool.now = pool.now.after(second(60));
+    let now = pool.now;
+    pool.serf("b").leave(now);
+    assert_eq!(hear_of_b(&mut pool, 30), 30, "it is leaving");
+}
+
+#[test]
+fn a_join_of_the_own_name_that_is_told_to_all_is_not_answered() {
+    let mut pool = Pool::of(&["a", "b"]);
+    for time in [9, 11, 13] {
+        let join = Join { time: LamportTime(time), node: Arc::from("b") };
+        pool.deliver("b", &Message::Join(join).to_bytes());
+        pool.settle();
+        assert_eq!((own_time(&pool, "b"), pool.serfs["b"].clocks().member.0), (time, time + 1));
+    }
+    // But an exchange, later, is.
+    assert_eq!(hear_of_b(&mut pool, 13), 14);
+}
+
 #[test]
 fn a_leave_that_nobody_hears_goes_on_after_the_broadcast_timeout() {
     let mut pool = Pool::of(&["a", "b"]);
@@ -308,6 +352,22 @@ fn coordinates_are_learned_kept_and_forgotten_with_their_member() {
     let now = pool.now;
     pool.serf("a").force_leave(now, &name, true);
     assert_eq!(pool.serfs["a"].coordinate_of("b"), None);
+}
+
+#[test]
+fn coordinates_of_the_last_peers_are_kept_and_no_more() {
+    let mut pool = Pool::of(&["a"]);
+    let payload = pool.serf("a").ack_payload();
+    let name = |number: usize| Arc::<str>::from(alloc::format!("n{number}"));
+    let most = crate::coordinate::PEERS_MAX;
+    for number in 0..most + 2 {
+        pool.serf("a").on_ack(&name(number), &payload, Duration::from_millis(1));
+        // The first one is met again and again.
+        pool.serf("a").on_ack(&name(0), &payload, Duration::from_millis(1));
+    }
+    let held = |number| pool.serfs["a"].coordinate_of(&name(number)).is_some();
+    assert_eq!((0..most + 2).filter(|number| held(*number)).count(), most);
+    assert_eq!([0, 1, 2, 3].map(held), [true, false, false, true]);
 }
 
 #[test]
