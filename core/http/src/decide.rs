@@ -139,13 +139,12 @@ impl Call<'_> {
 }
 
 fn decide(view: &View, now: Instant, request: &Request, desk: &mut Desk<'_>) -> Plan {
-    let (endpoint, tail) = match route::find(view, request) {
+    let (endpoint, family, tail) = match route::find(view, request) {
         Ok(found) => found,
         Err(response) => return Plan::Answer(response),
     };
     let params = Params::parse(&request.query);
-    let family = route::family(&request.path);
-    if !view.agent.server && !stays_here(&request.path) {
+    if !view.agent.server && !stays_here(family) {
         // A client agent knows nothing of its own: a server decides, and words the refusals.
         return if desk.is_worker() { Plan::Enter } else { Plan::Leader };
     }
@@ -161,8 +160,8 @@ fn decide(view: &View, now: Instant, request: &Request, desk: &mut Desk<'_>) -> 
 }
 
 /// Whether a request concerns the agent that is asked, not the catalog.
-fn stays_here(path: &str) -> bool {
-    path.starts_with("/v1/agent/") || path.starts_with("/v1/event/")
+fn stays_here(family: Family) -> bool {
+    matches!(family, Family::Agent | Family::Event)
 }
 
 /// The parameters of a server read.

@@ -105,7 +105,10 @@ impl Family {
 
 /// The family a path belongs to.
 pub(crate) fn family(path: &str) -> Family {
-    let rest = path.strip_prefix("/v1/").unwrap_or("");
+    family_below(path.strip_prefix("/v1/").unwrap_or(""))
+}
+
+fn family_below(rest: &str) -> Family {
     match rest.split('/').next().unwrap_or("") {
         "agent" => Family::Agent,
         "catalog" => Family::Catalog,
@@ -204,11 +207,12 @@ const ROUTES: &[Route] = &[
     route("operator/raft/transfer-leader", &["POST", "PUT"], Endpoint::RaftTransfer),
 ];
 
-/// Finds the endpoint of a request and what its path names below the endpoint's own part.
+/// Finds the endpoint of a request, its family, and what its path names below the endpoint's own
+/// part. All three go by the decoded path.
 pub(crate) fn find<'a>(
     view: &View,
     request: &'a Request,
-) -> Result<(Endpoint, Cow<'a, str>), Response> {
+) -> Result<(Endpoint, Family, Cow<'a, str>), Response> {
     if !percent_is_sound(&request.path) {
         return Err(bad_request());
     }
@@ -250,7 +254,7 @@ pub(crate) fn find<'a>(
         Cow::Borrowed(path) => Cow::Borrowed(&path[start..]),
         Cow::Owned(path) => Cow::Owned(path[start..].to_string()),
     };
-    Ok((hit.endpoint, tail))
+    Ok((hit.endpoint, family_below(hit.pattern), tail))
 }
 
 fn check_method(view: &View, request: &Request, route: &Route) -> Result<(), Response> {
