@@ -172,6 +172,11 @@ impl Node {
 
     /// A request that changes what this agent offers.
     pub(crate) fn local_op(&mut self, origin: Origin, op: LocalOp, out: &mut Vec<Effect>) {
+        if matches!(origin, Origin::Peer(..)) && !is_for_others(&op) {
+            let text = String::from("only the agent's own clients may ask this of it");
+            self.refuse(origin, &LocalError { status: 403, text });
+            return;
+        }
         let now = self.now;
         let Agent { local, effects, .. } = &mut self.agent;
         let done: Result<Option<Ticket>, LocalError> = match op {
@@ -366,7 +371,7 @@ impl Node {
             }
             // Whether they succeeded or not: nobody waits for a server that wants to go.
             Some(Write::Farewell) => self.depart(),
-            Some(Write::Departure) if self.departure.is_some() => self.out_of_group(),
+            Some(Write::Departure) if self.departure.is_some() => self.group_answered(result),
             Some(Write::Departure) => self.gone(),
             Some(Write::Fetch) => {
                 let reason = result.err().unwrap_or_default();
@@ -478,6 +483,24 @@ impl Node {
             self.answer_empty(origin);
         }
         self.leaving = true;
+    }
+}
+
+/// Whether one agent may ask this of another. Everything else is between an agent and its clients.
+fn is_for_others(op: &LocalOp) -> bool {
+    match op {
+        LocalOp::FireEvent(_) | LocalOp::Keys(_) => true,
+        LocalOp::RegisterService(..)
+        | LocalOp::DeregisterService(_)
+        | LocalOp::RegisterCheck(_)
+        | LocalOp::DeregisterCheck(_)
+        | LocalOp::UpdateTtl(..)
+        | LocalOp::ServiceMaintenance(..)
+        | LocalOp::NodeMaintenance(..)
+        | LocalOp::Reload
+        | LocalOp::Leave
+        | LocalOp::Join { .. }
+        | LocalOp::ForceLeave { .. } => false,
     }
 }
 

@@ -10,14 +10,14 @@ use alloc::borrow::Cow;
 use alloc::collections::btree_map::Entry;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use proconsul_catalog::Outcome;
 use proconsul_http::error::{NO_LEADER, RPC_EOF, RPC_PREFIX};
 use proconsul_http::{self as http, Reply, Request, Response, error};
-use proconsul_types::{Duration, Fault, Instant, NodeId};
+use proconsul_types::{Duration, Fault, Instant, NodeId, Pool};
 
 /// Calls that are open in either direction.
 #[derive(Clone, Debug)]
@@ -28,12 +28,16 @@ pub(crate) struct Calls {
     outgoing: BTreeMap<CallId, Origin>,
     /// Calls of others that were seen, so that none is done twice.
     seen: BTreeMap<NodeId, Seen>,
+    /// How many calls came; it dates what is seen.
+    came: u64,
     /// Requests that wait for a leader.
     held: BTreeSet<Origin>,
     /// Agents whose connection broke and who were not heard since: nothing is forwarded to them.
     silent: BTreeSet<NodeId>,
 }
 
+/// So many callers are remembered.
+const CALLERS_MAX: usize = 16_384;
 /// A call that was forwarded this often already is not passed on: from a client agent to a server,
 /// to another datacenter, and there to the leader is the longest way there is.
 const PASSES_MAX: u8 = 3;
@@ -51,6 +55,7 @@ impl Calls {
             next: start,
             outgoing: BTreeMap::new(),
             seen: BTreeMap::new(),
+            came: 0,
             held: BTreeSet::new(),
             silent: BTreeSet::new(),
         }
@@ -71,6 +76,21 @@ impl Calls {
         let id = CallId(self.next);
         self.next = self.next.wrapping_add(1);
         id
+    }
+
+    /// Notes a call of `from`; whether it is new.
+    fn is_first(&mut self, from: NodeId, id: CallId) -> bool {
+        if self.seen.len() >= CALLERS_MAX && !self.seen.contains_key(&from) {
+            // Whoever has not called for the longest time has nothing under way.
+            let oldest = self.seen.iter().min_by_key(|(_, seen)| seen.came).map(|(id, _)| *id);
+            if let Some(oldest) = oldest {
+                self.seen.remove(&oldest);
+            }
+        }
+        self.came += 1;
+        let seen = self.seen.entry(from).or_default();
+        seen.came = self.came;
+        seen.note(id)
     }
 
     /// Whether the connection to `peer` broke and it was not heard since.
@@ -107,7 +127,7 @@ impl Node {
 
     /// Another agent calls.
     pub(crate) fn called(&mut self, from: NodeId, id: CallId, hops: u8, call: Call) {
-        if !self.calls.seen.entry(from).or_default().note(id) {
+        if !self.calls.is_first(from, id) {
             return;
         }
         let (job, may_pass) = match call {
@@ -175,7 +195,13 @@ impl Node {
     /// will not come.
     pub(crate) fn peer_lost(&mut self, peer: NodeId, out: &mut Vec<Effect>) {
         self.raft_input(proconsul_raft::Input::PeerLost(peer));
-        self.calls.silent.insert(peer);
+        // Nothing is ever forwarded to strangers.
+        let is_stranger = self.pools.pool(Pool::Lan).is_some()
+            && !self.raft.membership().contains(peer)
+            && !self.servers.knows(peer);
+        if !is_stranger {
+            self.calls.silent.insert(peer);
+        }
         self.servers.failed(peer);
         let theirs: Vec<Origin> = self
             .opens
@@ -187,6 +213,20 @@ impl Node {
         }
         for origin in self.forwarded_to(|to| to == peer) {
             self.call_lost(origin);
+        }
+    }
+
+    /// Gossip says that a server failed, or that it left. Reads that it has are asked again. One
+    /// that failed answers no writes; one that leaves may, for a while.
+    pub(crate) fn server_away(&mut self, server: NodeId, has_failed: bool) {
+        self.calls.silent.insert(server);
+        for origin in self.forwarded_to(|to| to == server) {
+            let is_read = self.opens.get(&origin).is_some_and(|open| open.job.is_read());
+            if has_failed || is_read {
+                self.call_lost(origin);
+            } else {
+                self.wait_no_longer(origin);
+            }
         }
     }
 
@@ -222,6 +262,7 @@ impl Node {
                 self.make_ready(origin);
             }
             Stage::Forwarded(id, to) => {
+                self.servers.failed(to);
                 self.send_peer(to, PeerMessage::Abandon(id), out);
                 self.calls.outgoing.remove(&id);
                 self.fail(origin, RPC_EOF);
@@ -342,12 +383,16 @@ impl Node {
             if is_read {
                 self.call_lost(origin);
             } else {
-                // The old leader may still answer; it does not get long.
-                let until = self.now.after(self.config.rpc_hold_timeout);
-                let due = self.timers.get(&Timer::Call(origin)).map_or(until, |at| at.min(until));
-                self.timers.set(Timer::Call(origin), due);
+                self.wait_no_longer(origin);
             }
         }
+    }
+
+    /// Whoever has this write may still answer; it does not get long.
+    fn wait_no_longer(&mut self, origin: Origin) {
+        let until = self.now.after(self.config.rpc_hold_timeout);
+        let due = self.timers.get(&Timer::Call(origin)).map_or(until, |at| at.min(until));
+        self.timers.set(Timer::Call(origin), due);
     }
 
     fn forwarded_to(&self, matches: impl Fn(NodeId) -> bool) -> Vec<Origin> {
@@ -419,7 +464,13 @@ impl Node {
         match origin {
             Origin::Client(id) => self.answers.push(Effect::Respond(id, response)),
             Origin::Peer(peer, id) => self.reply(peer, id, CallAnswer::Http(response)),
-            Origin::Agent(id) => self.agent_written(id, Ok(Outcome::Done)),
+            Origin::Agent(id) if response.status == 200 => {
+                self.agent_written(id, Ok(Outcome::Done));
+            }
+            Origin::Agent(id) => {
+                let text = String::from_utf8_lossy(&response.body).into_owned();
+                self.agent_written(id, Err(text));
+            }
         }
     }
 

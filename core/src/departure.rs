@@ -2,11 +2,14 @@
 
 use crate::node::Node;
 use crate::open::Origin;
+use crate::proposals::{CHANGE_IN_PROGRESS, TRANSFERRING};
 use crate::timers::Timer;
 use crate::{Admin, Effect, ExitReason};
 use alloc::collections::BTreeSet;
+use alloc::string::String;
 use alloc::vec::Vec;
 use proconsul_gossip::Input;
+use proconsul_http::error::{LEADERSHIP_LOST, NO_LEADER};
 use proconsul_types::{Duration, Instant, Pool};
 
 /// A departure that is under way.
@@ -24,6 +27,10 @@ pub(crate) struct Departure {
 
 /// How long a server waits to be taken out of the group.
 const REMOVAL_GRACE: Duration = Duration::from_secs(5);
+/// Between two requests to be taken out of it.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+/// Refusals that say nothing of the next try.
+const PASSING: [&str; 4] = [CHANGE_IN_PROGRESS, TRANSFERRING, NO_LEADER, LEADERSHIP_LOST];
 
 impl Node {
     /// Leaves for good, at the wish of a request or of a signal. A second wish changes nothing.
@@ -61,6 +68,25 @@ impl Node {
         } else {
             // The leader removes whoever left; asking for it costs nothing and is sooner.
             self.timers.set(Timer::Departure, self.now.after(REMOVAL_GRACE));
+            self.depart();
+        }
+    }
+
+    /// The leader was asked to take this server out. What is under way elsewhere passes: until the
+    /// grace ends it is asked again.
+    pub(crate) fn group_answered(&mut self, result: Result<(), String>) {
+        let waits = self.departure.as_ref().is_some_and(|departure| !departure.is_out);
+        let passes = |text: String| PASSING.iter().any(|end| text.trim_end().ends_with(end));
+        if waits && self.raft.membership().contains(self.config.id) && result.is_err_and(passes) {
+            self.timers.set(Timer::AskToGo, self.now.after(ASK_AGAIN));
+        } else {
+            self.out_of_group();
+        }
+    }
+
+    /// The leader is asked again.
+    pub(crate) fn ask_to_go(&mut self) {
+        if self.departure.as_ref().is_some_and(|departure| !departure.is_out) {
             self.depart();
         }
     }

@@ -128,6 +128,8 @@ pub(crate) struct Seen {
     newest: u64,
     bits: [u64; WORDS],
     any: bool,
+    /// When its newest call came, counted in calls of everyone.
+    pub(crate) came: u64,
 }
 
 const WORDS: usize = 16;
@@ -143,7 +145,7 @@ impl Seen {
         let ahead = id.wrapping_sub(self.newest);
         let behind = self.newest.wrapping_sub(id);
         if !self.any || (ahead > LIFE && behind > LIFE) {
-            *self = Self { newest: id, bits: [0; WORDS], any: true };
+            *self = Self { newest: id, bits: [0; WORDS], any: true, came: self.came };
         } else if behind <= LIFE {
             if behind >= WIDTH {
                 return false;

@@ -18,6 +18,8 @@ use proconsul_types::{Coordinate, Duration, Pool, Rng};
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
     newest: BTreeMap<(Arc<str>, Arc<str>), Coordinate>,
+    /// How many there was no room for.
+    discarded: usize,
     rng: Rng,
 }
 
@@ -27,8 +29,19 @@ const FAR: f64 = 10_000.0;
 impl Places {
     /// None yet.
     pub(crate) fn new(rng: Rng) -> Self {
-        Self { newest: BTreeMap::new(), rng }
+        Self { newest: BTreeMap::new(), discarded: 0, rng }
     }
+
+    /// What was told and not written is lost: the next leader is told anew.
+    pub(crate) fn forget(&mut self) {
+        self.newest.clear();
+        self.discarded = 0;
+    }
+}
+
+/// How many places one write takes.
+fn room(settings: &Coordinates) -> usize {
+    settings.batch_size.max(1) * settings.batches_max
 }
 
 /// Whether a coordinate is a place at all.
@@ -78,28 +91,37 @@ impl Node {
         if !is_place(&coordinate) {
             return Err("invalid coordinate");
         }
-        if self.places.newest.is_empty() {
-            let settings = self.coordinates().cloned().unwrap_or_default();
+        if self.catalog.node(&node).is_none() {
+            // The catalog would not take it either; the agent tells it again.
+            return Ok(());
+        }
+        let settings = self.coordinates().cloned().unwrap_or_default();
+        if self.timers.get(&Timer::Places).is_none() {
             self.timers.set(Timer::Places, self.now.after(settings.period));
         }
-        self.places.newest.insert((node, segment), coordinate);
+        let key = (node, segment);
+        if self.places.newest.len() < room(&settings) || self.places.newest.contains_key(&key) {
+            self.places.newest.insert(key, coordinate);
+        } else {
+            self.places.discarded += 1;
+        }
         Ok(())
     }
 
     /// What was told since the last time is written.
     pub(crate) fn write_places(&mut self, out: &mut Vec<Effect>) {
         let newest = core::mem::take(&mut self.places.newest);
+        let discarded = core::mem::take(&mut self.places.discarded);
         if !self.publisher.is_leader() {
             return;
         }
         let settings = self.coordinates().cloned().unwrap_or_default();
-        let room = settings.batch_size.max(1) * settings.batches_max;
-        if newest.len() > room {
-            let text = format!("discarded {} coordinate updates", newest.len() - room);
+        if discarded > 0 {
+            let text = format!("discarded {discarded} coordinate updates");
             out.push(Effect::Event(Event::Notice(text)));
         }
         let mut batch = Vec::new();
-        for ((node, segment), coordinate) in newest.into_iter().take(room) {
+        for ((node, segment), coordinate) in newest {
             batch.push(Place { node, segment, coordinate });
             if batch.len() == settings.batch_size.max(1) {
                 self.propose_places(core::mem::take(&mut batch));

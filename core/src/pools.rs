@@ -218,7 +218,9 @@ impl Node {
                 }
             }
             Gossip::SaveKeys(bytes) => {
-                if let Some(part) = self.pools.get_mut(pool) {
+                // Without the file, keys live as long as the agent.
+                let keeps = self.config.cluster.as_ref().is_some_and(|c| c.keyring_file);
+                if let Some(part) = self.pools.get_mut(pool).filter(|_| keeps) {
                     part.keys.replace(bytes, out);
                 }
             }

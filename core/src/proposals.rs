@@ -61,6 +61,11 @@ pub(crate) struct Proposals {
     finished: Vec<Finished>,
 }
 
+/// A change of the group has to wait for a transfer of leadership.
+pub(crate) const TRANSFERRING: &str = "leadership transfer in progress";
+/// A change of the group has to wait for another one.
+pub(crate) const CHANGE_IN_PROGRESS: &str =
+    "another configuration change is in progress, try again later";
 /// Between two attempts when raft is busy.
 const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
@@ -194,10 +199,8 @@ impl Node {
                 let text = match refusal {
                     Refusal::NotLeader(_) | Refusal::LeadershipLost => NO_LEADER,
                     Refusal::Overloaded => "too much is under way, try again later",
-                    Refusal::Transferring => "leadership transfer in progress",
-                    Refusal::ChangeInProgress => {
-                        "another configuration change is in progress, try again later"
-                    }
+                    Refusal::Transferring => TRANSFERRING,
+                    Refusal::ChangeInProgress => CHANGE_IN_PROGRESS,
                     Refusal::Invalid => "the change is not possible for this configuration",
                     Refusal::TimedOut => "leadership transfer timeout",
                 };

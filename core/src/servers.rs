@@ -33,38 +33,64 @@ impl Servers {
         Self { local: BTreeMap::new(), remote: BTreeMap::new(), order: Vec::new(), rng }
     }
 
-    /// Notes what a member says of itself; true if a server became known or came back.
-    fn note(&mut self, pool: Pool, member: &Member, datacenter: &str) -> bool {
+    /// Notes what a member says of itself.
+    fn note(&mut self, pool: Pool, member: &Member, datacenter: &str) -> Noted {
         let Some(server) = server_of(member) else {
-            return false;
+            // Who is a client agent now is no server under this name any more.
+            self.forget(pool, member);
+            return Noted::Nothing;
         };
+        if self.is_past(pool, &server) {
+            return Noted::Nothing;
+        }
         match pool {
             Pool::Lan => {
                 let Some(id) = server.id.filter(|_| &*server.datacenter == datacenter) else {
-                    return false;
+                    return Noted::Known;
                 };
                 let alive = server.status == MemberStatus::Alive;
-                // An id that comes under another name is another server's past.
+                // A name that comes with another id is another server's now.
                 self.local.retain(|known, old| *known == id || old.name != server.name);
                 let old = self.local.insert(id, server);
                 if alive && !self.order.contains(&id) {
                     let at = self.rng.index(self.order.len() + 1);
                     self.order.insert(at, id);
                 }
-                alive && old.is_none_or(|old| old.status != MemberStatus::Alive)
+                came_back(alive, old.as_ref())
             }
             Pool::Wan => {
                 let there = self.remote.entry(Arc::clone(&server.datacenter)).or_default();
-                there.insert(Arc::clone(&server.name), server);
-                false
+                let alive = server.status == MemberStatus::Alive;
+                let old = there.insert(Arc::clone(&server.name), server);
+                came_back(alive, old.as_ref())
             }
+        }
+    }
+
+    /// Whether this is the past of a server that lives on under another name: its identity moved
+    /// on, and what is said of the old name says nothing of it.
+    fn is_past(&self, pool: Pool, server: &Server) -> bool {
+        let Some(id) = server.id.filter(|_| server.status != MemberStatus::Alive) else {
+            return false;
+        };
+        let lives_on =
+            |known: &Server| known.name != server.name && known.status == MemberStatus::Alive;
+        match pool {
+            Pool::Lan => self.local.get(&id).is_some_and(lives_on),
+            Pool::Wan => self.remote.get(&server.datacenter).is_some_and(|there| {
+                there.values().any(|known| known.id == Some(id) && lives_on(known))
+            }),
         }
     }
 
     /// Forgets a member for good.
     fn forget(&mut self, pool: Pool, member: &Member) {
         match pool {
-            Pool::Lan => self.local.retain(|_, server| server.name != member.name),
+            Pool::Lan => {
+                self.local.retain(|_, server| server.name != member.name);
+                let Self { local, order, .. } = self;
+                order.retain(|id| local.contains_key(id));
+            }
             Pool::Wan => {
                 for servers in self.remote.values_mut() {
                     servers.remove(&member.name);
@@ -82,6 +108,18 @@ impl Servers {
     /// All servers of this datacenter that were ever seen and are not forgotten.
     pub(crate) fn all(&self) -> impl Iterator<Item = (NodeId, &Server)> {
         self.local.iter().map(|(id, server)| (*id, server))
+    }
+
+    /// Whether this is a server of any datacenter.
+    pub(crate) fn knows(&self, id: NodeId) -> bool {
+        let is_it = |server: &Server| server.id == Some(id);
+        self.local.contains_key(&id) || self.remote.values().any(|there| there.values().any(is_it))
+    }
+
+    /// Whether this server is here under another name than this one.
+    pub(crate) fn lives_as_another(&self, id: NodeId, name: &str) -> bool {
+        let known = self.local.get(&id);
+        known.is_some_and(|known| &*known.name != name && known.status == MemberStatus::Alive)
     }
 
     /// How many of them are here.
@@ -131,6 +169,26 @@ impl Servers {
     }
 }
 
+/// What it means that a server is `alive`, after what was known of it.
+fn came_back(alive: bool, old: Option<&Server>) -> Noted {
+    if alive && old.is_none_or(|old| old.status != MemberStatus::Alive) {
+        Noted::New
+    } else {
+        Noted::Known
+    }
+}
+
+/// What a word about a member means for the book of servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Noted {
+    /// It is no server, or the past of one that lives on.
+    Nothing,
+    /// A server is as it was, or is gone.
+    Known,
+    /// A server became known or came back.
+    New,
+}
+
 /// Why no server of a datacenter can be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoWay {
@@ -144,8 +202,8 @@ impl Node {
     /// A member said something of itself, or something was said of it.
     pub(crate) fn note_server(&mut self, pool: Pool, member: &Member) {
         let datacenter = Arc::clone(&self.config.facts.datacenter);
-        let is_new = self.servers.note(pool, member, &datacenter);
-        let Some(server) = server_of(member) else {
+        let noted = self.servers.note(pool, member, &datacenter);
+        let Some(server) = server_of(member).filter(|_| noted != Noted::Nothing) else {
             return;
         };
         // In the WAN pool the own datacenter's servers show addresses for others.
@@ -155,12 +213,24 @@ impl Node {
             // server's own is what it tells when it leads.
             self.peer_at(id, server.rpc());
         }
-        if is_new {
+        if noted == Noted::New {
+            if let Some(id) = server.id {
+                self.heard(id);
+            }
             self.look_again_at_held();
             if !self.config.facts.server {
                 self.server_found();
             }
         }
+    }
+
+    /// The server that this member was, if it does not live on under another name.
+    pub(crate) fn server_gone(&self, pool: Pool, member: &Member) -> Option<NodeId> {
+        let server = server_of(member)?;
+        let id = server.id.filter(|id| *id != self.config.id)?;
+        // The LAN knows best how the own datacenter's servers are.
+        let counts = pool == Pool::Lan || server.datacenter != self.config.facts.datacenter;
+        (counts && !self.servers.is_past(pool, &server)).then_some(id)
     }
 
     /// A member is forgotten.

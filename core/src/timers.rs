@@ -40,6 +40,8 @@ pub(crate) enum Timer {
     Duty,
     /// A departure waited long enough.
     Departure,
+    /// A departing server asks again to be taken out of the group.
+    AskToGo,
     /// A client agent compares itself with the servers.
     AntiEntropy,
     /// A client agent looks for another server.
@@ -65,6 +67,7 @@ impl Timer {
             | Self::Autopilot
             | Self::Duty
             | Self::Departure
+            | Self::AskToGo
             | Self::Rebalance
             | Self::PoolView => Wakeup::Duty,
         }
@@ -125,6 +128,7 @@ impl Node {
                 Timer::Autopilot => self.autopilot(out),
                 Timer::Duty => self.duties_again(),
                 Timer::Departure => self.departure_due(),
+                Timer::AskToGo => self.ask_to_go(),
                 Timer::AntiEntropy => self.compare_with_servers(),
                 Timer::Rebalance => self.rebalance(),
                 Timer::PoolView => self.pools.changed(),

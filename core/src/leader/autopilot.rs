@@ -17,6 +17,8 @@ use proconsul_types::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Watched {
     healthy: bool,
+    /// Whether raft heard it lately.
+    heard: bool,
     since: Instant,
     since_wall: WallTime,
     /// Since when gossip does not know it.
@@ -28,7 +30,7 @@ pub(crate) struct Watched {
 pub(crate) struct Judged {
     id: NodeId,
     voter: bool,
-    /// Failed, or unknown to gossip for long.
+    /// Failed, or unknown to gossip for long; and raft does not hear it.
     dead: bool,
     /// For how long it has been healthy.
     stable: Option<Duration>,
@@ -130,15 +132,15 @@ impl Node {
         let patience =
             config.last_contact_threshold.max(self.config.raft.heartbeat_interval * HEARTBEATS);
         let behind = raft.last.index.0.saturating_sub(last_index.0);
-        let healthy = status == MemberStatus::Alive
-            && contact.is_some_and(|contact| contact <= patience)
-            && behind <= config.max_trailing_logs;
+        let heard = contact.is_some_and(|contact| contact <= patience);
+        let healthy = status == MemberStatus::Alive && heard && behind <= config.max_trailing_logs;
         let (now, wall) = (self.now, self.wall);
-        let fresh = Watched { healthy, since: now, since_wall: wall, lost_since: None };
+        let fresh = Watched { healthy, heard, since: now, since_wall: wall, lost_since: None };
         let watched = self.duties.watched.entry(id).or_insert(fresh);
         if watched.healthy != healthy {
             *watched = Watched { lost_since: watched.lost_since, ..fresh };
         }
+        watched.heard = heard;
         watched.lost_since = match status {
             MemberStatus::None => watched.lost_since.or(Some(now)),
             MemberStatus::Alive
@@ -178,7 +180,9 @@ impl Node {
                 Some(Judged {
                     id: server.id,
                     voter: server.voter,
+                    // Whatever gossip says: who answers raft is not dead.
                     dead: server.id != self.config.id
+                        && !watched.heard
                         && (server.status == MemberStatus::Failed || lost),
                     // Some servers are never to have a vote.
                     stable: (watched.healthy && !without_vote(server.id))

@@ -31,7 +31,7 @@ impl Node {
     ) -> Standing {
         let change = match member {
             Some(member) => self.group_change(member, out),
-            None => self.seat_of_forgotten(name).map(MembershipChange::Remove),
+            None => self.seat_of_pruned(name).map(MembershipChange::Remove),
         };
         let Some(change) = change else {
             return Standing::Settled;
@@ -71,7 +71,10 @@ impl Node {
                 Some(MembershipChange::Set(id, Seat { voter: false }))
             }
             MemberStatus::Left => {
-                (group.contains(id) && id != self.config.id).then_some(MembershipChange::Remove(id))
+                let goes = group.contains(id)
+                    && id != self.config.id
+                    && !self.servers.lives_as_another(id, &member.name);
+                goes.then_some(MembershipChange::Remove(id))
             }
             MemberStatus::Failed | MemberStatus::None => None,
         }
@@ -108,10 +111,15 @@ impl Node {
             .find(|other| self.addresses.get(*other) == Some(server.rpc()) && is_gone(*other))
     }
 
-    /// The seat of a server that gossip has forgotten, by the name the catalog knows it under.
-    fn seat_of_forgotten(&self, name: &str) -> Option<NodeId> {
-        let id = self.catalog.node(name)?.id?;
-        (self.raft.membership().contains(id) && id != self.config.id).then_some(id)
+    /// The seat of a server that left and was forgotten at once, as an operator wished. Whoever
+    /// gossip forgets for another reason keeps its seat until autopilot finds that the rest is
+    /// safe without it.
+    fn seat_of_pruned(&self, name: &str) -> Option<NodeId> {
+        let id = *self.duties.pruned.get(name)?;
+        let goes = self.raft.membership().contains(id)
+            && id != self.config.id
+            && self.servers.get(id).is_none();
+        goes.then_some(id)
     }
 
     /// Tells everyone that a failed server has left, in both pools.

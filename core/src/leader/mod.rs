@@ -21,7 +21,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use autopilot::Watched;
 use proconsul_catalog::{AutopilotChange, Command};
-use proconsul_gossip::Member;
+use proconsul_gossip::{Member, server_of};
 use proconsul_http::AutopilotHealth;
 use proconsul_types::{Duration, Fault, Instant, MemberStatus, NodeId, Pool};
 
@@ -40,6 +40,8 @@ pub(crate) struct Duties {
     changing: bool,
     /// Nodes of the catalog that gossip did not know at the last full look.
     unknown: BTreeSet<Arc<str>>,
+    /// Servers that left and were forgotten at once, by name, while they have a seat.
+    pruned: BTreeMap<Arc<str>, NodeId>,
     /// What autopilot remembers of each server.
     watched: BTreeMap<NodeId, Watched>,
     /// What autopilot last found.
@@ -102,6 +104,7 @@ impl Node {
             return;
         }
         self.duties = Duties::default();
+        self.places.forget();
         for timer in [Timer::Reconcile, Timer::Autopilot, Timer::Duty, Timer::Places] {
             self.timers.clear(&timer);
         }
@@ -115,9 +118,19 @@ impl Node {
         }
     }
 
-    /// A member is forgotten: what the catalog has of it goes, and its seat in the group.
+    /// A member is forgotten: what the catalog has of it goes; its seat in the group too if it
+    /// had left.
     pub(crate) fn reap_soon(&mut self, member: &Arc<Member>) {
         self.reconcile_soon(&member.name);
+        let group = self.raft.membership();
+        self.duties.pruned.retain(|name, id| group.contains(*id) && *name != member.name);
+        if self.duties.active
+            && member.status == MemberStatus::Left
+            && let Some(id) = server_of(member).and_then(|server| server.id)
+            && group.contains(id)
+        {
+            self.duties.pruned.insert(Arc::clone(&member.name), id);
+        }
     }
 
     /// Looks at every member, and for nodes that are no members any more.

@@ -10,3 +10,4 @@ mod faults;
 mod pools;
 mod single;
 mod table;
+mod trouble;
