@@ -2,8 +2,8 @@
 //!
 //! `cargo ci peers`, or `cargo run -p proconsul --example peers -- [row..] [--jobs n]`. Each row
 //! starts the agents it needs on addresses of its own (127.1.row.x). A row whose program is missing
-//! (`serf` and `consul` on the path, or where `PROCONSUL_PEER_SERF` and `PROCONSUL_PEER_CONSUL` say)
-//! is skipped, and said to be. Rows 1 to 5, which need no process, are in `cargo test`.
+//! (`serf` and `consul` on the path, or where `PROCONSUL_PEER_SERF` and `PROCONSUL_PEER_CONSUL`
+//! say) is skipped, and said to be. Rows 1 to 5, which need no process, are in `cargo test`.
 #![expect(clippy::print_stdout, reason = "a command line tool prints")]
 
 mod agents;

@@ -63,8 +63,10 @@ pub(super) async fn restart(place: Place) -> Outcome {
     third.join(real.address).await?;
     until(secs(2), || real.lists("p1", "alive")).await?;
     let alive = held_by(real.address, "p1").await?;
-    let raised = matches!((dead, alive), (Some((dead, Liveness::Dead)), Some((now, Liveness::Alive)))
-        if now > dead);
+    let raised = match (dead, alive) {
+        (Some((dead, Liveness::Dead)), Some((now, Liveness::Alive))) => now > dead,
+        _ => false,
+    };
     ensure(raised, || format!("{dead:?} when dead, {alive:?} when back"))
 }
 
