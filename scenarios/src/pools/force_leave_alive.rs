@@ -6,7 +6,7 @@ use proconsul_sim::pools::{Held, Options, Plan, PoolStory, What, Who};
 
 pub(crate) const STORY: PoolStory = PoolStory {
     name: "force_leave_alive",
-    doc: "A living member is forced out and contradicts; a dead one counts as left everywhere.",
+    doc: "A living member is forced out and contradicts. A dead one counts as left everywhere.",
     long: false,
     plan,
 };
