@@ -13,7 +13,7 @@ use proconsul_checks::LocalError;
 use proconsul_gossip::Input;
 use proconsul_http::UserEvent;
 use proconsul_types::{Duration, LamportTime, NodeId, Pool, Rng};
-use proconsul_wire::consul_event;
+use proconsul_wire::{consul_event, serf};
 use regex::Regex;
 
 /// The newest events that this agent matched.
@@ -51,6 +51,14 @@ impl Events {
     }
 }
 
+/// Why an event is not told: `what` of it is over the limit, `when` it is encoded.
+fn too_long(what: &str, limit: usize, when: &str) -> String {
+    format!(
+        "1 error occurred:\n\t* error broadcasting event to segment \"\": {what} exceeds \
+         configured limit of {limit} bytes {when} encoding\n\n\n\n"
+    )
+}
+
 impl Node {
     /// A request to tell everyone of an event.
     pub(crate) fn fire_event(&mut self, origin: Origin, mut event: UserEvent) {
@@ -67,14 +75,22 @@ impl Node {
             tag_filter: event.tag_filter.to_string(),
             version: consul_event::VERSION,
         });
+        // What Serf will make of it now, so that nobody hears of success who is refused after.
+        let time =
+            self.pools.pool(Pool::Lan).map_or(LamportTime(0), |lan| lan.status().clocks.event);
+        let encoded = serf::Message::UserEvent(serf::UserEvent {
+            time,
+            name: name.as_str().into(),
+            payload: Some(payload.clone()),
+            coalesce: false,
+        });
         let limit = self.config.cluster.as_ref().map_or(0, |cluster| cluster.lan.event_bytes_max);
         let refusal = if self.pools.pool(Pool::Lan).is_none() {
             Some(String::from("this agent runs without gossip"))
         } else if name.len() + payload.len() > limit {
-            Some(format!(
-                "1 error occurred:\n\t* error broadcasting event to segment \"\": user event \
-                 exceeds configured limit of {limit} bytes before encoding\n\n\n\n"
-            ))
+            Some(too_long("user event", limit, "before"))
+        } else if encoded.to_bytes().len() > limit {
+            Some(too_long("encoded user event", limit, "after"))
         } else {
             None
         };

@@ -266,3 +266,39 @@ impl Node {
         self.timers.set(Timer::Rebalance, self.now.after(next));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proconsul_types::Seed;
+
+    fn member(name: &str, role: &str, id: &str, status: MemberStatus) -> Member {
+        let tags = [
+            ("build", "1.8.7:"),
+            ("dc", "dc1"),
+            ("role", role),
+            ("port", "8300"),
+            ("vsn", "2"),
+            ("id", id),
+        ];
+        let tags = tags.map(|(key, value)| (Arc::from(key), Arc::from(value))).into();
+        let address = ([10, 0, 0, 1], 8301).into();
+        let versions = Default::default();
+        Member { name: name.into(), address, tags: Arc::new(tags), status, versions }
+    }
+
+    #[test]
+    fn a_server_that_becomes_a_client_agent_is_none() {
+        let id = "00000000-0000-0000-0000-000000000001";
+        let mut servers = Servers::new(Rng::new(Seed(1)));
+        let server = member("s1", "consul", id, MemberStatus::Alive);
+        assert_eq!(servers.note(Pool::Lan, &server, "dc1"), Noted::New);
+        let failed = member("old", "consul", id, MemberStatus::Failed);
+        assert_eq!(servers.note(Pool::Lan, &failed, "dc1"), Noted::Nothing);
+        assert_eq!(servers.preferred(), Some(NodeId(1)));
+        let agent = member("s1", "node", id, MemberStatus::Alive);
+        assert_eq!(servers.note(Pool::Lan, &agent, "dc1"), Noted::Nothing);
+        assert_eq!(servers.get(NodeId(1)), None);
+        assert_eq!(servers.order, []);
+    }
+}

@@ -153,3 +153,29 @@ fn two_of_three_leave_at_once_and_the_third_goes_on() {
     assert_eq!(group(&table), (vec![last], vec![]));
     assert_eq!(table.put(last, "/v1/kv/a", "1"), "true");
 }
+
+#[test]
+fn an_event_is_told_or_refused_and_never_both() {
+    let mut table = sound(1, 1);
+    let mut refusals = [0, 0];
+    let mut told = 0;
+    for length in 300..500 {
+        let fired = table.ask(1, Method::Put, "/v1/event/fire/deploy", &"x".repeat(length));
+        let answer = text(&fired);
+        if fired.status == 200 {
+            told += 1;
+            table.run(Duration::from_secs(1));
+            let view = table.nodes[0].as_ref().unwrap().view();
+            assert_eq!(view.pools.events.len(), told, "length {length}");
+            continue;
+        }
+        let start = "1 error occurred:\n\t* error broadcasting event to segment \"\": ";
+        let refusal = answer.strip_prefix(start).unwrap();
+        let before = "user event exceeds configured limit of 512 bytes before encoding\n\n\n\n";
+        let after =
+            "encoded user event exceeds configured limit of 512 bytes after encoding\n\n\n\n";
+        assert!(refusal == before || refusal == after, "{refusal}");
+        refusals[usize::from(refusal == before)] += 1;
+    }
+    assert!(told > 0 && refusals[0] > 0 && refusals[1] > 0, "{told} {refusals:?}");
+}
