@@ -75,10 +75,21 @@ pub const GOSSIP: &[Fault] = &[
 ];
 
 /// Faults that need a story told by hand, and why. The scenario or test named finds them.
-pub const BY_HAND: &[(Fault, &str)] = &[(
-    Fault::ChunkIgnoresSnapshotId,
-    "worlds are small: a snapshot is one chunk; core/raft/tests/all/snapshots.rs",
-)];
+pub const BY_HAND: &[(Fault, &str)] = &[
+    (
+        Fault::ChunkIgnoresSnapshotId,
+        "a snapshot of a small world is mostly one chunk; regressions/chunk_of_another_snapshot",
+    ),
+    (
+        Fault::VoteAtOnceAfterRestart,
+        "a restart within a lease, beside a candidate; regressions/vote_after_restart",
+    ),
+    (Fault::SnapshotKeepsLog, "the leader's next append mends it; core/raft/tests/all/planted.rs"),
+    (
+        Fault::ProbeSkipsSuspect,
+        "only many deaths in a large pool show it; core/gossip/tests/all/planted.rs",
+    ),
+];
 
 /// Budgets below this are smoke tests: there only [`SOON`] must be found.
 pub const WHOLE: u64 = 2_000;
