@@ -2,6 +2,7 @@
 
 use super::greet::{Frames, GREETING_TIME_MAX, greet};
 use super::listen::listen;
+use crate::net;
 use crate::shared::Shared;
 use bytes::BytesMut;
 use proconsul_core::types::NodeId;
@@ -130,7 +131,7 @@ impl Speaker {
         let timed_out = |_| io::Error::new(io::ErrorKind::TimedOut, "no answer");
         let dialed = tokio::time::timeout(DIAL_TIME_MAX, TcpStream::connect(address)).await;
         let mut stream = dialed.map_err(timed_out)??;
-        stream.set_nodelay(true)?;
+        net::between_agents(&stream)?;
         let mut frames = Frames::new();
         let greeted = greet(&mut stream, &mut frames, &self.own);
         let greeted = tokio::time::timeout(GREETING_TIME_MAX, greeted).await;

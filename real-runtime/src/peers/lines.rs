@@ -27,12 +27,14 @@ impl Lines {
         (sender, messages)
     }
 
-    /// That connection ended.
-    pub(super) fn close(&self, id: NodeId, line: &mpsc::Sender<PeerMessage>) {
+    /// That connection ended; whether it was the agent's newest.
+    pub(super) fn close(&self, id: NodeId, line: &mpsc::Sender<PeerMessage>) -> bool {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.get(&id).is_some_and(|newest| newest.same_channel(line)) {
+        let is_newest = open.get(&id).is_some_and(|newest| newest.same_channel(line));
+        if is_newest {
             open.remove(&id);
         }
+        is_newest
     }
 
     /// Queues a message; false if there is no way, or no room.

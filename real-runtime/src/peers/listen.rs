@@ -1,6 +1,7 @@
 //! Hearing other agents.
 
 use super::greet::{Frames, GREETING_TIME_MAX, answer};
+use crate::net;
 use crate::shared::Shared;
 use bytes::BytesMut;
 use proconsul_core::types::NodeId;
@@ -44,7 +45,7 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, own: Hello
 }
 
 async fn hear(mut stream: TcpStream, shared: &Shared, own: &Hello) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+    net::between_agents(&stream)?;
     let mut frames = Frames::new();
     let greeted = answer(&mut stream, &mut frames, own);
     let other = tokio::time::timeout(GREETING_TIME_MAX, greeted)
@@ -58,7 +59,9 @@ async fn hear(mut stream: TcpStream, shared: &Shared, own: &Hello) -> io::Result
             ended = listen(&mut from, &mut frames, shared, other.id) => ended,
             ended = answer_back(to, messages) => ended,
         };
-        shared.lines.close(other.id, &line);
+        if !shared.lines.close(other.id, &line) {
+            return ended; // it came back on a newer connection, which is not lost
+        }
         ended
     } else {
         shared.input(Input::PeerAt(other.id, other.advertised));
