@@ -29,15 +29,16 @@ impl Cluster {
         format!("{}:{}", self.address(agent), self.ports[agent][3])
     }
 
-    /// Starts agent number `agent` as `n<agent>`; all meet the first one.
+    /// Starts agent number `agent` as `n<agent>`; all know where the first three may be met.
     fn start(&self, agent: usize, more: &[&str]) -> Agent {
         let name = format!("n{agent}");
         let data = self.scratch.0.join(&name);
         let (lan, wan) = (self.ports[agent][3].to_string(), self.ports[agent][4].to_string());
-        let seed = self.lan(0);
+        let seeds: Vec<String> = (0..3).map(|server| self.lan(server)).collect();
         let mut arguments = vec!["-data-dir", data.to_str().unwrap(), "-node", &name];
         arguments.extend(["-serf-lan-port", &lan, "-serf-wan-port", &wan]);
-        arguments.extend(["-retry-join", &seed, "-retry-interval", "1s", "-log-level", "debug"]);
+        arguments.extend(["-retry-interval", "1s", "-log-level", "debug"]);
+        seeds.iter().for_each(|seed| arguments.extend(["-retry-join", seed]));
         arguments.extend_from_slice(more);
         let log = self.scratch.0.join(format!("{name}.log"));
         Agent::start(&log, self.address(agent), &self.ports[agent], &arguments)
