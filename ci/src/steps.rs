@@ -61,8 +61,8 @@ pub fn verify(fresh_seed: u64) -> Vec<Step> {
     steps
 }
 
-/// Our gossip held against real agents. What is not here (`serf` on the path, `consul` there or where
-/// `PROCONSUL_PEER_CONSUL` says) is skipped, and said to be.
+/// Our gossip held against real agents. What is not here (`serf` on the path, `consul` there or
+/// where `PROCONSUL_PEER_CONSUL` says) is skipped, and said to be.
 #[must_use]
 pub fn peers() -> Step {
     step("real agents as peers", || {
