@@ -60,7 +60,7 @@ impl Bound {
     }
 }
 
-/// Something that happened at a pool's sockets; [`Sockets::hear`] makes an input of it.
+/// Something that happened at a pool's sockets; they make an input of it.
 #[derive(Debug)]
 pub struct Heard(pub(super) What);
 
