@@ -16,7 +16,7 @@ pub struct Step {
 /// Seeds of each scenario whose traces are compared between processes and profiles.
 const DETERMINISM_SEEDS: &str = "3";
 /// Fresh seeds of one verification: worlds that nobody has tried.
-const FRESH_SEEDS: u64 = 3_000;
+const FRESH_SEEDS: u64 = 1_000;
 /// Drawn worlds of pools that must hold, from seed 0.
 const HELD_POOLS: u64 = 140;
 /// Drawn worlds of pools that nobody has tried.
