@@ -51,6 +51,7 @@ impl Node {
         self.raft_input(proconsul_raft::Input::Applied(self.applied.index));
         self.reads_applied();
         self.compare_with_new_leader();
+        self.renewals_again();
         self.duties_may_begin();
         self.consider_snapshot(out);
     }

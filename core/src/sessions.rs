@@ -116,8 +116,10 @@ impl Node {
 
     /// A client renews a session.
     pub(crate) fn renew(&mut self, origin: Origin, id: SessionId, response: Response) {
-        if self.sessions.expiring.contains(&id) {
-            // Its end is in the log already: the answer is what that comes to.
+        // Its end is in the log already, or may be, from an earlier leader, until an entry of the own
+        // term is applied: the answer is what that comes to.
+        let may_be_ending = self.applied.term != self.raft.term();
+        if may_be_ending || self.sessions.expiring.contains(&id) {
             self.sessions.waiting.push(origin);
             return;
         }
@@ -125,6 +127,16 @@ impl Node {
             self.arm_session(id, ttl);
         }
         self.answer(origin, response);
+    }
+
+    /// An entry of the present term was applied: whatever waited for that is looked at again.
+    pub(crate) fn renewals_again(&mut self) {
+        if self.applied.term != self.raft.term() {
+            return;
+        }
+        for origin in core::mem::take(&mut self.sessions.waiting) {
+            self.make_ready(origin);
+        }
     }
 
     /// A session was not renewed in time.
