@@ -1,6 +1,5 @@
 //! Every clock runs at its own rate, within the bound the lease allows for, while wall clocks jump
-//! by
-//! hours and processes stand still for longer than an election takes (tikv/tikv#964, etcd#6005).
+//! by hours and processes stand still for longer than an election takes (tikv/tikv#964, etcd#6005).
 //! Leaders are replaced behind their own backs again and again. Default reads rest on the lease
 //! alone, and they must be as fresh as consistent ones: nothing older than what anyone was told
 //! before the read began.

@@ -1,7 +1,6 @@
 //! Clocks run at half to twice the true rate and jump ahead by seconds, far beyond what the lease
 //! allows for, while leaders are cut off and stand still (etcd-io/etcd#6005, sofa-jraft#34).
-//! Default
-//! reads may be old then and are not judged. Consistent reads ask a quorum and must stay
+//! Default reads may be old then and are not judged. Consistent reads ask a quorum and must stay
 //! linearizable under any clock, terms must have one leader, and nothing acknowledged may be lost.
 
 use crate::steps::{Scribe, draws, readers_and_writers};

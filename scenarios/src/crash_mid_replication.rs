@@ -1,8 +1,7 @@
 //! Servers lose their power at the moment when an entry has just been sent or an acknowledgement
-//! has
-//! just been given, half of the time in the middle of that step so that what should follow never
-//! happens. The leader and its followers are struck again and again while clients write. Nothing
-//! acknowledged is lost, whoever takes over, and all servers end with the same log.
+//! has just been given, half of the time in the middle of that step so that what should follow
+//! never happens. The leader and its followers are struck again and again while clients write.
+//! Nothing acknowledged is lost, whoever takes over, and all servers end with the same log.
 
 use crate::steps::{Scribe, draws, outlast, put_within, timeouts};
 use proconsul_sim::{

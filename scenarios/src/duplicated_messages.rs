@@ -1,10 +1,8 @@
 //! Messages between servers come twice, late and in any order, and some not at all: appends that
-//! are
-//! shorter than what came before, answers of rounds long over, votes that were counted already
+//! are shorter than what came before, answers of rounds long over, votes that were counted already
 //! (coyote-samples#7, async-raft 9540c904, etcd-io/etcd#20418). Leaders stand still and are cut off
 //! meanwhile, so that old messages meet new terms. Nobody may be elected by one voter twice,
-//! nothing
-//! acknowledged may be cut off, and no late answer may confirm a later read.
+//! nothing acknowledged may be cut off, and no late answer may confirm a later read.
 
 use crate::steps::{Scribe, draws};
 use proconsul_sim::{

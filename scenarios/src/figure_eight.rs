@@ -1,10 +1,9 @@
 //! Raft's Figure 8, by hand (logcabin/logcabin#44). A leader puts an entry on one follower only;
 //! another server leads for a moment and puts its own entry at the same place, on itself only; then
 //! the first entry is copied to a majority by a leader of a newer term, which gets nothing of its
-//! own
-//! through. Counting those copies as a commit is the bug: the second leader returns, wins with its
-//! newer term, and overwrites. Whatever was committed must stay, and an acknowledged write must be
-//! there at the end.
+//! own through. Counting those copies as a commit is the bug: the second leader returns, wins with
+//! its newer term, and overwrites. Whatever was committed must stay, and an acknowledged write must
+//! be there at the end.
 
 use crate::steps::draws;
 use proconsul_sim::{

@@ -1,8 +1,7 @@
 //! The group falls into pieces of which none is a majority: two, two and one. Nothing is written
 //! and no fresh read is answered anywhere, the leader steps down, and only stale reads go on.
 //! Nobody can win a pre-vote, so terms stand still; when the pieces hear each other again there is
-//! a
-//! leader within a few election timeouts and nothing acknowledged is gone.
+//! a leader within a few election timeouts and nothing acknowledged is gone.
 
 use crate::steps::{Scribe, draws, newest_term, outlast, put_within, timeouts};
 use proconsul_sim::{Capability, Freshness, Options, Scenario, Story, Told, World, millis, secs};

@@ -1,9 +1,9 @@
 //! Four servers; a leader that is cut off removes one server, and the next leader removes the old
 //! one as its first act, before the fourth server heard of its term: the flaw of the first
-//! published
-//! single-server change (Hoverbear/old-raft-rs#41). If either change took hold before an entry of
-//! the leader's own term was committed, two majorities without a common server would exist. Both
-//! halves then ask for writes: at most one may acknowledge any, and all histories are one.
+//! published single-server change (Hoverbear/old-raft-rs#41). If either change took hold before an
+//! entry of the leader's own term was committed, two majorities without a common server would
+//! exist. Both halves then ask for writes: at most one may acknowledge any, and all histories are
+//! one.
 
 use crate::asks;
 use crate::steps::draws;

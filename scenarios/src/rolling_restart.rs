@@ -1,8 +1,7 @@
 //! All servers are restarted one after another, the leader among them, with pauses of nothing to
 //! twenty seconds between one's return and the next one's end (hashicorp/consul#8118). A server
-//! that
-//! returns with its log has its vote at once, so there is a quorum all the time: after each step a
-//! write commits within a few election timeouts. Nothing acknowledged is lost.
+//! that returns with its log has its vote at once, so there is a quorum all the time: after each
+//! step a write commits within a few election timeouts. Nothing acknowledged is lost.
 
 use crate::steps::{Scribe, draws, newest_term, outlast, put_within, timeouts};
 use proconsul_sim::{Capability, Options, Scenario, Story, Told, World, millis, secs};

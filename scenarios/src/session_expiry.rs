@@ -2,8 +2,7 @@
 //! follower or the leader itself, on a network that loses messages (hashicorp/consul#2332, never
 //! explained, and #1843). Another client wants the lock all the time. It must not get it before the
 //! TTL and the lock-delay are over, counted from the last renewal the holder was told of; it must
-//! get
-//! it soon after; and the old session is dead when its holder comes back.
+//! get it soon after; and the old session is dead when its holder comes back.
 
 use crate::asks;
 use crate::steps::draws;

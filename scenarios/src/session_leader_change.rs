@@ -1,9 +1,8 @@
 //! One client renews its session all the time, another never does, while leadership is handed over,
 //! leaders crash and leaders are cut off. Timers of sessions live in the leader's memory only, so
 //! every new leader starts them in full: a session that was renewed in time lives through all of
-//! it,
-//! and never dies early. When leaders change no longer, the session that nobody renews dies within
-//! twice its TTL and the time an election takes.
+//! it, and never dies early. When leaders change no longer, the session that nobody renews dies
+//! within twice its TTL and the time an election takes.
 
 use crate::asks;
 use crate::steps::draws;

@@ -1,8 +1,7 @@
 //! A follower that holds many keys is cut off, restarted while it hears nobody, and asked for stale
 //! reads at once (hashicorp/consul#4554: 200 and an empty list). It has no leader to tell it what
-//! is
-//! committed, so it may say that it cannot answer; but if it answers, it must not show fewer keys
-//! than it is known to have shown before, from snapshot or from log.
+//! is committed, so it may say that it cannot answer; but if it answers, it must not show fewer
+//! keys than it is known to have shown before, from snapshot or from log.
 
 use crate::asks;
 use crate::steps::draws;

@@ -1,9 +1,8 @@
 //! Clients wait for changes of a key at every server while an operator restores a saved snapshot,
-//! in
-//! which that key is another. The restore changes everything: every waiter must wake, and a query
-//! with an index from before the restore must be answered with what is there now, even if indexes
-//! went back (etcd-io/etcd#20221). Then a follower that was away gets the restored state as a
-//! snapshot, and those who wait at it wake as well.
+//! in which that key is another. The restore changes everything: every waiter must wake, and a
+//! query with an index from before the restore must be answered with what is there now, even if
+//! indexes went back (etcd-io/etcd#20221). Then a follower that was away gets the restored state as
+//! a snapshot, and those who wait at it wake as well.
 
 use crate::asks::{self, index_of, text};
 use crate::steps::draws;

@@ -1,8 +1,7 @@
 //! Many clients wait for keys and for a whole prefix, at every server, with default and stale
-//! reads,
-//! while leaders are cut off and killed and keys change all the time. No waiter may sleep through a
-//! change, an index never goes back, and a body is never older than its index. At the end every
-//! waiter has seen the last change.
+//! reads, while leaders are cut off and killed and keys change all the time. No waiter may sleep
+//! through a change, an index never goes back, and a body is never older than its index. At the end
+//! every waiter has seen the last change.
 
 use proconsul_sim::{
     Capability, Freshness, Options, Scenario, Story, Told, Want, World, millis, secs,

@@ -1,6 +1,5 @@
 //! The adapter inside madsim: the same sockets, files and tasks that are deployed, under kills,
-//! cuts
-//! and clock advances; and the event loop inside madsim, where no hidden clock or entropy is.
+//! cuts and clock advances; and the event loop inside madsim, where no hidden clock or entropy is.
 //!
 //! Built with `--cfg madsim` only (`cargo madsim`); a plain `cargo test` does that through
 //! `on_madsim.rs`.

@@ -1,6 +1,5 @@
 //! The simulator finds bugs, and shortens what it finds: a sample of planted faults that a few
-//! worlds
-//! must show. The whole table is `cargo sim mutants`.
+//! worlds must show. The whole table is `cargo sim mutants`.
 
 use proconsul_sim::{mutants, quiet_panics};
 

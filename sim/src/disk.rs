@@ -111,8 +111,7 @@ impl Disk {
     }
 
     /// The process is gone. Writes asked for but not performed never happen; with `power` lost,
-    /// too,
-    /// the disk keeps what it likes of what was not synced.
+    /// too, the disk keeps what it likes of what was not synced.
     pub fn crash(&mut self, power: bool) {
         self.crashes += 1;
         self.lanes = <[LaneState; 3]>::default();

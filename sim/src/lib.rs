@@ -53,9 +53,8 @@
 //!
 //! [`world`] is the event loop and its hosts; [`net`], [`disk`] and [`clock`] are models without
 //! I/O; [`judge`] and [`model`] say what may be; [`schedule`] is a world as text, [`workload`]
-//! draws
-//! one, [`shrink`] shortens one; [`scenario`] plays stories; [`swarm`] and [`mutants`] run many.
-//! [`pools`] is another kind of world: bare pools of gossip, whose stories are plans.
+//! draws one, [`shrink`] shortens one; [`scenario`] plays stories; [`swarm`] and [`mutants`] run
+//! many. [`pools`] is another kind of world: bare pools of gossip, whose stories are plans.
 
 pub mod cli;
 pub mod client;

@@ -37,8 +37,7 @@ impl Scenario {
 }
 
 /// What came of a story: the outcome, and the schedule that does the same without it (its faults
-/// and
-/// drawn clients; requests the story sent itself are not in it).
+/// and drawn clients; requests the story sent itself are not in it).
 #[derive(Clone, Debug)]
 pub struct Played {
     /// What came of it.

@@ -1,6 +1,5 @@
 //! From a failing schedule to the smallest one that still breaks the same rule: first whole items
-//! go
-//! (delta debugging), then what is left is weakened and rounded.
+//! go (delta debugging), then what is left is weakened and rounded.
 
 use crate::run::{Outcome, Telling, run};
 use crate::schedule::{Action, Fault, Op, Schedule, When};

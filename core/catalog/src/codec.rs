@@ -1,8 +1,7 @@
 //! Commands as bytes, and what can be wrong with bytes.
 //!
 //! A format is a promise: the first byte is its version, and `tests/testdata` holds bytes that
-//! every
-//! later version must read.
+//! every later version must read.
 
 use crate::command::Command;
 use alloc::string::String;

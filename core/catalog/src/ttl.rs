@@ -3,8 +3,7 @@
 use proconsul_types::Duration;
 
 /// The duration a text stands for (`10s`, `1h30m`, `1.5m`); `None` if it is empty, zero, negative
-/// or
-/// no duration. What may be asked for was checked before the command was proposed.
+/// or no duration. What may be asked for was checked before the command was proposed.
 pub(crate) fn parse(text: &str) -> Option<Duration> {
     let mut rest = text.strip_prefix('+').unwrap_or(text);
     let mut total: u64 = 0;

@@ -48,8 +48,7 @@ pub fn render(reply: Reply, outcome: &Outcome, view: &View, request: &Request) -
 }
 
 /// The answer to a [`LocalOp`](crate::LocalOp) or an [`OperatorOp`](crate::OperatorOp) that was
-/// done, and
-/// to a restore.
+/// done, and to a restore.
 #[must_use]
 pub fn done(view: &View) -> Response {
     respond::empty(view, 200)

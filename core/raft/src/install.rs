@@ -122,8 +122,7 @@ impl Raft {
     }
 
     /// A snapshot is in force: the log continues it. If our entry at its end is another (or there
-    /// is
-    /// none), the whole log goes (hashicorp/raft#697); what comes after a matching entry stays.
+    /// is none), the whole log goes (hashicorp/raft#697); what comes after a matching entry stays.
     fn install(&mut self, meta: &SnapshotMeta) {
         let index = meta.last.index;
         if index <= self.snapshot.index {

@@ -1,8 +1,7 @@
 //! Linearizable reads without a log entry (6.4): one round confirms every read that waits.
 //!
 //! A read is confirmed only by a round that was begun after it arrived. Rounds are numbered by us
-//! and
-//! never reused in a term, so a late answer to an earlier round proves nothing for a later read
+//! and never reused in a term, so a late answer to an earlier round proves nothing for a later read
 //! (etcd-io/etcd#20418).
 
 use crate::role::PendingRead;

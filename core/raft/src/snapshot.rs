@@ -7,8 +7,8 @@ use proconsul_types::{EntryId, LogIndex, ServerId, Term};
 /// For a live follower that is behind, so many times the trailing log is kept, and no more.
 const PINNED_LOG_FACTOR: usize = 4;
 /// A chunk without an answer is sent again after an election timeout if later messages were
-/// answered
-/// (it is lost), else after twice as long each time, with so many doublings: the link may be slow.
+/// answered (it is lost), else after twice as long each time, with so many doublings: the link may
+/// be slow.
 const RETRY_DOUBLINGS_MAX: u32 = 3;
 
 impl Raft {

@@ -1,6 +1,5 @@
 //! After healing: a leader that stays, writes that go through, servers that agree, watchers that
-//! are
-//! awake, sessions that ended, disks that did not grow without bound.
+//! are awake, sessions that ended, disks that did not grow without bound.
 
 use super::Judge;
 use crate::client;

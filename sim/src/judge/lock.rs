@@ -1,8 +1,8 @@
 //! One holder at any time: what clients may believe of their locks.
 //!
 //! A client that was told `true` holds the key until it gives it back, ends its session, or its
-//! last
-//! successful renewal is older than the TTL. While one may believe so, no other may be told `true`.
+//! last successful renewal is older than the TTL. While one may believe so, no other may be told
+//! `true`.
 
 use crate::options::Options;
 use std::collections::BTreeMap;

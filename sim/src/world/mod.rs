@@ -29,8 +29,7 @@ pub(crate) const MICRO: u64 = 1_000;
 pub(crate) const MILLI: u64 = 1_000_000;
 
 /// A quiet world has a few hundred events a second, a busy one a few thousand. One with more than
-/// one
-/// event in so many nanoseconds talks in circles.
+/// one event in so many nanoseconds talks in circles.
 const EVENT_NANOS: u64 = 50_000;
 /// So many events more are borne at any time.
 const EVENTS_AT_ONCE: u64 = 50_000;

@@ -120,8 +120,7 @@ impl Store {
         }
         self.snapshot_files.push(id);
         // Raft paper, section 7: keep what follows the snapshot if the log agrees with it there,
-        // else
-        // nothing.
+        // else nothing.
         if self.term_at(id.index) != Some(id.term) {
             self.put_restart(id);
         }

@@ -91,8 +91,7 @@ impl Bench {
     }
 
     /// Lets time pass until it stands, and gives it every vote: it leads afterwards, its first
-    /// entry
-    /// is durable here and nowhere else.
+    /// entry is durable here and nowhere else.
     pub(crate) fn lead(&mut self, voters: &[u128]) -> Vec<Effect> {
         self.pass_ms(600);
         for voter in voters {
