@@ -271,11 +271,10 @@ impl Node {
         }
     }
 
-    /// Something of the present term is applied, so the catalog here has everything that earlier
-    /// leaders acknowledged: what it lacks is worth writing.
+    /// What a catalog lacks that has everything earlier leaders acknowledged is worth writing.
     pub(crate) fn compare_with_new_leader(&mut self) {
         let Agent { leader, leader_is_new, .. } = &self.agent;
-        if *leader_is_new && leader.is_some() && self.applied.term == self.raft.term() {
+        if *leader_is_new && leader.is_some() && self.has_applied_own_term() {
             self.agent.leader_is_new = false;
             self.agent.local.sync_soon(self.now, true);
             self.check_registration();

@@ -9,6 +9,12 @@ use proconsul_raft::{Entry, Payload};
 use proconsul_types::CatalogIndex;
 
 impl Node {
+    /// Whether an entry of the present term is applied: then everything is that earlier leaders
+    /// logged or promised.
+    pub(crate) fn has_applied_own_term(&self) -> bool {
+        self.applied.term == self.raft.term()
+    }
+
     /// Applies a batch. Its answers and wake-ups follow when the whole batch is applied and the
     /// view is published.
     pub(crate) fn commit(&mut self, entries: Vec<Entry>, out: &mut Vec<Effect>) {
@@ -50,9 +56,11 @@ impl Node {
         }
         self.raft_input(proconsul_raft::Input::Applied(self.applied.index));
         self.reads_applied();
-        self.compare_with_new_leader();
-        self.renewals_again();
-        self.duties_may_begin();
+        if self.has_applied_own_term() {
+            self.compare_with_new_leader();
+            self.renewals_again();
+            self.duties_may_begin();
+        }
         self.consider_snapshot(out);
     }
 

@@ -72,9 +72,7 @@ impl Node {
         }
         self.sessions.expiring.clear();
         self.sessions.over.clear();
-        for origin in core::mem::take(&mut self.sessions.waiting) {
-            self.make_ready(origin);
-        }
+        self.renewals_again();
     }
 
     fn arm_session(&mut self, id: SessionId, ttl: Duration) {
@@ -100,9 +98,7 @@ impl Node {
                 self.sessions.armed.remove(&id);
                 self.timers.clear(&Timer::Session(id));
                 if self.sessions.expiring.remove(&id) {
-                    for origin in core::mem::take(&mut self.sessions.waiting) {
-                        self.make_ready(origin);
-                    }
+                    self.renewals_again();
                 }
             }
             Fact::LockDelayed(key, delay) => self.arm_lock_delay(key, delay),
@@ -116,10 +112,9 @@ impl Node {
 
     /// A client renews a session.
     pub(crate) fn renew(&mut self, origin: Origin, id: SessionId, response: Response) {
-        // Its end is in the log already, or may be, from an earlier leader, until an entry of the own
-        // term is applied: the answer is what that comes to.
-        let may_be_ending = self.applied.term != self.raft.term();
-        if may_be_ending || self.sessions.expiring.contains(&id) {
+        // Its end is in the log already, or may be, from an earlier leader: the answer is what that
+        // comes to.
+        if !self.has_applied_own_term() || self.sessions.expiring.contains(&id) {
             self.sessions.waiting.push(origin);
             return;
         }
@@ -129,11 +124,8 @@ impl Node {
         self.answer(origin, response);
     }
 
-    /// An entry of the present term was applied: whatever waited for that is looked at again.
+    /// What renewals waited for may have happened: they are looked at again.
     pub(crate) fn renewals_again(&mut self) {
-        if self.applied.term != self.raft.term() {
-            return;
-        }
         for origin in core::mem::take(&mut self.sessions.waiting) {
             self.make_ready(origin);
         }
@@ -156,9 +148,7 @@ impl Node {
         if self.publisher.is_leader() && self.sessions.armed.contains(&id) {
             self.timers.set(Timer::Session(id), self.now.after(AGAIN));
         }
-        for origin in core::mem::take(&mut self.sessions.waiting) {
-            self.make_ready(origin);
-        }
+        self.renewals_again();
     }
 
     /// A key may be locked again.

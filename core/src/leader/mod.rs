@@ -72,11 +72,10 @@ impl Duties {
 }
 
 impl Node {
-    /// Something was applied: a leader that has applied an entry of its own term knows everything
-    /// that earlier leaders promised, and begins its duties.
+    /// A leader that knows everything earlier leaders promised begins its duties.
     pub(crate) fn duties_may_begin(&mut self) {
-        let may = self.publisher.is_leader() && self.applied.term == self.raft.term();
-        if !may || self.duties.active || self.pools.pool(Pool::Lan).is_none() {
+        let has_pools = self.pools.pool(Pool::Lan).is_some();
+        if !self.publisher.is_leader() || self.duties.active || !has_pools {
             return;
         }
         self.duties = Duties { active: true, ..Duties::default() };
