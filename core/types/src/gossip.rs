@@ -53,6 +53,20 @@ pub enum MemberStatus {
     Failed = 4,
 }
 
+impl MemberStatus {
+    /// Serf's number for it.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::None => 0,
+            Self::Alive => 1,
+            Self::Leaving => 2,
+            Self::Left => 3,
+            Self::Failed => 4,
+        }
+    }
+}
+
 impl fmt::Display for MemberStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -7,7 +7,7 @@ use crate::face::Event;
 use alloc::format;
 use bytes::Bytes;
 use core::net::SocketAddr;
-use proconsul_types::{Instant, MemberStatus, TextMap};
+use proconsul_types::{Instant, TextMap};
 use proconsul_wire::serf::{ConflictMember, decode_conflict, encode_conflict};
 
 /// What the pool says, so far.
@@ -79,21 +79,11 @@ impl Serf {
             address: Some(known.address().ip()),
             port: known.address().port(),
             tags: TextMap::clone(known.tags()),
-            status: status_number(known.status),
+            status: known.status.number(),
             versions: known.versions(),
         });
         let payload = encode_conflict(holder.as_ref());
         let response = self.response(open, 0, Some(payload));
         self.send_response(open, &response);
-    }
-}
-
-const fn status_number(status: MemberStatus) -> u8 {
-    match status {
-        MemberStatus::None => 0,
-        MemberStatus::Alive => 1,
-        MemberStatus::Leaving => 2,
-        MemberStatus::Left => 3,
-        MemberStatus::Failed => 4,
     }
 }

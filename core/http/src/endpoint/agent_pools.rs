@@ -59,7 +59,7 @@ fn member(json: &mut Json, member: &Member) {
     records::text_map(json, &member.tags, Empty::Shown);
     let versions = &member.versions;
     for (name, number) in [
-        ("Status", status_number(member.status)),
+        ("Status", member.status.number()),
         ("ProtocolMin", versions.protocol_min),
         ("ProtocolMax", versions.protocol_max),
         ("ProtocolCur", versions.protocol),
@@ -70,16 +70,6 @@ fn member(json: &mut Json, member: &Member) {
         json.field_unsigned(name, u64::from(number));
     }
     json.end_object();
-}
-
-fn status_number(status: MemberStatus) -> u8 {
-    match status {
-        MemberStatus::None => 0,
-        MemberStatus::Alive => 1,
-        MemberStatus::Leaving => 2,
-        MemberStatus::Left => 3,
-        MemberStatus::Failed => 4,
-    }
 }
 
 /// This agent as it would tell others of itself, where no pool does.
