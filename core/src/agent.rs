@@ -1,6 +1,7 @@
 //! What this agent offers, and that the catalog says so: own services and checks, anti-entropy,
 //! and this server's own entry.
 
+use crate::entry;
 use crate::node::Node;
 use crate::open::{Job, Origin, Stage};
 use crate::timers::Timer;
@@ -13,8 +14,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use proconsul_catalog::{
-    Catalog, CheckRegistration, Command, Deregister, NodeRegistration, Outcome, Register,
-    ServiceRegistration,
+    Catalog, Command, Deregister, NodeRegistration, Outcome, Register, ServiceRegistration,
 };
 use proconsul_checks::{
     CheckDefinition, CheckOutcome, CheckRun, Local, LocalConfig, LocalEffect, LocalError,
@@ -22,9 +22,7 @@ use proconsul_checks::{
 };
 use proconsul_disk::{IoError, IoToken};
 use proconsul_http::{LocalOp, Method, Request};
-use proconsul_types::{
-    CatalogIndex, CheckStatus, Duration, Instant, NodeId, Pool, Rng, TextMap, WallTime, Weights,
-};
+use proconsul_types::{CatalogIndex, CheckStatus, Duration, Instant, NodeId, Pool, Rng, WallTime};
 
 /// The part that knows what this agent offers, and its writes on their way to the catalog.
 #[derive(Clone, Debug)]
@@ -66,12 +64,6 @@ enum Write {
 
 /// First completion token of this part's files.
 const FIRST_TOKEN: u64 = 1 << 62;
-/// The service that servers offer.
-const SERVERS: &str = "consul";
-/// The check that says whether a member is alive, and its words.
-const SERF_HEALTH: &str = "serfHealth";
-const SERF_HEALTH_NAME: &str = "Serf Health Status";
-const ALIVE: &str = "Agent alive and reachable";
 
 impl Agent {
     /// Offers what the disk and the configuration say.
@@ -522,52 +514,26 @@ impl Node {
             node: node_registration(&self.config),
             skip_node_update: false,
             services: Vec::from([self.servers_service()]),
-            checks: Vec::from([serf_health()]),
+            checks: Vec::from([entry::serf_health(CheckStatus::Passing)]),
         }));
         self.agent_write(Write::Registration, command);
     }
 
     fn is_registered(&self) -> bool {
-        let name = &*self.config.facts.name;
-        let own = self.servers_service();
-        let node = self.catalog.node(name).is_some_and(|node| {
-            node.id == Some(self.config.id) && node.address == self.config.facts.address
-        });
-        let service = self.catalog.node_services(name).any(|service| {
-            service.id == own.id && service.port == own.port && service.meta == own.meta
-        });
-        let check = self.catalog.check(name, SERF_HEALTH);
-        node && service && check.is_some_and(|check| check.status == CheckStatus::Passing)
+        let facts = &self.config.facts;
+        let place = (Some(self.config.id), &*facts.address);
+        entry::is_there(&self.catalog, &facts.name, place, Some(&self.servers_service()))
     }
 
     fn servers_service(&self) -> ServiceRegistration {
         let words = [
-            ("non_voter", "false"),
-            ("raft_version", "3"),
-            ("serf_protocol_current", "2"),
-            ("serf_protocol_max", "5"),
-            ("serf_protocol_min", "1"),
-            ("version", &*self.config.facts.version),
+            ("non_voter", "false".into()),
+            ("raft_version", "3".into()),
+            ("serf_protocol_current", "2".into()),
+            ("serf_protocol_max", "5".into()),
+            ("serf_protocol_min", "1".into()),
+            ("version", Arc::clone(&self.config.facts.version)),
         ];
-        let meta: TextMap =
-            words.into_iter().map(|(name, value)| (Arc::from(name), Arc::from(value))).collect();
-        ServiceRegistration {
-            id: SERVERS.into(),
-            name: SERVERS.into(),
-            port: i32::from(self.config.facts.server_port),
-            meta,
-            weights: Weights { passing: 1, warning: 1 },
-            ..ServiceRegistration::default()
-        }
-    }
-}
-
-fn serf_health() -> CheckRegistration {
-    CheckRegistration {
-        id: SERF_HEALTH.into(),
-        name: SERF_HEALTH_NAME.into(),
-        status: CheckStatus::Passing,
-        output: ALIVE.into(),
-        ..CheckRegistration::default()
+        entry::servers_service(self.config.facts.server_port, words)
     }
 }

@@ -8,9 +8,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
-use proconsul_catalog::{
-    Catalog, CheckRegistration, NodeRegistration, Outcome, Register, ServiceRegistration,
-};
+use proconsul_catalog::{Catalog, Outcome, Register};
 use proconsul_checks::LocalError;
 use proconsul_http::error::{NO_PATH_TO_DATACENTER, NO_SERVERS};
 use proconsul_http::{KeyringAnswer, Request};
@@ -174,41 +172,10 @@ impl Node {
 /// A node with everything on it, as a registration.
 fn described(catalog: &Catalog, name: &str) -> Option<Box<Register>> {
     let node = catalog.node(name)?;
-    let services = catalog.node_services(name).map(|service| ServiceRegistration {
-        id: Arc::clone(&service.id),
-        name: Arc::clone(&service.name),
-        kind: service.kind,
-        tags: service.tags.clone(),
-        address: Arc::clone(&service.address),
-        tagged_addresses: service.tagged_addresses.clone(),
-        port: service.port,
-        meta: service.meta.clone(),
-        weights: service.weights,
-        enable_tag_override: service.enable_tag_override,
-        proxy: service.proxy.clone(),
-        connect_native: service.connect_native,
-    });
-    let checks = catalog.node_checks(name).map(|check| CheckRegistration {
-        id: Arc::clone(&check.id),
-        name: Arc::clone(&check.name),
-        status: check.status,
-        notes: Arc::clone(&check.notes),
-        output: Arc::clone(&check.output),
-        service_id: Arc::clone(&check.service_id),
-        kind: Arc::clone(&check.kind),
-        definition: check.definition.clone(),
-    });
     Some(Box::new(Register {
-        node: NodeRegistration {
-            id: node.id,
-            name: Arc::clone(&node.name),
-            address: Arc::clone(&node.address),
-            datacenter: Arc::clone(&node.datacenter),
-            tagged_addresses: node.tagged_addresses.clone(),
-            meta: node.meta.clone(),
-        },
+        node: node.into(),
         skip_node_update: false,
-        services: services.collect(),
-        checks: checks.collect(),
+        services: catalog.node_services(name).map(Into::into).collect(),
+        checks: catalog.node_checks(name).map(Into::into).collect(),
     }))
 }

@@ -19,6 +19,7 @@ mod config;
 mod departure;
 mod durable;
 mod effect;
+mod entry;
 mod event;
 mod events;
 mod expect;

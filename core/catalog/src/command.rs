@@ -7,8 +7,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use proconsul_types::{
-    CheckStatus, Duration, NodeId, ServiceAddress, ServiceKind, SessionBehavior, SessionId,
-    TextMap, Weights,
+    Check, CheckStatus, Duration, Node, NodeId, Service, ServiceAddress, ServiceKind,
+    SessionBehavior, SessionId, TextMap, Weights,
 };
 use serde::{Deserialize, Serialize};
 
@@ -160,6 +160,19 @@ pub struct NodeRegistration {
     pub meta: TextMap,
 }
 
+impl From<&Node> for NodeRegistration {
+    fn from(node: &Node) -> Self {
+        Self {
+            id: node.id,
+            name: Arc::clone(&node.name),
+            address: Arc::clone(&node.address),
+            datacenter: Arc::clone(&node.datacenter),
+            tagged_addresses: node.tagged_addresses.clone(),
+            meta: node.meta.clone(),
+        }
+    }
+}
+
 /// An instance as registered. Fields as in [`proconsul_types::Service`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the fields are those of proconsul_types::Service")]
@@ -178,6 +191,25 @@ pub struct ServiceRegistration {
     pub connect_native: bool,
 }
 
+impl From<&Service> for ServiceRegistration {
+    fn from(service: &Service) -> Self {
+        Self {
+            id: Arc::clone(&service.id),
+            name: Arc::clone(&service.name),
+            kind: service.kind,
+            tags: service.tags.clone(),
+            address: Arc::clone(&service.address),
+            tagged_addresses: service.tagged_addresses.clone(),
+            port: service.port,
+            meta: service.meta.clone(),
+            weights: service.weights,
+            enable_tag_override: service.enable_tag_override,
+            proxy: service.proxy.clone(),
+            connect_native: service.connect_native,
+        }
+    }
+}
+
 /// A check as registered. Fields as in [`proconsul_types::Check`]; the service's name and tags are
 /// filled in by the catalog.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -191,6 +223,21 @@ pub struct CheckRegistration {
     pub service_id: Arc<str>,
     pub kind: Arc<str>,
     pub definition: Option<Arc<str>>,
+}
+
+impl From<&Check> for CheckRegistration {
+    fn from(check: &Check) -> Self {
+        Self {
+            id: Arc::clone(&check.id),
+            name: Arc::clone(&check.name),
+            status: check.status,
+            notes: Arc::clone(&check.notes),
+            output: Arc::clone(&check.output),
+            service_id: Arc::clone(&check.service_id),
+            kind: Arc::clone(&check.kind),
+            definition: check.definition.clone(),
+        }
+    }
 }
 
 /// `/v1/catalog/deregister`: the narrowest thing named is removed.

@@ -36,6 +36,19 @@ pub enum Outcome {
     Rejected(Rejected),
 }
 
+impl Outcome {
+    /// Why a transaction changed nothing; empty if that is not what happened.
+    #[must_use]
+    pub fn into_txn_errors(self) -> Vec<TxnError> {
+        match self {
+            Self::TxnFailed(errors) => errors,
+            Self::Done | Self::Answer(_) | Self::Session(_) | Self::Txn(_) | Self::Rejected(_) => {
+                Vec::new()
+            }
+        }
+    }
+}
+
 /// A refusal by the catalog, with the text clients match.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejected {

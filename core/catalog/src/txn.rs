@@ -49,14 +49,7 @@ impl Catalog {
     pub fn txn_trial(&self, ops: &[TxnOp]) -> Vec<TxnError> {
         let mut copy = self.clone();
         let next = CatalogIndex(self.index.0 + 1);
-        match copy.apply_txn(next, ops, &mut Effects::default()) {
-            Outcome::TxnFailed(errors) => errors,
-            Outcome::Done
-            | Outcome::Answer(_)
-            | Outcome::Session(_)
-            | Outcome::Txn(_)
-            | Outcome::Rejected(_) => Vec::new(),
-        }
+        copy.apply_txn(next, ops, &mut Effects::default()).into_txn_errors()
     }
 
     fn txn_op(

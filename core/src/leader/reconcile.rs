@@ -1,6 +1,7 @@
 //! From a member of the pool to a write of the catalog: who is alive passes, who failed is
 //! critical, who left is not there.
 
+use crate::entry::{self, SERF_HEALTH};
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::format;
@@ -8,19 +9,10 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use proconsul_catalog::{
-    Catalog, CheckRegistration, Command, Deregister, NodeRegistration, Register,
-    ServiceRegistration,
+    Catalog, Command, Deregister, NodeRegistration, Register, ServiceRegistration,
 };
 use proconsul_gossip::{Member, Server, server_of};
-use proconsul_types::{CheckStatus, Fault, MemberStatus, NodeId, Planted, TextMap, Weights};
-
-/// The service that servers offer.
-const SERVERS: &str = "consul";
-/// The check that says whether a member is alive, and its words.
-const SERF_HEALTH: &str = "serfHealth";
-const SERF_HEALTH_NAME: &str = "Serf Health Status";
-const ALIVE: &str = "Agent alive and reachable";
-const FAILED: &str = "Agent not live or unreachable";
+use proconsul_types::{CheckStatus, Fault, MemberStatus, NodeId, Planted};
 
 /// What a plan is made from besides the member.
 #[derive(Clone, Copy, Debug)]
@@ -59,16 +51,7 @@ fn alive(member: &Member, server: Option<&Server>, context: &Context<'_>) -> Opt
     let address: Arc<str> = member.address.ip().to_string().into();
     let known = catalog.node(&member.name);
     let service = server.map(|server| service(member, server));
-    let is_known = known.is_some_and(|node| node.address == address && node.id == id);
-    let offers = service.as_ref().is_none_or(|own| {
-        catalog
-            .node_services(&member.name)
-            .any(|there| there.id == own.id && there.port == own.port && there.meta == own.meta)
-    });
-    let passes = catalog
-        .check(&member.name, SERF_HEALTH)
-        .is_some_and(|check| check.status == CheckStatus::Passing);
-    if is_known && offers && passes {
+    if entry::is_there(catalog, &member.name, (id, &address), service.as_ref()) {
         return None;
     }
     let node = NodeRegistration {
@@ -83,7 +66,7 @@ fn alive(member: &Member, server: Option<&Server>, context: &Context<'_>) -> Opt
         node,
         skip_node_update: false,
         services: service.into_iter().collect(),
-        checks: Vec::from([check(CheckStatus::Passing)]),
+        checks: Vec::from([entry::serf_health(CheckStatus::Passing)]),
     })))
 }
 
@@ -95,19 +78,11 @@ fn failed(member: &Member, context: &Context<'_>) -> Option<Command> {
     if told.is_some_and(|check| check.status == CheckStatus::Critical) {
         return None;
     }
-    let node = NodeRegistration {
-        id: node.id,
-        name: Arc::clone(&node.name),
-        address: Arc::clone(&node.address),
-        datacenter: Arc::clone(&node.datacenter),
-        tagged_addresses: node.tagged_addresses.clone(),
-        meta: node.meta.clone(),
-    };
     Some(Command::Register(Box::new(Register {
-        node,
+        node: node.into(),
         skip_node_update: true,
         services: Vec::new(),
-        checks: Vec::from([check(CheckStatus::Critical)]),
+        checks: Vec::from([entry::serf_health(CheckStatus::Critical)]),
     })))
 }
 
@@ -129,40 +104,17 @@ pub(crate) fn strangers(catalog: &Catalog, is_member: impl Fn(&str) -> bool) -> 
     names.filter(|name| was_member(name) && !is_member(name)).cloned().collect()
 }
 
-fn check(status: CheckStatus) -> CheckRegistration {
-    let output = match status {
-        CheckStatus::Passing => ALIVE,
-        CheckStatus::Warning | CheckStatus::Critical => FAILED,
-    };
-    CheckRegistration {
-        id: SERF_HEALTH.into(),
-        name: SERF_HEALTH_NAME.into(),
-        status,
-        output: output.into(),
-        ..CheckRegistration::default()
-    }
-}
-
 fn service(member: &Member, server: &Server) -> ServiceRegistration {
     let versions = &member.versions;
     let words = [
-        ("non_voter", if server.non_voter { "true" } else { "false" }.to_string()),
-        ("raft_version", server.raft_version.to_string()),
-        ("serf_protocol_current", versions.protocol.to_string()),
-        ("serf_protocol_max", versions.protocol_max.to_string()),
-        ("serf_protocol_min", versions.protocol_min.to_string()),
-        ("version", version(server)),
+        ("non_voter", if server.non_voter { "true" } else { "false" }.into()),
+        ("raft_version", server.raft_version.to_string().into()),
+        ("serf_protocol_current", versions.protocol.to_string().into()),
+        ("serf_protocol_max", versions.protocol_max.to_string().into()),
+        ("serf_protocol_min", versions.protocol_min.to_string().into()),
+        ("version", version(server).into()),
     ];
-    let meta: TextMap =
-        words.into_iter().map(|(name, value)| (Arc::from(name), Arc::from(value))).collect();
-    ServiceRegistration {
-        id: SERVERS.into(),
-        name: SERVERS.into(),
-        port: i32::from(server.port),
-        meta,
-        weights: Weights { passing: 1, warning: 1 },
-        ..ServiceRegistration::default()
-    }
+    entry::servers_service(server.port, words)
 }
 
 /// A server's version without its revision.
@@ -174,7 +126,7 @@ pub(crate) fn version(server: &Server) -> alloc::string::String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proconsul_types::CatalogIndex;
+    use proconsul_types::{CatalogIndex, TextMap};
     use proconsul_wire::memberlist::Versions;
 
     fn member(name: &str, role: &str, status: MemberStatus) -> Member {

@@ -66,15 +66,7 @@ fn read(call: &Call<'_>, desk: &Desk<'_>, ops: Ops) -> Result<Plan, Response> {
     }
     let mut outcome = call.view.catalog.txn_read(&ops.sound);
     if !ops.errors.is_empty() {
-        let tried = match outcome {
-            Outcome::TxnFailed(errors) => errors,
-            Outcome::Done
-            | Outcome::Answer(_)
-            | Outcome::Session(_)
-            | Outcome::Txn(_)
-            | Outcome::Rejected(_) => Vec::new(),
-        };
-        outcome = ops.failed(tried);
+        outcome = ops.failed(outcome.into_txn_errors());
     }
     let (known, contact) = contact(call.view, call.now);
     let body = written(call.is_pretty(), &outcome, Some((known, contact)));
