@@ -281,28 +281,13 @@ impl Schedule {
     /// The text of a schedule file: JSON, one fault and one operation a line.
     #[must_use]
     pub fn text(&self) -> String {
-        let line = |value: Result<String, serde_json::Error>| value.expect("plain data has a text");
-        let mut text = String::from("{\n");
-        let scenario = line(serde_json::to_string(&self.scenario));
-        let rule = line(serde_json::to_string(&self.rule));
-        let mut put = |piece: std::fmt::Arguments<'_>| {
-            text.write_fmt(piece).expect("a String takes everything");
-        };
-        put(format_args!("  \"scenario\": {scenario},\n  \"rule\": {rule},\n"));
-        put(format_args!("  \"seed\": {},\n", self.seed));
-        let options = line(serde_json::to_string_pretty(&self.options)).replace('\n', "\n  ");
-        put(format_args!("  \"options\": {options},\n  \"faults\": ["));
-        for (place, fault) in self.faults.iter().enumerate() {
-            let comma = if place == 0 { "" } else { "," };
-            put(format_args!("{comma}\n    {}", line(serde_json::to_string(fault))));
-        }
-        put(format_args!("\n  ],\n  \"ops\": ["));
-        for (place, op) in self.ops.iter().enumerate() {
-            let comma = if place == 0 { "" } else { "," };
-            put(format_args!("{comma}\n    {}", line(serde_json::to_string(op))));
-        }
-        put(format_args!("\n  ]\n}}\n"));
-        text
+        let facts = [
+            ("scenario", line(&self.scenario)),
+            ("rule", line(&self.rule)),
+            ("seed", line(&self.seed)),
+        ];
+        let lists = [("faults", lines(&self.faults)), ("ops", lines(&self.ops))];
+        text_of(&facts, &self.options, &lists)
     }
 
     /// Reads a schedule file.
@@ -312,6 +297,48 @@ impl Schedule {
     pub fn parse(text: &str) -> Result<Self, String> {
         serde_json::from_str(text).map_err(|error| error.to_string())
     }
+}
+
+/// The text of a file that describes a world: a few facts, the options, and lists with one item a
+/// line.
+pub(crate) fn text_of(
+    facts: &[(&str, String)],
+    options: &impl Serialize,
+    lists: &[(&str, Vec<String>)],
+) -> String {
+    let mut text = String::from("{\n");
+    let mut put = |piece: std::fmt::Arguments<'_>| {
+        text.write_fmt(piece).expect("a String takes everything");
+    };
+    for (name, fact) in facts {
+        put(format_args!("  \"{name}\": {fact},\n"));
+    }
+    let options = plain(serde_json::to_string_pretty(options)).replace('\n', "\n  ");
+    put(format_args!("  \"options\": {options}"));
+    for (name, items) in lists {
+        put(format_args!(",\n  \"{name}\": ["));
+        for (place, item) in items.iter().enumerate() {
+            let comma = if place == 0 { "" } else { "," };
+            put(format_args!("{comma}\n    {item}"));
+        }
+        put(format_args!("\n  ]"));
+    }
+    put(format_args!("\n}}\n"));
+    text
+}
+
+/// A value as one line.
+pub(crate) fn line(value: &(impl Serialize + ?Sized)) -> String {
+    plain(serde_json::to_string(value))
+}
+
+/// Each item as one line.
+pub(crate) fn lines(items: &[impl Serialize]) -> Vec<String> {
+    items.iter().map(line).collect()
+}
+
+fn plain(text: Result<String, serde_json::Error>) -> String {
+    text.expect("plain data has a text")
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! The commands for worlds of pools.
 
-use super::show::{self, Watch};
+use super::show::{self, Kept, Watch};
 use super::{HELD, VIOLATED};
 use crate::pools::{Plan, PoolStory, run as run_plan, shrink as shrink_plan};
 use crate::report;
 use crate::run::{Outcome, Telling};
 use crate::scenario::screen;
-use std::path::{Path, PathBuf};
+use crate::schedule::lines;
+use std::path::Path;
 
 /// Runs a story, or its plan again: it is the same thing.
 pub(super) fn run(story: &PoolStory, seed: u64, planted: &str, log: bool) -> u8 {
@@ -77,28 +78,11 @@ pub(super) fn fail(plan: &Plan, outcome: &Outcome, command: &str, name: &str) {
     let runs = if plan.options.machines() > 200 { 0 } else { 300 };
     let shrunk = shrink_plan(plan, &violation.rule, runs).plan;
     let told = if runs == 0 { outcome.clone() } else { run_plan(&shrunk, Telling::Kept) };
-    let folder = PathBuf::from("target/sim");
-    let file = folder.join(format!("{name}.json"));
-    let page = folder.join(format!("{name}.html"));
-    let written = std::fs::create_dir_all(&folder)
-        .and_then(|()| std::fs::write(&file, shrunk.text()))
-        .and_then(|()| std::fs::write(&page, page_of(&shrunk, &told)));
+    let kept = Kept::write(name, &shrunk.text(), &page_of(&shrunk, &told));
     say!("{}", screen(told.violation.as_ref().unwrap_or(violation)));
     say!("shrunk to {} acts:", shrunk.acts.len());
-    for act in shrunk.acts.iter().take(20) {
-        say!("  {}", serde_json::to_string(act).unwrap_or_default());
-    }
-    if shrunk.acts.len() > 20 {
-        say!("  ... (all of it is in the file)");
-    }
-    say!("again:    {command}");
-    match written {
-        Ok(()) => {
-            say!("shrunk:   cargo sim replay {} --log", file.display());
-            say!("page:     {}", page.display());
-        }
-        Err(error) => say!("could not keep the plan: {error}"),
-    }
+    show::some_of(&[&lines(&shrunk.acts)]);
+    kept.tell("plan", command);
 }
 
 /// The world a plan makes, in a few lines.

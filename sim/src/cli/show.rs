@@ -4,7 +4,7 @@ use crate::mutants::fault_named;
 use crate::report;
 use crate::run::{Outcome, Telling};
 use crate::scenario::screen;
-use crate::schedule::{Mark, Schedule};
+use crate::schedule::{Mark, Schedule, lines};
 use crate::swarm::Sum;
 use proconsul_core::types::Planted;
 use std::io::Write as _;
@@ -131,31 +131,54 @@ pub(super) fn sum_of_pools(sum: &Sum, watch: &Watch) {
 /// A failure, complete on one screen.
 pub(super) fn failure(schedule: &Schedule, outcome: &Outcome, command: &str, name: &str) {
     let Some(violation) = &outcome.violation else { return };
-    let folder = PathBuf::from("target/sim");
-    let file = folder.join(format!("{name}.json"));
-    let page = folder.join(format!("{name}.html"));
-    let written = std::fs::create_dir_all(&folder)
-        .and_then(|()| std::fs::write(&file, schedule.text()))
-        .and_then(|()| std::fs::write(&page, report::page(schedule, outcome)));
+    let kept = Kept::write(name, &schedule.text(), &report::page(schedule, outcome));
     say!("{}", screen(violation));
     say!("shrunk to {} faults, {} operations:", schedule.faults.len(), schedule.ops.len());
-    let line = |value: Result<String, serde_json::Error>| value.unwrap_or_default();
-    for fault in schedule.faults.iter().take(20) {
-        say!("  {}", line(serde_json::to_string(fault)));
+    let (faults, ops) = (lines(&schedule.faults), lines(&schedule.ops));
+    some_of(&[&faults, &ops]);
+    kept.tell("schedule", command);
+}
+
+/// The first lines of each list, and whether there are more.
+pub(super) fn some_of(lists: &[&[String]]) {
+    const SHOWN: usize = 20;
+    for line in lists.iter().flat_map(|list| list.iter().take(SHOWN)) {
+        say!("  {line}");
     }
-    for op in schedule.ops.iter().take(20) {
-        say!("  {}", line(serde_json::to_string(op)));
-    }
-    if schedule.ops.len() > 20 || schedule.faults.len() > 20 {
+    if lists.iter().any(|list| list.len() > SHOWN) {
         say!("  ... (all of it is in the file)");
     }
-    say!("again:    {command}");
-    match written {
-        Ok(()) => {
-            say!("shrunk:   cargo sim replay {} --log", file.display());
-            say!("page:     {}", page.display());
+}
+
+/// A failure's file and page, or why they could not be kept.
+pub(super) struct Kept {
+    file: PathBuf,
+    page: PathBuf,
+    written: std::io::Result<()>,
+}
+
+impl Kept {
+    /// Writes both below the target directory.
+    pub(super) fn write(name: &str, text: &str, html: &str) -> Self {
+        let folder = PathBuf::from("target/sim");
+        let file = folder.join(format!("{name}.json"));
+        let page = folder.join(format!("{name}.html"));
+        let written = std::fs::create_dir_all(&folder)
+            .and_then(|()| std::fs::write(&file, text))
+            .and_then(|()| std::fs::write(&page, html));
+        Self { file, page, written }
+    }
+
+    /// Says how to see the failure again.
+    pub(super) fn tell(&self, what: &str, command: &str) {
+        say!("again:    {command}");
+        match &self.written {
+            Ok(()) => {
+                say!("shrunk:   cargo sim replay {} --log", self.file.display());
+                say!("page:     {}", self.page.display());
+            }
+            Err(error) => say!("could not keep the {what}: {error}"),
         }
-        Err(error) => say!("could not keep the schedule: {error}"),
     }
 }
 

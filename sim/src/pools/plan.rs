@@ -3,8 +3,8 @@
 //! Stories are plans too: what must hold at some moment is an item like any fault, so a story that
 //! fails shrinks like a drawn world does.
 
+use crate::schedule::{line, lines, text_of};
 use serde::{Deserialize, Serialize};
-use std::fmt::Write as _;
 
 /// Which kind of file this is: plans of pools and schedules of servers lie side by side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -225,22 +225,13 @@ impl Plan {
     /// The text of a plan's file: JSON, one act a line.
     #[must_use]
     pub fn text(&self) -> String {
-        let line = |value: Result<String, serde_json::Error>| value.expect("plain data has a text");
-        let mut text = String::from("{\n  \"kind\": \"Pools\",\n");
-        let scenario = line(serde_json::to_string(&self.scenario));
-        let rule = line(serde_json::to_string(&self.rule));
-        let options = line(serde_json::to_string_pretty(&self.options)).replace('\n', "\n  ");
-        let mut put = |piece: std::fmt::Arguments<'_>| {
-            text.write_fmt(piece).expect("a String takes everything");
-        };
-        put(format_args!("  \"scenario\": {scenario},\n  \"rule\": {rule},\n"));
-        put(format_args!("  \"seed\": {},\n  \"options\": {options},\n  \"acts\": [", self.seed));
-        for (place, act) in self.acts.iter().enumerate() {
-            let comma = if place == 0 { "" } else { "," };
-            put(format_args!("{comma}\n    {}", line(serde_json::to_string(act))));
-        }
-        put(format_args!("\n  ]\n}}\n"));
-        text
+        let facts = [
+            ("kind", line(&Kind::Pools)),
+            ("scenario", line(&self.scenario)),
+            ("rule", line(&self.rule)),
+            ("seed", line(&self.seed)),
+        ];
+        text_of(&facts, &self.options, &[("acts", lines(&self.acts))])
     }
 
     /// Reads a plan's file.
