@@ -70,13 +70,15 @@ impl Judge {
             Want::Acquire { key } => {
                 let said = verdict(answer);
                 self.wrote(place, &[key], run, answer, said);
-                if said == Some(true) {
-                    let index = self.model.written(crate::world::tag_of(place)).index;
-                    let deletions = &self.model.keys[usize::from(key) % KEYS_MAX].deletions;
-                    let deleted = deletions.last().copied().unwrap_or(0);
+                let index = self.model.written(crate::world::tag_of(place)).index;
+                let past = &self.model.keys[usize::from(key) % KEYS_MAX];
+                if said == Some(true)
+                    && let Some(session) = past.at(index).and_then(|pair| pair.session)
+                {
+                    let deleted = past.deletions.last().copied().unwrap_or(0);
                     let (moments, indexes) = ((run.invoked, self.now), (index, deleted));
-                    let client = run.client;
-                    if let Some((rule, text)) = self.locks.acquired(moments, key, client, indexes) {
+                    let who = (run.client, session);
+                    if let Some((rule, text)) = self.locks.acquired(moments, key, who, indexes) {
                         self.broken(rule, || text);
                     }
                 }
@@ -103,12 +105,15 @@ impl Judge {
                         });
                     }
                     client.session = Some(id);
-                    self.locks.created(run.client, run.invoked);
+                    self.locks.created(run.client, id, run.invoked);
                 }
             }
             Want::Renew => {
                 if answer.status == 200 {
-                    self.locks.renewed(run.client, run.invoked);
+                    let renewed = serde_json::from_slice::<[SessionAnswer; 1]>(&answer.body);
+                    if let Some(id) = renewed.ok().and_then(|[session]| session.id.parse().ok()) {
+                        self.locks.renewed(run.client, id, run.invoked);
+                    }
                 } else if answer.status == 404 {
                     client.session = None;
                 }
