@@ -62,6 +62,7 @@ pub mod clock;
 pub mod disk;
 pub mod draw;
 pub mod judge;
+mod links;
 mod log;
 pub mod lures;
 mod machine;

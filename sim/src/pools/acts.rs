@@ -1,10 +1,10 @@
 //! What a plan's acts do to a world, and what pools tell their hosts.
 
 use super::judge::Change;
-use super::network::{Trouble, address};
 use super::plan::{Held, Turn, What, Who};
 use super::seats::{SeatId, key};
 use super::world::{Ev, Fate, World, place, wide};
+use crate::links::{LAN_PORT, Trouble, WAN_PORT, address};
 use bytes::Bytes;
 use proconsul_core::gossip::{Asked, Event, Input, KeyOp, QueryParams};
 use proconsul_core::types::{Duration, MemberStatus};
@@ -298,7 +298,7 @@ impl World {
 
     fn trespass(&mut self, by: u16, to: u16, wan: bool) {
         let Some(to) = self.machines.get(usize::from(to)) else { return };
-        let port = if wan { super::network::WAN_PORT } else { super::network::LAN_PORT };
+        let port = if wan { WAN_PORT } else { LAN_PORT };
         let seeds = vec![address(to.number, to.moves, port)];
         if let Some(seat) = self.lan(by) {
             self.deliver(seat, Input::Join { asked: STRAY_JOIN, seeds, replay: false });

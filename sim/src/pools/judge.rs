@@ -4,7 +4,7 @@
 use super::bounds::{suspicion_after, suspicion_min};
 use super::plan::{Options, Turn, Who};
 use super::seats::{Seat, SeatId, machine_named, timing};
-use super::world::{Fate, Machine, codec_differs, of_machine, place, wide};
+use super::world::{Fate, Machine, codec_differs, place, wide};
 use crate::judge::Violation;
 use bytes::Bytes;
 use proconsul_core::gossip::{
@@ -453,7 +453,7 @@ impl Judge {
         if let (Some(subject), Some(unharmed)) = (subject, self.unharmed)
             && subject.fate == Fate::Up
             && !subject.disputed
-            && of_machine(unharmed, subject)
+            && unharmed.names(subject.place())
         {
             self.broken("the living are not held for failed", now, || {
                 format!("{} holds {name} for failed, which is well", seat.name)

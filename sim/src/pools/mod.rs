@@ -6,7 +6,7 @@
 //! what must hold at a moment. A story is a function from a seed to a plan, so a story that fails
 //! shrinks like a world that the swarm drew ([`drawn`]).
 //!
-//! - [`plan`]: the text. `world`: the event loop. `network`, `seats`: links, and who sits at them.
+//! - [`plan`]: the text. `world`: the event loop. `seats`: who sits at the links.
 //!   `acts`: what acts do.
 //! - [`bounds`]: how long things may take, from the formulas. `judge`: beside each pool, message by
 //!   message. `views`: what pools hold of each other, against the truth.
@@ -18,7 +18,6 @@ mod acts;
 pub mod bounds;
 pub mod drawn;
 mod judge;
-mod network;
 pub mod plan;
 mod run;
 mod seats;

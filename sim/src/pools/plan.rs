@@ -3,6 +3,7 @@
 //! Stories are plans too: what must hold at some moment is an item like any fault, so a story that
 //! fails shrinks like a drawn world does.
 
+pub use crate::links::{Carrier, Who};
 use crate::schedule::{line, lines, text_of};
 use serde::{Deserialize, Serialize};
 
@@ -127,32 +128,6 @@ pub struct Act {
     pub at: u64,
     /// What.
     pub what: What,
-}
-
-/// Some machines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Who {
-    /// This one.
-    One(u16),
-    /// From the first to before the second.
-    Span(u16, u16),
-    /// Every so many, beginning with this one.
-    Every(u16, u16),
-    /// Those of a datacenter.
-    Dc(u8),
-    /// Everyone.
-    All,
-}
-
-/// What a cut stops.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Carrier {
-    /// Datagrams.
-    Udp,
-    /// Streams.
-    Tcp,
-    /// Both.
-    Both,
 }
 
 /// What is done with a key; keys are numbers.

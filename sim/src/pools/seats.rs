@@ -1,8 +1,8 @@
 //! Pools in their seats: how one starts, is met, loses its streams, and ends.
 
-use super::network::{LAN_PORT, WAN_PORT, address, machine_at};
 use super::world::{Ev, Fate, Machine, World, place, wide};
 use crate::draw::{between, draw, ppm, stream};
+use crate::links::{End, LAN_PORT, Place, WAN_PORT, Way, address, machine_at};
 use proconsul_core::gossip::{
     Admission, Asked, Config, Founding, Gossip, Input, StreamEvent, StreamId, Timing,
 };
@@ -11,7 +11,6 @@ use proconsul_core::wire::crypto::{Key, Keyring};
 use proconsul_core::wire::memberlist::Alive;
 use proconsul_core::wire::serf::encode_tags;
 use proconsul_core::wire::stream::Sealed;
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -119,26 +118,6 @@ pub(super) fn timing(wan: bool, probe_timeout_ms: u64) -> Timing {
         return Timing::wan();
     }
     Timing { probe_timeout: Duration::from_millis(probe_timeout_ms), ..Timing::lan() }
-}
-
-/// One direction of a stream.
-#[derive(Clone, Debug)]
-struct Half {
-    peer: SeatId,
-    peer_life: u32,
-    peer_id: StreamId,
-    /// What is written later comes later.
-    last: u64,
-    /// Whether it carries bytes.
-    as_bytes: bool,
-    /// Nothing comes through any more.
-    broken: bool,
-}
-
-/// Open streams, by who holds an end.
-#[derive(Debug, Default)]
-pub(super) struct Streams {
-    halves: BTreeMap<(SeatId, u32, StreamId), Half>,
 }
 
 impl World {
@@ -329,107 +308,77 @@ impl World {
         self.seats[place(id)].gossip = None;
         self.judge.stopped(id);
         self.seats[place(id)].wake_at = u64::MAX;
-        let ends = (id, life, StreamId(0))..=(id, life, StreamId(u64::MAX));
-        let open: Vec<StreamId> =
-            self.streams.halves.range(ends).map(|((_, _, stream), _)| *stream).collect();
-        for stream in open {
+        for stream in self.streams.of(id, life) {
             self.close(id, stream, self.now ^ (stream.0 << 50));
         }
     }
 
     pub(super) fn dial(&mut self, id: SeatId, stream: StreamId, to: SocketAddr, number: u64) {
-        let from_machine = self.seats[place(id)].machine;
-        let life = self.machines[from_machine].life;
+        let machine = &self.machines[self.seats[place(id)].machine];
+        let (from, life) = (machine.place(), machine.life);
         let Some((other, _)) = machine_at(to) else { return };
-        let other = usize::from(other);
-        if other >= self.machines.len() {
-            return;
-        }
-        let ahead =
-            self.network.streamed(&self.machines[from_machine], &self.machines[other], number);
-        let back =
-            self.network.latency(&self.machines[other], &self.machines[from_machine], number ^ 1);
-        let refused = Ev::Stream { seat: id, life, id: stream, event: StreamEvent::Closed };
+        let Some(other) = self.machines.get(usize::from(other)) else { return };
+        let (target, peer_life) = (other.place(), other.life);
+        let ahead = self.network.streamed(from, target, number);
+        let back = self.network.latency(target, from, number ^ 1);
         let Some(peer) = self.seat_at(to) else {
             // A machine that is on refuses; one that is off, or an address that is nobody's, says
             // nothing.
             let drawn = draw(self.plan.seed, stream::BREAK, u64::from(id), number);
-            let heard = self.network.reaches(
-                &self.machines[from_machine],
-                &self.machines[other],
-                super::network::Way::Tcp,
-            );
-            if heard && ppm(drawn, 500_000) {
+            if self.network.reaches(from, target, Way::Tcp) && ppm(drawn, 500_000) {
+                let event = StreamEvent::Closed;
+                let refused = Ev::Stream { seat: id, life, id: stream, event };
                 self.queue.push(self.now + ahead + back, refused);
             }
             return;
         };
-        if !self.linked(id, peer) {
+        if !self.network.linked(from, target, Way::Tcp) {
             return;
         }
-        let peer_life = self.machines[other].life;
         let seat = &mut self.seats[place(peer)];
         let accepted = StreamId(seat.accepted);
         seat.accepted += 2;
         let drawn = draw(self.plan.seed, stream::CODEC, u64::from(id), number ^ 2);
         let as_bytes = ppm(drawn, self.plan.options.codec_ppm.saturating_mul(4));
-        let half = |peer, peer_life, peer_id, last| Half {
-            peer,
-            peer_life,
-            peer_id,
-            last,
-            as_bytes,
-            broken: false,
-        };
         let (there, here) = (self.now + ahead, self.now + ahead + back);
-        self.streams.halves.insert((id, life, stream), half(peer, peer_life, accepted, there));
-        self.streams.halves.insert((peer, peer_life, accepted), half(id, life, stream, here));
+        let ends = ((id, life, stream), (peer, peer_life, accepted));
+        self.streams.open((ends.0, here), (ends.1, there), as_bytes);
         let port = 40_000 + u16::try_from(stream.0 % 20_000).unwrap_or(0);
-        let machine = &self.machines[from_machine];
+        let machine = &self.machines[self.seats[place(id)].machine];
         let from = address(machine.number, machine.moves, port);
-        let event = StreamEvent::Accepted(from);
-        self.queue.push(there, Ev::Stream { seat: peer, life: peer_life, id: accepted, event });
-        let event = StreamEvent::Connected;
-        self.queue.push(here, Ev::Stream { seat: id, life, id: stream, event });
+        self.tell(ends.1, there, StreamEvent::Accepted(from));
+        self.tell(ends.0, here, StreamEvent::Connected);
+    }
+
+    /// Something will happen at an end of a stream.
+    fn tell(&mut self, (seat, life, id): End, at: u64, event: StreamEvent) {
+        self.queue.push(at, Ev::Stream { seat, life, id, event });
+    }
+
+    /// The end of this name, and the other one with the machines of both.
+    fn ends(&self, id: SeatId, stream: StreamId) -> Option<(End, End, [Place; 2])> {
+        let machine = &self.machines[self.seats[place(id)].machine];
+        let end = (id, machine.life, stream);
+        let other = self.streams.other(end)?;
+        let there = &self.machines[self.seats[place(other.0)].machine];
+        Some((end, other, [machine.place(), there.place()]))
     }
 
     pub(super) fn write(&mut self, id: SeatId, stream: StreamId, sealed: Sealed, number: u64) {
-        let machine = self.seats[place(id)].machine;
-        let life = self.machines[machine].life;
-        let Some(half) = self.streams.halves.get(&(id, life, stream)).cloned() else { return };
-        let linked = self.linked(id, half.peer);
-        let other = self.seats[place(half.peer)].machine;
-        let time = self.network.streamed(&self.machines[machine], &self.machines[other], number);
-        let at = half.last.max(self.now + time) + 1;
-        let kept = self.streams.halves.get_mut(&(id, life, stream)).expect("it was just there");
-        kept.last = at;
-        kept.broken |= !linked;
-        if kept.broken {
-            return;
+        let Some((end, other, [from, to])) = self.ends(id, stream) else { return };
+        let along = (&self.network, from, to);
+        if let Some((at, event)) = self.streams.write(end, sealed, self.now, along, number) {
+            self.codec_checked += u64::from(matches!(event, StreamEvent::Bytes(_)));
+            self.tell(other, at, event);
         }
-        let event = if half.as_bytes {
-            self.codec_checked += 1;
-            StreamEvent::Bytes(sealed.to_bytes())
-        } else {
-            StreamEvent::Message(Box::new(sealed))
-        };
-        let (seat, life) = (half.peer, half.peer_life);
-        self.queue.push(at, Ev::Stream { seat, life, id: half.peer_id, event });
     }
 
     pub(super) fn close(&mut self, id: SeatId, stream: StreamId, number: u64) {
-        let machine = self.seats[place(id)].machine;
-        let life = self.machines[machine].life;
-        let Some(half) = self.streams.halves.remove(&(id, life, stream)) else { return };
-        if half.broken || !self.linked(id, half.peer) {
-            return;
+        let Some((end, other, [from, to])) = self.ends(id, stream) else { return };
+        let along = (&self.network, from, to);
+        if let Some(at) = self.streams.close(end, self.now, along, number) {
+            self.tell(other, at, StreamEvent::Closed);
         }
-        let other = self.seats[place(half.peer)].machine;
-        let time = self.network.latency(&self.machines[machine], &self.machines[other], number);
-        let at = half.last.max(self.now + time) + 1;
-        let (seat, life) = (half.peer, half.peer_life);
-        let event = StreamEvent::Closed;
-        self.queue.push(at, Ev::Stream { seat, life, id: half.peer_id, event });
     }
 
     pub(super) fn stream(&mut self, id: SeatId, life: u32, stream: StreamId, event: StreamEvent) {
@@ -438,7 +387,7 @@ impl World {
             return;
         }
         if matches!(event, StreamEvent::Closed) {
-            self.streams.halves.remove(&(id, life, stream));
+            self.streams.forget((id, life, stream));
         }
         self.deliver(id, Input::Stream(stream, event));
     }

@@ -214,7 +214,7 @@ impl World {
         let right = match machine.fate {
             Fate::Up => {
                 let port = subject.port();
-                let at = super::network::address(machine.number, machine.moves, port);
+                let at = crate::links::address(machine.number, machine.moves, port);
                 status == Some(MemberStatus::Alive)
                     && held.as_ref().is_some_and(|member| member.address == at)
             }

@@ -1,12 +1,12 @@
 //! The event loop: machines with one or two pools each, and what happens to them next.
 
 use super::judge::Judge;
-use super::network::{Fates, Network, Way, address, machine_at};
-use super::plan::{Plan, What, Who};
-use super::seats::{Seat, SeatId, Streams};
+use super::plan::{Options, Plan, What, Who};
+use super::seats::{Seat, SeatId};
 use crate::clock::Clock;
 use crate::draw::{draw, ppm, stream};
 use crate::judge::Violation;
+use crate::links::{Fates, Network, Place, Streams, WAN_PORT, Ways, address, machine_at};
 use crate::queue::Queue;
 use crate::trace::Trace;
 use crate::world::Line;
@@ -97,16 +97,9 @@ pub(super) struct Machine {
     pub(super) seats: [Option<SeatId>; 2],
 }
 
-/// Whether these are among whom `who` names.
-pub(super) fn of_machine(who: Who, machine: &Machine) -> bool {
-    match who {
-        Who::One(number) => machine.number == number,
-        Who::Span(from, to) => (from..to).contains(&machine.number),
-        Who::Every(step, first) => {
-            machine.number >= first && (machine.number - first).is_multiple_of(step.max(1))
-        }
-        Who::Dc(dc) => machine.dc == usize::from(dc),
-        Who::All => true,
+impl Machine {
+    pub(super) fn place(&self) -> Place {
+        Place { number: self.number, dc: self.dc }
     }
 }
 
@@ -145,7 +138,7 @@ impl World {
             queue: Queue::default(),
             machines: Vec::new(),
             seats: Vec::new(),
-            network: Network::new(plan.seed, &plan.options),
+            network: Network::new(plan.seed, ways(&plan.options)),
             streams: Streams::default(),
             judge: Judge::new(&plan.options),
             trace: Trace::default(),
@@ -289,7 +282,7 @@ impl World {
         if machine.moves != moves {
             return None;
         }
-        let pool = usize::from(to.port() == super::network::WAN_PORT);
+        let pool = usize::from(to.port() == WAN_PORT);
         let seat = machine.seats[pool]?;
         self.seats[place(seat)].gossip.is_some().then_some(seat)
     }
@@ -404,7 +397,7 @@ impl World {
         self.judge.sent(id, &datagram, self.now);
         let Some((other, _)) = machine_at(to) else { return };
         let Some(other) = self.machines.get(usize::from(other)) else { return };
-        let fates: Fates = self.network.datagram(from, other, number);
+        let fates: Fates = self.network.datagram(from.place(), other.place(), number);
         let source = address(from.number, from.moves, seat.port());
         let share = self.plan.options.codec_ppm;
         let drawn = draw(self.plan.seed, stream::CODEC, u64::from(id), number);
@@ -431,13 +424,6 @@ impl World {
         }
     }
 
-    /// Whether streams get through between two pools, both ways.
-    pub(super) fn linked(&self, one: SeatId, other: SeatId) -> bool {
-        let one = &self.machines[self.seats[place(one)].machine];
-        let other = &self.machines[self.seats[place(other)].machine];
-        self.network.reaches(one, other, Way::Tcp) && self.network.reaches(other, one, Way::Tcp)
-    }
-
     /// Says something, if anyone listens.
     pub(super) fn say(&mut self, machine: Option<usize>, text: impl FnOnce() -> String) {
         let Some((lines, loud)) = &mut self.lines else { return };
@@ -455,7 +441,7 @@ impl World {
 
     /// Whom an act is about.
     pub(super) fn machines_of(&self, who: Who) -> Vec<usize> {
-        let named = |machine: &&Machine| of_machine(who, machine);
+        let named = |machine: &&Machine| who.names(machine.place());
         self.machines.iter().filter(named).map(|machine| usize::from(machine.number)).collect()
     }
 
@@ -468,6 +454,16 @@ impl World {
     pub(super) fn chance(&self, seat: SeatId, life: u32) -> Rng {
         let who = (u64::from(life) << 32) | u64::from(seat);
         Rng::new(Seed(draw(self.plan.seed, stream::NODE, who, 1)))
+    }
+}
+
+fn ways(options: &Options) -> Ways {
+    Ways {
+        latency: (options.latency_min, options.latency_max),
+        between: options.between.clone(),
+        jitter_ppm: options.jitter_ppm,
+        loss_ppm: options.loss_ppm,
+        duplicate_ppm: options.duplicate_ppm,
     }
 }
 

@@ -1,63 +1,59 @@
 //! The network between machines: who reaches whom, how fast, and what gets lost. Every fate is a
 //! stateless draw.
 
-use super::plan::{Carrier, Options, Who};
-use super::world::{Machine, of_machine};
+use super::{Carrier, Place, Who};
 use crate::draw::{between, draw, ppm, stream};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-
-/// The port of a LAN pool.
-pub(super) const LAN_PORT: u16 = 8301;
-/// The port of the WAN pool.
-pub(super) const WAN_PORT: u16 = 8302;
 
 /// Whether datagrams or streams are meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(crate) enum Way {
     Udp,
     Tcp,
 }
 
 /// Links that do not work as they should.
 #[derive(Clone, Debug)]
-pub(super) enum Trouble {
+pub(crate) enum Trouble {
     Cut { from: Who, to: Who, carrier: Carrier },
     Split { side: Who },
     Lossy { ppm: u32 },
     Slow { who: Who, extra: u64 },
 }
 
+/// What is usual between machines. Times are in microseconds.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ways {
+    /// Shortest and longest usual way within a datacenter.
+    pub(crate) latency: (u64, u64),
+    /// The way between datacenters, by the sender's and the receiver's; 30 ms where it is missing.
+    pub(crate) between: Vec<Vec<u64>>,
+    /// Up to this share of a way between datacenters is added by chance (millionths).
+    pub(crate) jitter_ppm: u32,
+    /// Share of datagrams lost (millionths).
+    pub(crate) loss_ppm: u32,
+    /// Share of datagrams that come twice (millionths).
+    pub(crate) duplicate_ppm: u32,
+}
+
 /// The links of a world.
 #[derive(Debug)]
-pub(super) struct Network {
+pub(crate) struct Network {
     seed: u64,
-    latency: (u64, u64),
-    between: Vec<Vec<u64>>,
-    jitter_ppm: u32,
-    loss_ppm: u32,
-    duplicate_ppm: u32,
+    ways: Ways,
     /// What is wrong, by the act that did it.
-    pub(super) troubles: Vec<(usize, Trouble)>,
+    pub(crate) troubles: Vec<(usize, Trouble)>,
 }
 
 /// What becomes of a datagram: when it comes, once or twice.
-pub(super) type Fates = [Option<u64>; 2];
+pub(crate) type Fates = [Option<u64>; 2];
 
 impl Network {
-    pub(super) fn new(seed: u64, options: &Options) -> Self {
-        Self {
-            seed,
-            latency: (options.latency_min * 1_000, options.latency_max * 1_000),
-            between: options.between.clone(),
-            jitter_ppm: options.jitter_ppm,
-            loss_ppm: options.loss_ppm,
-            duplicate_ppm: options.duplicate_ppm,
-            troubles: Vec::new(),
-        }
+    pub(crate) fn new(seed: u64, ways: Ways) -> Self {
+        Self { seed, ways, troubles: Vec::new() }
     }
 
     /// Whether anything gets from one machine to another this way.
-    pub(super) fn reaches(&self, from: &Machine, to: &Machine, way: Way) -> bool {
+    pub(crate) fn reaches(&self, from: Place, to: Place, way: Way) -> bool {
         self.troubles.iter().all(|(_, trouble)| match trouble {
             Trouble::Cut { from: one, to: other, carrier } => {
                 let meant = match carrier {
@@ -65,31 +61,36 @@ impl Network {
                     Carrier::Udp => way == Way::Udp,
                     Carrier::Tcp => way == Way::Tcp,
                 };
-                !(meant && of_machine(*one, from) && of_machine(*other, to))
+                !(meant && one.names(from) && other.names(to))
             }
-            Trouble::Split { side } => of_machine(*side, from) == of_machine(*side, to),
+            Trouble::Split { side } => side.names(from) == side.names(to),
             Trouble::Lossy { .. } | Trouble::Slow { .. } => true,
         })
     }
 
+    /// Whether something gets through both ways.
+    pub(crate) fn linked(&self, one: Place, other: Place, way: Way) -> bool {
+        self.reaches(one, other, way) && self.reaches(other, one, way)
+    }
+
     /// How long a message takes. `number` tells messages of one moment apart.
-    pub(super) fn latency(&self, from: &Machine, to: &Machine, number: u64) -> u64 {
+    pub(crate) fn latency(&self, from: Place, to: Place, number: u64) -> u64 {
         let who = pair(from, to);
         let drawn = draw(self.seed, stream::LATENCY, who, number);
         let mut time = if from.dc == to.dc {
-            let usual = between(drawn, self.latency.0, self.latency.1);
+            let usual = between(drawn, self.ways.latency.0 * 1_000, self.ways.latency.1 * 1_000);
             // One in a hundred takes up to ten times as long.
             let slow = ppm(draw(self.seed, stream::REORDER, who, number), 10_000);
             if slow { usual * between(drawn.rotate_left(32), 2, 10) } else { usual }
         } else {
-            let base = self.between.get(from.dc).and_then(|row| row.get(to.dc));
+            let base = self.ways.between.get(from.dc).and_then(|row| row.get(to.dc));
             let base = base.copied().unwrap_or(30_000) * 1_000;
-            let most = base / 1_000 * u64::from(self.jitter_ppm) / 1_000;
+            let most = base / 1_000 * u64::from(self.ways.jitter_ppm) / 1_000;
             base + between(drawn, 0, most)
         };
         for (_, trouble) in &self.troubles {
             if let Trouble::Slow { who, extra } = trouble {
-                let ends = u64::from(of_machine(*who, from)) + u64::from(of_machine(*who, to));
+                let ends = u64::from(who.names(from)) + u64::from(who.names(to));
                 time += ends * extra * 1_000;
             }
         }
@@ -102,11 +103,11 @@ impl Network {
             Trouble::Lossy { ppm } => *ppm,
             Trouble::Cut { .. } | Trouble::Split { .. } | Trouble::Slow { .. } => 0,
         });
-        self.loss_ppm + more.max().unwrap_or(0)
+        self.ways.loss_ppm + more.max().unwrap_or(0)
     }
 
     /// When a datagram sent now comes.
-    pub(super) fn datagram(&self, from: &Machine, to: &Machine, number: u64) -> Fates {
+    pub(crate) fn datagram(&self, from: Place, to: Place, number: u64) -> Fates {
         if !self.reaches(from, to, Way::Udp) {
             return [None, None];
         }
@@ -115,12 +116,12 @@ impl Network {
             return [None, None];
         }
         let first = self.latency(from, to, number);
-        let twice = ppm(draw(self.seed, stream::DUPLICATE, who, number), self.duplicate_ppm);
+        let twice = ppm(draw(self.seed, stream::DUPLICATE, who, number), self.ways.duplicate_ppm);
         [Some(first), twice.then(|| self.latency(from, to, number ^ (1 << 63)))]
     }
 
     /// When what is written to a stream now comes: what gets lost is sent again, later and later.
-    pub(super) fn streamed(&self, from: &Machine, to: &Machine, number: u64) -> u64 {
+    pub(crate) fn streamed(&self, from: Place, to: Place, number: u64) -> u64 {
         let mut time = self.latency(from, to, number);
         let mut wait = 200_000_000;
         for attempt in 0..6_u64 {
@@ -135,23 +136,6 @@ impl Network {
     }
 }
 
-fn pair(from: &Machine, to: &Machine) -> u64 {
+fn pair(from: Place, to: Place) -> u64 {
     (u64::from(from.number) << 32) | u64::from(to.number)
-}
-
-/// Where a machine is: its number, and how often it has moved.
-pub(super) fn address(number: u16, moves: u8, port: u16) -> SocketAddr {
-    let [high, low] = number.to_be_bytes();
-    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, moves, high, low)), port)
-}
-
-/// The number and the moves of a machine at an address.
-pub(super) fn machine_at(address: SocketAddr) -> Option<(u16, u8)> {
-    match address.ip() {
-        IpAddr::V4(ip) => {
-            let [ten, moves, high, low] = ip.octets();
-            (ten == 10).then(|| (u16::from_be_bytes([high, low]), moves))
-        }
-        IpAddr::V6(_) => None,
-    }
 }
