@@ -337,6 +337,8 @@ impl Node {
         };
         open.stage = Stage::Forwarded(id, to);
         open.way = way;
+        open.sent = self.now;
+        open.last_chance = self.calls.silent.contains(&to);
         let hops = open.hops.saturating_add(1);
         self.calls.sent(id, origin);
         self.timers.set(Timer::Call(origin), self.now.after(patience));
@@ -409,14 +411,23 @@ impl Node {
         let Some(open) = self.opens.get_mut(&origin) else {
             return;
         };
-        let Stage::Forwarded(id, _) = open.stage else {
+        let Stage::Forwarded(id, to) = open.stage else {
             return;
         };
         self.calls.outgoing.remove(&id);
         self.timers.clear(&Timer::Call(origin));
         if open.job.is_read() {
-            // A new search begins, unless this is one that has gone on for too long.
-            if open.way == Way::Leader || open.hold_until.is_some_and(|until| until <= self.now) {
+            let over = open.hold_until.is_some_and(|until| until <= self.now);
+            let briefly = self.now.since(open.sent) < self.config.rpc_hold_timeout;
+            let afar = open.way == Way::Server && self.servers.get(to).is_none();
+            if open.way == Way::Server && ((over && briefly) || (afar && open.last_chance)) {
+                // The search has gone on for too long, or a datacenter whose servers are known to
+                // be silent was asked once more, in vain.
+                self.fail(origin, RPC_EOF);
+                return;
+            }
+            if open.way == Way::Leader || over {
+                // Whoever was asked had it for long: a new search begins.
                 open.hold_until = None;
             }
             self.hold(origin, Some(LOOK_AGAIN));

@@ -92,6 +92,10 @@ pub(crate) struct Open {
     pub(crate) way: Way,
     /// Where it stands.
     pub(crate) stage: Stage,
+    /// When it was last forwarded.
+    pub(crate) sent: Instant,
+    /// Whether it was last forwarded to an agent whose connection had broken before.
+    pub(crate) last_chance: bool,
     /// When holding it is given up; set when it is first held.
     pub(crate) hold_until: Option<Instant>,
     /// When its blocking wait is over; set when it is first parked, and kept from then on.
@@ -111,6 +115,8 @@ impl Open {
             may_pass: true,
             way: Way::Leader,
             stage: Stage::Ready,
+            sent: Instant::START,
+            last_chance: false,
             hold_until: None,
             wait_until: None,
             confirmed: false,

@@ -72,6 +72,17 @@ fn a_client_without_servers_says_so() {
 }
 
 #[test]
+fn a_search_for_a_server_ends() {
+    let mut table = sound(3, 1);
+    assert_eq!(table.put(3, "/v1/kv/a", "1"), "true");
+    (0..3).for_each(|server| table.kill(server));
+    let begun = table.now;
+    let lost = table.ask(3, Method::Get, "/v1/kv/a", "");
+    assert_eq!((lost.status, text(&lost)), (500, "rpc error making call: EOF".into()));
+    assert!(table.now.since(begun) <= Duration::from_secs(8), "the hold and one attempt more");
+}
+
+#[test]
 fn the_catalog_says_who_lives() {
     let mut table = sound(3, 1);
     table.put(3, "/v1/agent/service/register", WEB);
@@ -161,7 +172,14 @@ fn datacenters_ask_one_another() {
     assert_eq!((nowhere.status, text(&nowhere)), (500, through_a_server.into()));
     let refused = table.ask(0, Method::Put, "/v1/session/create?dc=dc2", r#"{"Node":"none"}"#);
     assert!(text(&refused).starts_with("rpc error making call: "), "{}", text(&refused));
+    // Before the pool knows, whoever asks learns at once that nobody is there.
     table.kill(1);
+    for asker in [0, 2, 0] {
+        let begun = table.now;
+        let lost = table.ask(asker, Method::Get, "/v1/kv/a?dc=dc2", "");
+        assert!(text(&lost).ends_with("rpc error making call: EOF"), "{}", text(&lost));
+        assert!(table.now.since(begun) < Duration::from_secs(1));
+    }
     table.run(Duration::from_secs(120));
     let cut = table.ask(0, Method::Get, "/v1/kv/a?dc=dc2", "");
     let unreachable = "Remote DC has no server currently reachable";
