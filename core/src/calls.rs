@@ -203,6 +203,7 @@ impl Node {
             self.calls.silent.insert(peer);
         }
         self.servers.failed(peer);
+        self.doubt(peer);
         let theirs: Vec<Origin> = self
             .opens
             .range(Origin::Peer(peer, CallId(0))..=Origin::Peer(peer, CallId(u64::MAX)))

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use proconsul_disk::IoToken;
 use proconsul_gossip::{self as gossip, Asked, Gossip, Member};
 use proconsul_http::{PoolMembers, PoolView};
-use proconsul_types::{Duration, Instant, Pool, Rng};
+use proconsul_types::{Duration, Instant, MemberStatus, NodeId, Pool, Rng};
 
 /// Both pools, and what they were asked.
 #[derive(Clone, Debug, Default)]
@@ -125,6 +125,16 @@ impl Pools {
         self.pool(pool)?.member(name)
     }
 
+    /// Who has this id in a pool.
+    fn named(&self, pool: Pool, id: NodeId) -> Option<Arc<str>> {
+        let text = id.to_string();
+        let has = |member: &Arc<Member>| {
+            member.status == MemberStatus::Alive
+                && member.tags.get("id").is_some_and(|tag| **tag == *text)
+        };
+        self.pool(pool)?.members().find(has).map(|member| Arc::clone(&member.name))
+    }
+
     /// Tells a pool something; it hears it in this step.
     pub(crate) fn tell(&mut self, pool: Pool, input: gossip::Input) {
         if self.get(pool).is_some() {
@@ -178,6 +188,16 @@ impl Node {
             let at = self.pools.pool(pool).and_then(Gossip::next_wakeup);
             if at.is_some_and(|at| at <= self.now) {
                 self.pools.tell(pool, gossip::Input::Wake);
+            }
+        }
+    }
+
+    /// The connection to an agent broke. Mostly it died, and its pools find out sooner when they
+    /// are told to look.
+    pub(crate) fn doubt(&mut self, id: NodeId) {
+        for pool in [Pool::Lan, Pool::Wan] {
+            if let Some(name) = self.pools.named(pool, id) {
+                self.pools.tell(pool, gossip::Input::Doubt(name));
             }
         }
     }

@@ -49,6 +49,9 @@ pub enum Input {
         /// Forget it.
         prune: bool,
     },
+    /// Something else than the pool says that this member may be gone: it is probed at once.
+    /// Nothing is believed for it.
+    Doubt(Arc<str>),
     /// This member's tags are now these.
     Tags(TextMap),
     /// A user event is told to all.

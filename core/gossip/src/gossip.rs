@@ -111,6 +111,7 @@ impl Gossip {
             }
             Input::Leave => turn.serf.leave(now),
             Input::ForceLeave { node, prune } => turn.serf.force_leave(now, &node, prune),
+            Input::Doubt(name) => self.swim.doubt(&mut turn, &name),
             Input::Tags(tags) => {
                 if let Err(reason) = turn.serf.set_tags(tags) {
                     turn.notice(format!("Failed to update tags: {reason}"));

@@ -25,7 +25,7 @@ pub(crate) use members::{Members, reachable};
 use crate::config::Config;
 use crate::face::{Effect, Event, StreamId};
 use crate::serf::Serf;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -98,6 +98,8 @@ pub(crate) struct Swim {
     order: Order,
     probe: Option<Probe>,
     tick_missed: bool,
+    /// Who is probed besides, when no probe is under way and no tick was missed.
+    doubted: VecDeque<Arc<str>>,
     sequence: u32,
     relays: BTreeMap<u32, Relay>,
     suspicions: BTreeMap<Arc<str>, Suspicion>,
@@ -148,6 +150,7 @@ impl Swim {
             order,
             probe: None,
             tick_missed: false,
+            doubted: VecDeque::new(),
             sequence: 0,
             relays: BTreeMap::new(),
             suspicions: BTreeMap::new(),
@@ -233,6 +236,7 @@ impl Swim {
         self.silent = true;
         self.timers.clear_all();
         self.probe = None;
+        self.doubted.clear();
         self.relays.clear();
         self.suspicions.clear();
         self.joins.clear();

@@ -228,6 +228,7 @@ impl Judge {
             | Input::Join { .. }
             | Input::Leave
             | Input::ForceLeave { .. }
+            | Input::Doubt(_)
             | Input::Tags(_)
             | Input::Fire { .. }
             | Input::Query(..)

@@ -491,6 +491,7 @@ fn kind_of(input: &Input) -> u64 {
         Input::Query(..) => 10,
         Input::Respond(..) => 11,
         Input::Keys(..) => 12,
+        Input::Doubt(_) => 13,
     }
 }
 

@@ -148,7 +148,7 @@ impl Members {
         self.chunks.get(place / CHUNK)?.get(place % CHUNK)
     }
 
-    fn place(&self, name: &str) -> Option<usize> {
+    pub(crate) fn place(&self, name: &str) -> Option<usize> {
         self.places.get(name.as_bytes()).map(|place| place.at)
     }
 

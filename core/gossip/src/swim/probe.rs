@@ -15,6 +15,9 @@ use proconsul_wire::memberlist::{Accusation, Ack, IndirectPing, Message, Ping};
 /// Pings made for others that may wait for their answers at once.
 const RELAYS_MAX: usize = 1024;
 
+/// Members that wait to be probed out of turn; more are left to the rounds.
+const DOUBTED_MAX: usize = 64;
+
 /// The member that is being probed.
 #[derive(Clone, Debug)]
 pub(super) struct Probe {
@@ -74,6 +77,29 @@ impl Swim {
             }
             self.probe_place(turn, place);
             return;
+        }
+    }
+
+    /// A member may be gone: it is probed now, or after the probe that is under way. The rounds go
+    /// on beside, so that nobody's turn is lost to it.
+    pub(crate) fn doubt(&mut self, turn: &mut Turn<'_>, name: &Arc<str>) {
+        let known = self.doubted.contains(name);
+        if self.silent || self.is_own(name) || known || self.doubted.len() >= DOUBTED_MAX {
+            return;
+        }
+        self.doubted.push_back(Arc::clone(name));
+        if self.probe.is_none() {
+            self.probe_doubted(turn);
+        }
+    }
+
+    fn probe_doubted(&mut self, turn: &mut Turn<'_>) {
+        while let Some(name) = self.doubted.pop_front() {
+            let is_alive = self.members.get(&name).is_some_and(|r| r.liveness == Liveness::Alive);
+            if let Some(place) = self.members.place(&name).filter(|_| is_alive) {
+                self.probe_place(turn, place);
+                return;
+            }
         }
     }
 
@@ -222,6 +248,9 @@ impl Swim {
         if self.tick_missed {
             self.tick_missed = false;
             self.probe_next(turn);
+        }
+        if self.probe.is_none() {
+            self.probe_doubted(turn);
         }
     }
 

@@ -77,6 +77,30 @@ fn news_reach_everyone_in_a_lossy_network() {
 }
 
 #[test]
+fn who_is_doubted_is_probed_at_once() {
+    for seed in 0..20 {
+        let mut net = Net::pool(seed, 20, |_| {});
+        net.kill(7);
+        // Both at once: the second waits for the first; neither is believed to be gone for it.
+        for about in [5, 7] {
+            net.input(3, Input::Doubt(Net::name(about).into()));
+        }
+        assert_eq!(net.liveness(3, 7), Some(Liveness::Alive), "seed {seed}: a doubt is no proof");
+        // A probe lasts a second; one of the round may be under way.
+        let found = net.until(secs(2), |net| net.liveness(3, 7) == Some(Liveness::Suspect));
+        assert!(found.is_some(), "seed {seed}: its turn of the round came first");
+        assert!(net.until(secs(12), |net| net.all_hold(7, Liveness::Dead)).is_some());
+        assert!(net.all_hold(5, Liveness::Alive), "seed {seed}: who answers stays");
+        // Doubts about nobody, about the dead, and about itself change nothing.
+        for about in [7, 3, 99] {
+            net.input(3, Input::Doubt(Net::name(about).into()));
+        }
+        net.run(secs(5));
+        assert!(net.all_hold(3, Liveness::Alive), "seed {seed}");
+    }
+}
+
+#[test]
 fn a_failure_is_detected_within_its_bound() {
     for seed in 0..8 {
         let mut net = Net::pool(seed, 8, |_| {});
