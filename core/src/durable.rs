@@ -6,6 +6,7 @@
 use crate::agent::Agent;
 use crate::node::Node;
 use crate::pools::Pools;
+use crate::timers::Timer;
 use crate::{BootError, Config, Effect, Event, ExitReason};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -15,7 +16,7 @@ use proconsul_disk::{
     self as disk, FileOp, IoError, IoToken, Progress, Recovered, SnapshotProgress, Store,
 };
 use proconsul_raft::{Entry, HardState, Membership, Payload, Persist, SnapshotMeta};
-use proconsul_types::{LogIndex, Rng};
+use proconsul_types::{Duration, LogIndex, Rng};
 use serde::{Deserialize, Serialize};
 
 /// Where what raft persists goes.
@@ -26,6 +27,8 @@ pub(crate) struct Durable {
     ops: Vec<FileOp>,
     started: bool,
     failed: Option<String>,
+    /// Why the log has no room, as long as that is so.
+    no_room: Option<String>,
 }
 
 /// What the disk remembers with a snapshot besides its last entry.
@@ -34,6 +37,9 @@ struct Meta {
     membership: Membership,
     membership_index: LogIndex,
 }
+
+/// Between two attempts to find room for the log.
+const LOOK_FOR_ROOM: Duration = Duration::from_secs(1);
 
 const NOOP: u8 = 0;
 const COMMAND: u8 = 1;
@@ -45,7 +51,7 @@ impl Durable {
         let layout = disk::Config { segment_bytes: config.segment_bytes };
         let store = recovered.map(|recovered| Store::new(layout, recovered, rng, config.planted));
         let started = store.is_none();
-        Self { store, ops: Vec::new(), started, failed: None }
+        Self { store, ops: Vec::new(), started, failed: None, no_room: None }
     }
 
     /// Whether what recovery returned is durable: until then nothing may be promised.
@@ -61,6 +67,11 @@ impl Durable {
     /// Whether there is a disk at all.
     pub(crate) fn has_disk(&self) -> bool {
         self.store.is_some()
+    }
+
+    /// Why the log has no room, if so.
+    pub(crate) fn no_room(&self) -> Option<&str> {
+        self.no_room.as_deref()
     }
 
     /// Bytes of the log on disk.
@@ -136,6 +147,29 @@ impl Node {
             Some(Err(error)) => self.durable.failed = Some(error.to_string()),
             None => {}
         }
+        self.note_room(out);
+    }
+
+    /// The log found no room, or found it again.
+    fn note_room(&mut self, out: &mut Vec<Effect>) {
+        let why = self.durable.store.as_ref().and_then(Store::starving).map(ToString::to_string);
+        if why.is_some() && self.timers.get(&Timer::Room).is_none() {
+            self.timers.set(Timer::Room, self.now.after(LOOK_FOR_ROOM));
+        }
+        if why.is_some() == self.durable.no_room.is_some() {
+            return;
+        }
+        out.push(Effect::Event(Event::Notice(match &why {
+            Some(why) => format!("the log has no room, writes wait: {why}"),
+            None => String::from("the log has room again"),
+        })));
+        self.durable.no_room = why;
+        self.refuse_for_room();
+    }
+
+    /// Whether there is room now is tried.
+    pub(crate) fn look_for_room(&mut self, out: &mut Vec<Effect>) {
+        self.with_store(out, Store::try_again);
     }
 
     fn disk_progress(&mut self, progress: Progress, out: &mut Vec<Effect>) {

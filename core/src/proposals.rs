@@ -4,6 +4,8 @@ use crate::leader::Duty;
 use crate::node::Node;
 use crate::open::{Origin, Stage};
 use alloc::collections::{BTreeMap, VecDeque};
+use alloc::format;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use proconsul_catalog::{Command, Outcome, codec};
@@ -121,14 +123,51 @@ impl Proposals {
 impl Node {
     /// Proposes a command.
     pub(crate) fn propose(&mut self, asked: Asked, command: Command) {
-        if let Asked::Write(origin, _) | Asked::Apply(origin) = &asked
-            && let Some(open) = self.opens.get_mut(origin)
-        {
-            open.stage = Stage::Writing;
+        if let Asked::Write(origin, _) | Asked::Apply(origin) = &asked {
+            if let Some(text) = self.lacks_room() {
+                self.fail(*origin, &text);
+                return;
+            }
+            if let Some(open) = self.opens.get_mut(origin) {
+                open.stage = Stage::Writing;
+            }
         }
         let bytes = codec::encode_command(&command);
         let ticket = self.proposals.ticket(asked, Some(command));
         self.raft_input(proconsul_raft::Input::Propose(ticket, bytes));
+    }
+
+    /// Why nothing can be written now: the log of the only server has no room. (Where there are
+    /// others, their logs carry the cluster.)
+    fn lacks_room(&self) -> Option<String> {
+        let why = self.durable.no_room()?;
+        let alone = self.raft.membership().members.len() <= 1;
+        alone.then(|| format!("cannot write the log: {why}"))
+    }
+
+    /// The log has no room: whoever waits for a write is told. It may still be done, when there is
+    /// room again.
+    pub(crate) fn refuse_for_room(&mut self) {
+        let Some(text) = self.lacks_room() else {
+            return;
+        };
+        let waiting: Vec<Origin> = self
+            .proposals
+            .pending
+            .iter()
+            .filter_map(|pending| match &pending.asked {
+                Asked::Write(origin, _) | Asked::Apply(origin) => Some(*origin),
+                Asked::Change(_)
+                | Asked::Transfer(_)
+                | Asked::Expire(_)
+                | Asked::LockDelays(_)
+                | Asked::Confirm
+                | Asked::Duty(_) => None,
+            })
+            .collect();
+        for origin in waiting {
+            self.fail(origin, &text);
+        }
     }
 
     /// Asks for a membership change.

@@ -20,6 +20,8 @@ pub(crate) enum Timer {
     LockDelay(Arc<str>),
     /// The next piece of a snapshot.
     Snapshot,
+    /// Whether the disk has room for the log again.
+    Room,
     /// Whether the catalog still shows this server as it is.
     Registration,
     /// Another attempt to meet the list of a pool.
@@ -60,6 +62,7 @@ impl Timer {
             Self::Registration | Self::AntiEntropy => Wakeup::Sync,
             Self::Join(_)
             | Self::Expect
+            | Self::Room
             | Self::Flood
             | Self::Place
             | Self::Places
@@ -118,6 +121,7 @@ impl Node {
                 Timer::Session(id) => self.session_due(id),
                 Timer::LockDelay(key) => self.lock_delay_due(key),
                 Timer::Snapshot => self.snapshot_due(out),
+                Timer::Room => self.look_for_room(out),
                 Timer::Registration => self.check_registration(),
                 Timer::Join(pool) => self.retry_join(pool, out),
                 Timer::Expect => self.look_for_group(out),

@@ -1,6 +1,7 @@
 //! Servers with disks: restart, compaction, followers that fell behind.
 
-use crate::table::{Table, config};
+use crate::table::{Table, config, text};
+use proconsul_core::http::{Method, Response};
 use proconsul_core::types::Duration;
 
 #[test]
@@ -18,6 +19,75 @@ fn a_single_server_remembers() {
     assert_eq!(table.nodes[0].as_ref().unwrap().digest(), digest);
     assert_eq!(table.get(0, "/v1/kv/b?raw"), "2");
     assert!(table.get(0, "/v1/agent/services").contains("\"web\""));
+}
+
+#[test]
+fn a_full_disk_refuses_writes_keeps_reads_and_recovers() {
+    let mut only = config(1, true);
+    only.segment_bytes = 32 << 10;
+    let mut table = Table::with(vec![only]);
+    table.put(0, "/v1/kv/first", "1");
+    table.run(Duration::from_secs(1));
+    table.no_room.insert(0);
+    // What is prepared is used up; then whoever writes is told why not.
+    let value = "x".repeat(4000);
+    let full = |answer: &Response| {
+        let why = "cannot write the log: ";
+        answer.status == 500 && text(answer).starts_with(why) && text(answer).contains("no space")
+    };
+    let mut written = 0;
+    loop {
+        let answer = table.ask(0, Method::Put, &format!("/v1/kv/k{written}"), &value);
+        if full(&answer) {
+            break;
+        }
+        assert_eq!(answer.status, 200, "{}", text(&answer));
+        written += 1;
+        assert!(written < 40, "two segments hold less");
+    }
+    for _ in 0..3 {
+        table.run(Duration::from_secs(10));
+        assert!(full(&table.ask(0, Method::Put, "/v1/kv/more", "1")));
+        assert_eq!(table.get(0, "/v1/kv/first?raw"), "1");
+        assert_eq!(table.get(0, "/v1/kv/first?raw&consistent"), "1");
+    }
+    table.no_room.clear();
+    table.run(Duration::from_secs(3));
+    assert_eq!(table.put(0, "/v1/kv/more", "2"), "true");
+    // Nothing acknowledged is lost, whatever became of what was not.
+    table.kill(0);
+    table.boot(0);
+    table.elect();
+    assert_eq!(table.get(0, "/v1/kv/more?raw"), "2");
+    for key in 0..written {
+        assert_eq!(table.get(0, &format!("/v1/kv/k{key}?raw")), value);
+    }
+}
+
+#[test]
+fn a_leader_without_room_makes_place_for_another() {
+    let mut configs: Vec<_> = (1..=3).map(|number| config(number, true)).collect();
+    configs.iter_mut().for_each(|config| config.segment_bytes = 32 << 10);
+    let mut table = Table::with(configs);
+    let leader = table.elect();
+    table.no_room.insert(leader);
+    let value = "x".repeat(4000);
+    let follower = (leader + 1) % 3;
+    let mut written = Vec::new();
+    for number in 0..60 {
+        let answer = table.ask(follower, Method::Put, &format!("/v1/kv/k{number}"), &value);
+        if answer.status == 200 {
+            written.push(number);
+        }
+    }
+    assert_ne!(table.elect(), leader);
+    assert!(written.len() >= 58, "the change of leaders costs little: {written:?}");
+    table.no_room.clear();
+    table.run(Duration::from_secs(5));
+    table.converge();
+    for number in written {
+        assert_eq!(table.get(leader, &format!("/v1/kv/k{number}?raw&stale")), value);
+    }
 }
 
 #[test]

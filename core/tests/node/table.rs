@@ -1,6 +1,6 @@
 //! The table: it performs effects and moves time to whatever comes next.
 
-use proconsul_core::disk::FileOp;
+use proconsul_core::disk::{FileOp, IoError};
 use proconsul_core::gossip::{StreamEvent, StreamId};
 use proconsul_core::http::{AgentFacts, Method, Request, Response};
 use proconsul_core::types::{Duration, Instant, NodeId, Planted, Pool, Seed, WallTime};
@@ -54,6 +54,10 @@ pub(crate) struct Table {
     pub(crate) called: Option<usize>,
     /// Everyone with pools who left.
     pub(crate) gone: BTreeSet<usize>,
+    /// Nodes on whose disks nothing new finds room.
+    pub(crate) no_room: BTreeSet<usize>,
+    /// Files for which there was none.
+    unmade: BTreeSet<Arc<str>>,
 }
 
 /// A configuration as the host would build it.
@@ -144,6 +148,8 @@ impl Table {
             lookups: Vec::new(),
             called: None,
             gone: BTreeSet::new(),
+            no_room: BTreeSet::new(),
+            unmade: BTreeSet::new(),
             configs,
         };
         for number in 0..table.configs.len() {
@@ -370,6 +376,9 @@ impl Table {
     fn file(&mut self, number: usize, op: FileOp) {
         let files = &mut self.files[number];
         match op {
+            FileOp::Create { file, .. } if self.no_room.contains(&number) => {
+                self.unmade.insert(file);
+            }
             FileOp::Create { file, size, .. } => {
                 files.insert(file, vec![0; usize::try_from(size).unwrap()]);
             }
@@ -390,7 +399,15 @@ impl Table {
             FileOp::Unlink { file, .. } => {
                 files.remove(&file);
             }
-            FileOp::Sync { token, .. } | FileOp::SyncDir { token, .. } => {
+            FileOp::Sync { file, token, .. } => {
+                let reason = "no space left on device";
+                let result = match self.unmade.remove(&file) {
+                    true => Err(IoError { file, reason: reason.into() }),
+                    false => Ok(()),
+                };
+                self.later(number, Coming::Input(Input::Io(token, result)));
+            }
+            FileOp::SyncDir { token, .. } => {
                 self.later(number, Coming::Input(Input::Io(token, Ok(()))));
             }
         }

@@ -13,6 +13,9 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use proconsul_types::{EntryId, Fault, LogIndex, Planted, Rng, Term};
 
+/// Without room, this much is kept for later; with more to keep, the log is given up.
+const STARVED_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// How the log is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -104,6 +107,8 @@ pub struct Store {
     segments: VecDeque<Segment>,
     spare: Option<Spare>,
     spare_error: Option<IoError>,
+    /// Someone waits for a batch, and there is no room for it: why.
+    starving: Option<IoError>,
     next_number: u64,
     sequence: u64,
     in_flight: bool,
@@ -157,6 +162,7 @@ impl Store {
             segments: state.segments.iter().cloned().collect(),
             spare: state.spare.clone(),
             spare_error: None,
+            starving: None,
             next_number: state.next_number,
             sequence: state.next_sequence,
             in_flight: false,
@@ -284,6 +290,20 @@ impl Store {
         self.pump(out);
     }
 
+    /// Why there is no room for what someone waits for, if so. Nothing was lost, and nothing is
+    /// written until [`Store::try_again`] finds room.
+    #[must_use]
+    pub fn starving(&self) -> Option<&IoError> {
+        self.starving.as_ref()
+    }
+
+    /// Looks for room again.
+    pub fn try_again(&mut self, out: &mut Vec<FileOp>) {
+        if self.starving.is_some() && self.spare.is_none() {
+            self.prepare_spare(out);
+        }
+    }
+
     /// Whether everything handed in is durable and no snapshot is under way.
     #[must_use]
     pub fn is_idle(&self) -> bool {
@@ -390,9 +410,12 @@ impl Store {
                 out.push(FileOp::Unlink { lane, file: spare.file });
                 self.spare_error = Some(error.clone());
                 if self.pending.urgent && !self.in_flight && self.needs_segment() {
-                    // Nowhere to write what someone waits for.
-                    self.failed = Some(error.clone());
-                    return Err(error);
+                    // Nowhere to write what someone waits for. Nothing is broken: room may come.
+                    self.starving = Some(error.clone());
+                    if self.pending.bytes.len() > STARVED_BYTES_MAX {
+                        self.failed = Some(error.clone());
+                        return Err(error);
+                    }
                 }
                 Ok(())
             }

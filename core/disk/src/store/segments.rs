@@ -29,7 +29,7 @@ impl Store {
             match self.spare.take_if(|spare| spare.ready) {
                 Some(spare) => bytes = self.begin_segment(spare),
                 None => {
-                    if self.spare.is_none() {
+                    if self.spare.is_none() && self.starving.is_none() {
                         self.prepare_spare(out);
                     }
                     return;
@@ -66,6 +66,7 @@ impl Store {
             id: segment.id,
             end: segment.end,
         });
+        self.starving = None;
         let Written { last, hard_state, committed } = self.written;
         let head = format::segment_head(&Checkpoint {
             number: spare.number,
