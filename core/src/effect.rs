@@ -93,8 +93,10 @@ pub enum ExitReason {
     Disk(String),
     /// Left the group for good.
     Left,
-    /// Nobody could be met. The text says why.
+    /// Nobody of the list to begin with could be met. The text says why.
     Join(String),
+    /// Nobody of the list to try again was met, as often as configured.
+    JoinRetried(Pool),
     /// Another agent has this one's name, and the others side with it.
     LostName,
     /// The log cannot be applied by this version. The text says which entry and what to do.

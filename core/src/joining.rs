@@ -15,6 +15,9 @@ use proconsul_checks::LocalError;
 use proconsul_gossip::{self as gossip, Asked};
 use proconsul_types::Pool;
 
+/// What gossip says where nobody listens.
+const REFUSED: &str = "connection refused";
+
 /// Attempts that are under way.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Joins {
@@ -180,11 +183,21 @@ impl Node {
             return;
         };
         for (address, text) in failed {
+            let text = match text.as_str() {
+                REFUSED => format!("dial tcp {address}: connect: {REFUSED}"),
+                _ => text.clone(),
+            };
             attempt.errors.push(format!("Failed to join {}: {text}", address.ip()));
         }
         if met > 0 {
-            if let Why::Request(origin) = attempt.why {
-                self.answer_empty(origin);
+            let cluster = word(attempt.pool);
+            match attempt.why {
+                Why::Request(origin) => self.answer_empty(origin),
+                Why::Start => {}
+                Why::Retry => out.push(Effect::Event(Event::Notice(format!(
+                    "Join cluster completed. Synced with initial agents: cluster={cluster} \
+                     num_agents={met}"
+                )))),
             }
             return;
         }
@@ -192,11 +205,11 @@ impl Node {
         match attempt.why {
             Why::Request(origin) => self.refuse(origin, &LocalError { status: 500, text }),
             Why::Start => self.stop(ExitReason::Join(text), out),
-            Why::Retry => self.join_failed(attempt.pool, text, out),
+            Why::Retry => self.join_failed(attempt.pool, &text, out),
         }
     }
 
-    fn join_failed(&mut self, pool: Pool, text: String, out: &mut Vec<Effect>) {
+    fn join_failed(&mut self, pool: Pool, text: &str, out: &mut Vec<Effect>) {
         let Some(list) = self.joining(pool) else {
             return;
         };
@@ -206,15 +219,27 @@ impl Node {
             Pool::Wan => &mut self.joins.tried_wan,
         };
         *tried += 1;
+        let cluster = word(pool);
+        out.push(Effect::Event(Event::Notice(format!(
+            "({cluster}) couldn't join: number_of_nodes=0 error=\"{text}\""
+        ))));
         if attempts_max > 0 && *tried > attempts_max {
-            self.stop(ExitReason::Join(text), out);
+            self.stop(ExitReason::JoinRetried(pool), out);
             return;
         }
         out.push(Effect::Event(Event::Notice(format!(
-            "join failed, next attempt in {}: {text}",
+            "Join cluster failed, will retry: cluster={cluster} retry_interval={}",
             proconsul_syntax::duration::format_duration(interval)
         ))));
         self.timers.set(Timer::Join(pool), self.now.after(interval));
+    }
+}
+
+/// A pool in words.
+fn word(pool: Pool) -> &'static str {
+    match pool {
+        Pool::Lan => "LAN",
+        Pool::Wan => "WAN",
     }
 }
 

@@ -17,12 +17,16 @@ use proconsul_core::{Admin, Boot, BootError, Config, ExitReason, Input, Node, Pe
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinHandle};
 
 /// What the pools heard and the loop has not yet taken in: streams wait, datagrams are lost.
 const HEARD_MAX: usize = 1024;
+
+/// How long the answer to `leave` has to reach whoever asked.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// Everything an agent is started with. Text was checked before; ports of 0 take a free one.
 #[derive(Debug)]
@@ -189,6 +193,10 @@ impl Agent {
     /// The loop panicked: a rule of the node was broken.
     pub async fn ended(&mut self) -> Result<ExitReason, String> {
         let ended = (&mut self.done).await;
+        if matches!(ended, Ok(ExitReason::Left)) {
+            // Whoever asked for it is answered by another task.
+            tokio::time::sleep(LAST_WORDS).await;
+        }
         for server in self.servers.drain(..) {
             server.abort();
         }

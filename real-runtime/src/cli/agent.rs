@@ -6,6 +6,7 @@ use crate::agent::{Agent, AgentHandle};
 use crate::config::{Built, Settings, Sources, build, settings};
 use crate::log;
 use proconsul_core::ExitReason;
+use proconsul_core::types::Pool;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use tokio::signal::unix::{SignalKind, signal};
@@ -259,14 +260,25 @@ async fn serve(built: Built, leaving: Leaving) -> Outcome {
 /// The exit code, as Consul's servers have it: 1 when a signal stops them, 0 after `leave`.
 fn exit(reason: &ExitReason, signalled: bool) -> Outcome {
     match reason {
-        ExitReason::Left => Ok(0),
-        ExitReason::Stopped => {
-            tracing::info!(target: "agent", "Exit code: code=1");
-            Ok(u8::from(signalled))
+        ExitReason::Left => {
+            tracing::info!(target: "agent", "Graceful exit completed");
+            Ok(ended_with(0))
         }
+        ExitReason::Stopped => Ok(ended_with(u8::from(signalled))),
         ExitReason::Join(text) => {
-            tracing::error!(target: "agent", "nobody could be joined, stopping: {text}");
-            Err(format!("==> {text}"))
+            tracing::error!(target: "agent", "{text}");
+            Ok(ended_with(1))
+        }
+        ExitReason::JoinRetried(pool) => {
+            let cluster = match pool {
+                Pool::Lan => "LAN",
+                Pool::Wan => "WAN",
+            };
+            tracing::error!(
+                target: "agent",
+                "Retry join failed: error=\"agent: max join {cluster} retry exhausted, exiting\""
+            );
+            Ok(ended_with(1))
         }
         ExitReason::LostName => {
             tracing::error!(target: "agent", "another agent has this name, stopping");
@@ -281,6 +293,12 @@ fn exit(reason: &ExitReason, signalled: bool) -> Outcome {
             Err(format!("==> the disk failed: {text}"))
         }
     }
+}
+
+/// The last line of the log.
+fn ended_with(code: u8) -> u8 {
+    tracing::info!(target: "agent", "Exit code: code={code}");
+    code
 }
 
 /// Which signals mean that the agent leaves its pools.
