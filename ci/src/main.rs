@@ -25,6 +25,8 @@ enum Command {
     Mutants,
     /// Our gossip held against the real agents that are here: Serf's and Consul's.
     Peers,
+    /// A real cluster of 24 agents, each role killed in turn; prints what it measured.
+    Cluster,
     /// A swarm of fresh seeds; prints the first one.
     Swarm {
         /// How many seeds.
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Command::Fix => steps::fix(),
         Command::Mutants => vec![steps::mutants(2_000, 5)],
         Command::Peers => vec![steps::peers()],
+        Command::Cluster => vec![steps::cluster()],
         Command::Swarm { seeds } => vec![steps::swarm(seeds, fresh_seed())],
     };
     run(&steps)

@@ -75,6 +75,14 @@ pub fn peers() -> Step {
     })
 }
 
+/// A real cluster at full size, in a few minutes.
+#[must_use]
+pub fn cluster() -> Step {
+    step("a cluster of real agents", || {
+        cargo(&["bench", "--quiet", "--locked", "--package", "proconsul", "--bench", "cluster"])
+    })
+}
+
 /// A swarm of worlds from `first` on.
 #[must_use]
 pub fn swarm(seeds: u64, first: u64) -> Step {

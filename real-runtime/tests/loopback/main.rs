@@ -5,9 +5,15 @@ mod cluster;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod fleet;
+#[cfg(test)]
+mod full;
+#[cfg(test)]
 mod gossip;
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod joining;
 #[cfg(test)]
 mod process;
 #[cfg(test)]

@@ -58,6 +58,17 @@ pub(crate) struct Agent {
 impl Agent {
     /// Starts an agent at `address` with these arguments besides its ports.
     pub(crate) fn start(log: &Path, address: IpAddr, ports: &[u16], arguments: &[&str]) -> Self {
+        Self::start_by(&[PROCONSUL], log, address, ports, arguments)
+    }
+
+    /// The same by a command that becomes the agent in the end.
+    pub(crate) fn start_by(
+        command: &[&str],
+        log: &Path,
+        address: IpAddr,
+        ports: &[u16],
+        arguments: &[&str],
+    ) -> Self {
         let file = File::create(log).unwrap();
         let serf = free_ports(address, 2);
         let pools: Vec<String> = match arguments.contains(&"-serf-lan-port") {
@@ -68,7 +79,8 @@ impl Agent {
                     .to_vec()
             }
         };
-        let child = Command::new(PROCONSUL)
+        let child = Command::new(command[0])
+            .args(&command[1..])
             .arg("agent")
             .args(pools)
             .args(["-http-port", &ports[0].to_string(), "-dns-port", &ports[1].to_string()])
@@ -112,6 +124,12 @@ impl Agent {
 
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// A path as the agent sees it.
+    pub(crate) fn inside(&self, path: &Path) -> PathBuf {
+        let root = PathBuf::from(format!("/proc/{}/root", self.child.id()));
+        root.join(path.strip_prefix("/").unwrap())
     }
 
     /// `kill -9`.
