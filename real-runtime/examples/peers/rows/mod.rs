@@ -63,7 +63,7 @@ pub(crate) const ROWS: &[Row] = rows! {
     21 Serf 16 "we come back" detect::restart;
     22 Serf 12 "false accusations are refuted" detect::refutation;
     23 Serf 15 "force-leave, of the dead and of the living" leave::forced;
-    24 Serf 25 "deaf on one path, then deaf to datagrams" detect::deaf;
+    24 Serf 35 "deaf on one path, then deaf to datagrams" detect::deaf;
     25 Serf 15 "we probe for others" detect::relay;
     26 Serf 12 "compression on either side" crypto::compression;
     27 Serf 10 "encryption with keys of every length" crypto::encryption;
