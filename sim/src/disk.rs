@@ -153,7 +153,7 @@ impl Disk {
         self.live.values().map(|id| self.bodies[id].len).sum()
     }
 
-    /// From now on writes find no space, or find it again.
+    /// From now on files find no room to grow, or find it again. What is there may be overwritten.
     pub fn set_full(&mut self, full: bool) {
         self.full = full;
     }
@@ -196,7 +196,11 @@ impl Disk {
     fn perform(&mut self, lane: usize, op: FileOp) -> Option<usize> {
         match op {
             FileOp::Create { file, size, .. } => {
-                let len = usize::try_from(size).unwrap_or(0);
+                let mut len = usize::try_from(size).unwrap_or(0);
+                if self.full && len > 0 {
+                    self.lanes[lane].error = Some(error_of(&file, "no space left on device"));
+                    len = 0;
+                }
                 let id = self.next_body;
                 self.next_body += 1;
                 self.bodies.insert(id, Body { len, ..Body::default() });
@@ -205,12 +209,15 @@ impl Disk {
                 None
             }
             FileOp::Write { file, offset, bytes, .. } => {
-                if self.full {
-                    self.lanes[lane].error = Some(error_of(&file, "no space left on device"));
-                } else if let Some(id) = self.live.get(&file) {
+                if let Some(id) = self.live.get(&file) {
                     let body = self.bodies.get_mut(id).expect("a named file has a body");
                     let offset = usize::try_from(offset).unwrap_or(usize::MAX);
-                    body.len = body.len.max(offset + bytes.len());
+                    let end = offset.saturating_add(bytes.len());
+                    if self.full && end > body.len {
+                        self.lanes[lane].error = Some(error_of(&file, "no space left on device"));
+                        return None;
+                    }
+                    body.len = body.len.max(end);
                     body.pending.push((offset, bytes));
                 } else {
                     self.lanes[lane].error = Some(error_of(&file, "no such file or directory"));
@@ -514,8 +521,15 @@ mod tests {
         disk.set_full(true);
         write(&mut disk, "a", 0, b"x");
         assert!(sync(&mut disk, "a", 1).unwrap_err().to_string().contains("space"));
+        let (lane, file): (Lane, Arc<str>) = (Lane::Log, "log/1".into());
+        disk.submit(FileOp::Create { lane, file, size: 8 });
+        assert!(sync(&mut disk, "log/1", 1).is_err(), "there is no room for a segment");
+        assert_eq!(disk.files()["log/1"].len(), 0);
         disk.heal();
         write(&mut disk, "a", 0, b"x");
+        disk.set_full(true);
+        write(&mut disk, "a", 0, b"y");
+        sync(&mut disk, "a", 1).unwrap();
         disk.fail_next();
         assert!(sync(&mut disk, "a", 2).is_err());
     }
