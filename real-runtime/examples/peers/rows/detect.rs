@@ -216,14 +216,24 @@ pub(super) async fn relay(place: Place) -> Outcome {
     let took = begun.elapsed();
     ensure(matches!(heard, Message::Nack { sequence: 78 }), || format!("for nobody: {heard:?}"))?;
     ensure(took.as_millis() >= 450 && took.as_millis() <= 1000, || format!("nack after {took:?}"))?;
-    // And among members: ours cannot hear s1, and s1 finds it alive through another of ours.
+    // And among members: ours cannot hear s1, and s1 finds it alive through others of ours: three,
+    // as for the deaf.
+    let mut helpers = Vec::new();
+    for (name, host) in [("p3", 11), ("p4", 12)] {
+        let helper = Subject::start(Options::serf(&place, name, host)).await?;
+        helper.join(ours.address()).await?;
+        until(secs(10), || real.lists(name, "alive")).await?;
+        helpers.push(helper);
+    }
     let s1_ip = place.ip(2);
     let mut options = Options::serf(&place, "p2", 10);
     options.tap = Some(Arc::new(move |from, _: &[u8]| from.ip() != s1_ip));
     let deaf = Subject::start(options).await?;
     deaf.join(ours.address()).await?;
     until(secs(5), || real.lists("p2", "alive")).await?;
-    throughout(secs(8), secs(1), || real.lists("p2", "alive")).await?;
+    // Long enough that s1 probes it.
+    let time = unprobed_max(4) + INTERVAL * 2;
+    throughout(time, secs(1), || real.lists("p2", "alive")).await?;
     let log = real.process.log();
     ensure(!log.contains("Was able to connect to p2"), || log.clone())
 }
