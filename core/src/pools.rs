@@ -7,6 +7,7 @@ use crate::timers::Timer;
 use crate::{BootError, Config, Effect, Event, ExitReason, Wakeup};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
+use alloc::format;
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -78,12 +79,23 @@ impl Pools {
             Pool::Wan => ("gossip.wan", "serf/remote.snapshot", "serf/remote.keyring", 1),
         };
         let token = FIRST_TOKEN + (token << 32);
+        let mut effects = Vec::new();
         let mut keys = KeptFile::new(ring, files, token + (1 << 31));
         if cluster.keyring_file && config.durable {
+            let given = config.keyring.primary().cloned();
             config.keyring = keyring(&keys, files, config.keyring)?;
+            if given.is_some_and(|given| !config.keyring.keys().contains(&given)) {
+                let cluster = match pool {
+                    Pool::Lan => "LAN",
+                    Pool::Wan => "WAN",
+                };
+                effects.push(gossip::Effect::Event(gossip::Event::Notice(format!(
+                    "keyring doesn't include key provided with -encrypt, using keyring: \
+                     keyring={cluster}"
+                ))));
+            }
         }
         let remembered = files.get(snapshot).cloned().unwrap_or_default();
-        let mut effects = Vec::new();
         if keys.is_new() && cluster.keyring_file && config.durable && !config.keyring.is_empty() {
             let bytes = Bytes::from(config.keyring.to_json().into_bytes());
             effects.push(gossip::Effect::SaveKeys(bytes));

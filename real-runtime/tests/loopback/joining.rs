@@ -61,6 +61,27 @@ fn the_wrong_key_and_none_are_told_apart() {
 }
 
 #[test]
+fn the_keys_of_the_file_come_first() {
+    let scratch = Scratch::new("ring");
+    let keys = [run(&["keygen"]).1, run(&["keygen"]).1];
+    let (data, log) = (scratch.0.join("s1"), scratch.0.join("s1.log"));
+    let ports = free_ports(at(9), 3);
+    for (life, key) in keys.iter().enumerate() {
+        let arguments = ["-server", "-bootstrap", "-data-dir", data.to_str().unwrap()];
+        let all = [&arguments[..], &["-node", "s1", "-encrypt", key.trim()]].concat();
+        let mut server = Agent::start(&log, at(9), &ports, &all);
+        server.wait_for_leader(SOON);
+        let (code, shown, stderr) =
+            run(&["keyring", "-list", &format!("-http-addr={}", server.http)]);
+        assert_eq!(code, 0, "{stderr}");
+        assert!(shown.contains(keys[0].trim()) && !shown.contains(keys[1].trim()), "{shown}");
+        let warned = "keyring doesn't include key provided with -encrypt, using keyring";
+        assert_eq!(server.log().matches(warned).count(), 2 * life, "{}", server.log());
+        server.kill();
+    }
+}
+
+#[test]
 fn who_leaves_is_answered_and_rejoins_when_told_to() {
     let scratch = Scratch::new("rejoin");
     let ports = free_ports(at(7), 5);
