@@ -51,8 +51,15 @@ fn a_full_disk_refuses_writes_keeps_reads_and_recovers() {
         assert_eq!(table.get(0, "/v1/kv/first?raw"), "1");
         assert_eq!(table.get(0, "/v1/kv/first?raw&consistent"), "1");
     }
+    // It starts without room too, and serves what it has.
+    table.kill(0);
+    table.boot(0);
+    table.run(Duration::from_secs(10));
+    assert_eq!(table.ask(0, Method::Put, "/v1/kv/big", &value).status, 500);
+    assert_eq!(table.get(0, "/v1/kv/first?raw&stale"), "1");
     table.no_room.clear();
     table.run(Duration::from_secs(3));
+    table.elect();
     assert_eq!(table.put(0, "/v1/kv/more", "2"), "true");
     // Nothing acknowledged is lost, whatever became of what was not.
     table.kill(0);
