@@ -6,6 +6,7 @@ mod asks;
 mod bridge_partition;
 mod clock_drift;
 mod clock_wild;
+mod clusters;
 mod crash_mid_replication;
 mod duplicated_messages;
 mod failing_disk;
@@ -35,6 +36,7 @@ mod transfer_crash;
 mod watch_restore;
 mod watch_storm;
 
+pub use clusters::CLUSTERS;
 pub use pools::POOLS;
 
 /// Every scenario, in the order of this list.

@@ -1,7 +1,9 @@
 //! `cargo sim`: the debugger of simulated worlds.
 
+use proconsul_scenarios::{ALL, CLUSTERS, POOLS};
+use proconsul_sim::cli::{self, Told};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    proconsul_sim::cli::main(proconsul_scenarios::ALL, proconsul_scenarios::POOLS)
+    cli::main(Told { scenarios: ALL, pools: POOLS, clusters: CLUSTERS })
 }

@@ -59,6 +59,7 @@
 pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod clusters;
 pub mod disk;
 pub mod draw;
 pub mod judge;
@@ -70,6 +71,7 @@ pub mod model;
 pub mod mutants;
 pub mod net;
 pub mod options;
+pub mod plans;
 pub mod pools;
 pub mod queue;
 pub mod report;

@@ -1,9 +1,10 @@
 //! Proof that the simulator finds bugs: each planted fault, how often it is found, after how many
 //! worlds, and how short its story gets.
 
+use crate::plans::Setting;
 use crate::shrink::shrink;
 use crate::swarm::{self, Kind};
-use crate::{pools, workload};
+use crate::{clusters, plans, pools, workload};
 use proconsul_core::types::Fault;
 
 /// Every planted fault, with its name.
@@ -74,6 +75,19 @@ pub const GOSSIP: &[Fault] = &[
     Fault::AnswersCountedTwice,
 ];
 
+/// Planted faults of the cluster: hunted in worlds of whole agents.
+pub const CLUSTER: &[Fault] = &[
+    Fault::SyncForgetsDeregister,
+    Fault::SyncTrustsMarks,
+    Fault::SyncTrustsOldServer,
+    Fault::ReconcileForgetsLeft,
+    Fault::ReconcileOnlyEvents,
+    Fault::AutopilotBelowQuorum,
+    Fault::AutopilotPromotesAtOnce,
+    Fault::BootstrapExpectIgnoresPeers,
+    Fault::ForwardRetriesWrite,
+];
+
 /// Faults that need a story told by hand, and why. The scenario or test named finds them.
 pub const BY_HAND: &[(Fault, &str)] = &[
     (
@@ -129,11 +143,27 @@ pub fn by_hand(fault: Fault) -> Option<&'static str> {
     BY_HAND.iter().find(|(other, _)| *other == fault).map(|(_, reason)| *reason)
 }
 
+/// Every fault that is hunted.
+pub fn all() -> impl Iterator<Item = Fault> {
+    FAULTS.iter().chain(GOSSIP).chain(CLUSTER).copied()
+}
+
+/// In which kind of world a fault is hunted.
+fn kind_of(name: &str) -> Kind {
+    let among = |faults: &[Fault]| faults.iter().any(|fault| format!("{fault:?}") == name);
+    if among(GOSSIP) {
+        Kind::Pools
+    } else if among(CLUSTER) {
+        Kind::Clusters
+    } else {
+        Kind::Servers
+    }
+}
+
 /// The fault of this name.
 #[must_use]
 pub fn fault_named(name: &str) -> Option<Fault> {
-    let all = FAULTS.iter().chain(GOSSIP).copied();
-    all.into_iter().find(|fault| format!("{fault:?}") == name)
+    all().find(|fault| format!("{fault:?}") == name)
 }
 
 /// How well one fault is found.
@@ -201,8 +231,7 @@ pub fn hunt(name: &str, seeds: u64, trials: u32, jobs: usize) -> Found {
         runs: 0,
         unsound: Vec::new(),
     };
-    let gossip = GOSSIP.iter().any(|fault| format!("{fault:?}") == name);
-    let kind = if gossip { Kind::Pools } else { Kind::Servers };
+    let kind = kind_of(name);
     for trial in 0..trials {
         let from = u64::from(trial) * 1_000_000;
         let (mut at, end) = (from, from + seeds);
@@ -226,23 +255,29 @@ pub fn hunt(name: &str, seeds: u64, trials: u32, jobs: usize) -> Found {
         if found.lengths.is_some() {
             continue;
         }
-        if kind == Kind::Pools {
-            let mut plan = pools::drawn::plan(seed);
-            name.clone_into(&mut plan.options.planted);
-            let shrunk =
-                pools::shrink(&plan, &violation.rule, if seeds < WHOLE { 60 } else { 300 });
-            found.lengths = Some([(plan.acts.len(), 0), (shrunk.plan.acts.len(), 0)]);
-            found.runs = shrunk.runs;
-        } else {
-            let mut schedule = workload::schedule(seed);
-            name.clone_into(&mut schedule.options.planted);
-            let shrunk = shrink(&schedule, &violation.rule, if seeds < WHOLE { 60 } else { 300 });
-            let before = (schedule.faults.len(), schedule.ops.len());
-            let after = (shrunk.schedule.faults.len(), shrunk.schedule.ops.len());
-            found.lengths = Some([before, after]);
-            found.runs = shrunk.runs;
-        }
+        let runs_max = if seeds < WHOLE { 60 } else { 300 };
+        let shrunk = match kind {
+            Kind::Servers => {
+                let mut schedule = workload::schedule(seed);
+                name.clone_into(&mut schedule.options.planted);
+                let shrunk = shrink(&schedule, &violation.rule, runs_max);
+                let before = (schedule.faults.len(), schedule.ops.len());
+                let after = (shrunk.schedule.faults.len(), shrunk.schedule.ops.len());
+                ([before, after], shrunk.runs)
+            }
+            Kind::Pools => shorten::<pools::Options>(name, seed, &violation.rule, runs_max),
+            Kind::Clusters => shorten::<clusters::Options>(name, seed, &violation.rule, runs_max),
+        };
+        (found.lengths, found.runs) = (Some(shrunk.0), shrunk.1);
     }
     found.after.sort_unstable();
     found
+}
+
+/// How many acts a drawn plan has before shrinking and after it, and how many runs that took.
+fn shorten<S: Setting>(name: &str, seed: u64, rule: &str, runs: u32) -> ([(usize, usize); 2], u32) {
+    let mut plan = S::drawn(seed);
+    name.clone_into(plan.options.planted());
+    let shrunk = plans::shrink(&plan, rule, runs);
+    ([(plan.acts.len(), 0), (shrunk.plan.acts.len(), 0)], shrunk.runs)
 }

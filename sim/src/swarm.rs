@@ -1,8 +1,9 @@
 //! Many worlds, one after another or side by side.
 
+use crate::plans::Setting;
 use crate::run::{Outcome, Telling, run};
 use crate::schedule::Mark;
-use crate::{pools, workload};
+use crate::{clusters, pools, workload};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -15,6 +16,8 @@ pub enum Kind {
     Servers,
     /// Bare pools of gossip.
     Pools,
+    /// Whole agents with their pools.
+    Clusters,
 }
 
 /// What many worlds came to.
@@ -112,12 +115,19 @@ pub fn together(kind: Kind, from: u64, seeds: u64, planted: &str, jobs: usize) -
 }
 
 fn one(kind: Kind, seed: u64, planted: &str) -> Outcome {
-    if kind == Kind::Pools {
-        let mut plan = pools::drawn::plan(seed);
-        planted.clone_into(&mut plan.options.planted);
-        return pools::run(&plan, Telling::Silent);
+    match kind {
+        Kind::Servers => {
+            let mut schedule = workload::schedule(seed);
+            planted.clone_into(&mut schedule.options.planted);
+            run(&schedule, Telling::Silent)
+        }
+        Kind::Pools => planned::<pools::Options>(seed, planted),
+        Kind::Clusters => planned::<clusters::Options>(seed, planted),
     }
-    let mut schedule = workload::schedule(seed);
-    planted.clone_into(&mut schedule.options.planted);
-    run(&schedule, Telling::Silent)
+}
+
+fn planned<S: Setting>(seed: u64, planted: &str) -> Outcome {
+    let mut plan = S::drawn(seed);
+    planted.clone_into(plan.options.planted());
+    S::run(&plan, Telling::Silent)
 }

@@ -1,9 +1,11 @@
 //! What each command does.
 
 use super::show::{self, Watch};
-use super::{HELD, USAGE, VIOLATED, pools};
+use super::{HELD, USAGE, VIOLATED, plans};
+use crate::clusters::{self, ClusterStory};
 use crate::mutants;
-use crate::pools::{Plan, PoolStory, drawn};
+use crate::plans::{Plan, PlannedStory, Setting};
+use crate::pools::{self, PoolStory};
 use crate::run::{Outcome, Telling, run as run_schedule};
 use crate::scenario::{Scenario, play};
 use crate::schedule::Schedule;
@@ -13,21 +15,40 @@ use std::path::{Path, PathBuf};
 
 /// All stories there are.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Told<'a> {
-    pub(super) scenarios: &'a [Scenario],
-    pub(super) stories: &'a [PoolStory],
+pub struct Told<'a> {
+    /// Of servers.
+    pub scenarios: &'a [Scenario],
+    /// Of bare pools.
+    pub pools: &'a [PoolStory],
+    /// Of whole agents.
+    pub clusters: &'a [ClusterStory],
 }
 
 impl Told<'_> {
-    fn story(&self, name: &str) -> Option<&PoolStory> {
-        self.stories.iter().find(|story| story.name == name)
+    /// Runs the planned story of this name, if there is one.
+    fn run_planned(&self, name: &str, seed: u64, planted: &str, log: bool) -> Option<u8> {
+        if let Some(story) = self.pools.iter().find(|story| story.name == name) {
+            return Some(plans::run(story, seed, planted, log));
+        }
+        let story = self.clusters.iter().find(|story| story.name == name)?;
+        Some(plans::run(story, seed, planted, log))
+    }
+
+    fn knows(&self, name: &str) -> bool {
+        self.names().any(|(known, _)| known == name)
+    }
+
+    /// Name and first sentence of each.
+    fn names(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let scenarios = self.scenarios.iter().map(|story| (story.name, story.summary()));
+        let pools = self.pools.iter().map(|story| (story.name, story.summary()));
+        let clusters = self.clusters.iter().map(|story| (story.name, story.summary()));
+        scenarios.chain(pools).chain(clusters)
     }
 }
 
 pub(super) fn list(told: Told<'_>) -> u8 {
-    let scenarios = told.scenarios.iter().map(|scenario| (scenario.name, scenario.summary()));
-    let stories = told.stories.iter().map(|story| (story.name, story.summary()));
-    let all: Vec<(&str, &str)> = scenarios.chain(stories).collect();
+    let all: Vec<(&str, &str)> = told.names().collect();
     let width = all.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     for (name, summary) in all {
         say!("{name:<width$}  {summary}");
@@ -39,8 +60,8 @@ pub(super) fn run(told: Told<'_>, name: &str, seed: u64, planted: &str, log: boo
     if !show::plantable(planted) {
         return usage(&format!("no fault is called {planted}"));
     }
-    if let Some(story) = told.story(name) {
-        return pools::run(story, seed, planted, log);
+    if let Some(code) = told.run_planned(name, seed, planted, log) {
+        return code;
     }
     let Some(scenario) = told.scenarios.iter().find(|scenario| scenario.name == name) else {
         return usage(&format!("no scenario is called {name}; `list` names them"));
@@ -68,17 +89,7 @@ pub(super) fn run(told: Told<'_>, name: &str, seed: u64, planted: &str, log: boo
 }
 
 pub(super) fn traces(told: Told<'_>, seeds: u64) -> u8 {
-    let mut code = HELD;
-    for story in told.stories.iter().filter(|story| !story.long) {
-        for seed in 1..=seeds {
-            let outcome = crate::pools::run(&story.plan(seed, ""), Telling::Silent);
-            say!("{} {seed} trace {:#018x}", story.name, outcome.trace);
-            if let Some(violation) = &outcome.violation {
-                say!("{}", crate::scenario::screen(violation));
-                code = VIOLATED;
-            }
-        }
-    }
+    let mut code = traces_of(told.pools, seeds).max(traces_of(told.clusters, seeds));
     for scenario in told.scenarios {
         for seed in 1..=seeds {
             let outcome = play(scenario, seed, "", Telling::Silent).outcome;
@@ -92,7 +103,32 @@ pub(super) fn traces(told: Told<'_>, seeds: u64) -> u8 {
     code
 }
 
-pub(super) fn swarm(seeds: u64, from: u64, jobs: usize, planted: &str, share: u64) -> u8 {
+fn traces_of<S: Setting>(stories: &[PlannedStory<S>], seeds: u64) -> u8 {
+    let mut code = HELD;
+    for story in stories.iter().filter(|story| !story.long) {
+        for seed in 1..=seeds {
+            let outcome = S::run(&story.plan(seed, ""), Telling::Silent);
+            say!("{} {seed} trace {:#018x}", story.name, outcome.trace);
+            if let Some(violation) = &outcome.violation {
+                say!("{}", crate::scenario::screen(violation));
+                code = VIOLATED;
+            }
+        }
+    }
+    code
+}
+
+/// How many worlds there are in a swarm.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mix {
+    pub(super) seeds: u64,
+    /// Of so many, one more is of bare pools, or of whole agents; 0: none.
+    pub(super) pools: u64,
+    pub(super) clusters: u64,
+}
+
+pub(super) fn swarm(mix: Mix, from: u64, jobs: usize, planted: &str) -> u8 {
+    let seeds = mix.seeds;
     if !show::plantable(planted) {
         return usage(&format!("no fault is called {planted}"));
     }
@@ -110,22 +146,16 @@ pub(super) fn swarm(seeds: u64, from: u64, jobs: usize, planted: &str, share: u6
         HELD
     };
     show::sum(&sum, &watch);
-    let count = seeds.checked_div(share).unwrap_or(0);
-    if code == HELD && count > 0 { swarm_of_pools(count, from, jobs, planted) } else { code }
-}
-
-/// The worlds of pools in a swarm: numbered like those of servers, and fewer.
-fn swarm_of_pools(seeds: u64, from: u64, jobs: usize, planted: &str) -> u8 {
-    say!("and worlds of pools: seeds {from}..{}", from.saturating_add(seeds));
-    let watch = Watch::start();
-    let sum = swarms::together(Kind::Pools, from, seeds, planted, jobs);
-    show::sum_of_pools(&sum, &watch);
-    let Some((seed, outcome)) = &sum.failed else { return HELD };
-    let mut plan = drawn::plan(*seed);
-    planted.clone_into(&mut plan.options.planted);
-    let command = show::with_planted(&format!("cargo sim replay pools --seed {seed:#x}"), planted);
-    pools::fail(&plan, outcome, &command, &show::file_name("pools", *seed));
-    VIOLATED
+    let of = |share: u64| seeds.checked_div(share).unwrap_or(0);
+    let (pools, clusters) = (of(mix.pools), of(mix.clusters));
+    let mut code = code;
+    if code == HELD && pools > 0 {
+        code = plans::swarm::<pools::Options>(Kind::Pools, pools, from, jobs, planted);
+    }
+    if code == HELD && clusters > 0 {
+        code = plans::swarm::<clusters::Options>(Kind::Clusters, clusters, from, jobs, planted);
+    }
+    code
 }
 
 pub(super) fn replay(
@@ -138,19 +168,13 @@ pub(super) fn replay(
     if !show::plantable(planted) {
         return usage(&format!("no fault is called {planted}"));
     }
-    let named = told.scenarios.iter().any(|scenario| scenario.name == what);
-    if (named || told.story(what).is_some()) && !Path::new(what).exists() {
+    if told.knows(what) && !Path::new(what).exists() {
         return run(told, what, seed.unwrap_or(1), planted, log);
     }
-    if what == "pools" {
-        let Some(seed) = seed else { return usage("a drawn world needs --seed") };
-        return replay_pools(drawn::plan(seed), None, planted, log);
-    }
-    if let Some(plan) = plan_in(Path::new(what)) {
-        return match plan {
-            Ok(plan) => replay_pools(plan, seed, planted, log),
-            Err(error) => usage(&error),
-        };
+    let replayed = replay_planned::<pools::Options>(what, seed, planted, log)
+        .or_else(|| replay_planned::<clusters::Options>(what, seed, planted, log));
+    if let Some(code) = replayed {
+        return code;
     }
     let mut schedule = if what == "swarm" {
         let Some(seed) = seed else { return usage("a drawn world needs --seed") };
@@ -181,34 +205,62 @@ pub(super) fn replay(
     HELD
 }
 
-fn replay_pools(mut plan: Plan, seed: Option<u64>, planted: &str, log: bool) -> u8 {
+/// Replays a drawn world of this kind, or the file of one; `None` if it is something else.
+fn replay_planned<S: Setting>(
+    what: &str,
+    seed: Option<u64>,
+    planted: &str,
+    log: bool,
+) -> Option<u8> {
+    let mut plan = if what == plans::word::<S>() {
+        let Some(seed) = seed else { return Some(usage("a drawn world needs --seed")) };
+        S::drawn(seed)
+    } else {
+        match plan_in(Path::new(what))? {
+            Ok(plan) => plan,
+            Err(error) => return Some(usage(&error)),
+        }
+    };
     plan.seed = seed.unwrap_or(plan.seed);
     if !planted.is_empty() {
-        planted.clone_into(&mut plan.options.planted);
+        planted.clone_into(plan.options.planted());
     }
-    if !show::plantable(&plan.options.planted) {
-        return usage("this build cannot carry the fault that the plan names");
-    }
-    pools::replay(&plan, log)
+    Some(plans::replay::<S>(&plan, log))
 }
 
 /// The plan in a file; `None` if it is something else.
-fn plan_in(file: &Path) -> Option<Result<Plan, String>> {
+fn plan_in<S: Setting>(file: &Path) -> Option<Result<Plan<S>, String>> {
     let text = std::fs::read_to_string(file).ok()?;
-    if !Plan::is_one(&text) {
+    if !Plan::<S>::is_one(&text) {
         return None;
     }
     let plan = Plan::parse(&text).map_err(|error| format!("{}: {error}", file.display()));
-    Some(plan.and_then(|plan| {
+    Some(plan.and_then(|mut plan: Plan<S>| {
         let reason = "this build cannot carry the fault that the plan names";
-        if show::plantable(&plan.options.planted) { Ok(plan) } else { Err(reason.into()) }
+        if show::plantable(plan.options.planted()) { Ok(plan) } else { Err(reason.into()) }
     }))
 }
 
+/// Shortens the plan in a file, if it is of this kind.
+fn shrink_planned<S: Setting>(file: &Path, out: Option<&Path>, runs: u32) -> Option<u8> {
+    let plan = plan_in::<S>(file)?;
+    let done = plan.and_then(|plan| plans::shrink(&plan, out.unwrap_or(file), runs));
+    Some(done.unwrap_or_else(|error| usage(&error)))
+}
+
+/// Writes the page of the plan in a file, if it is of this kind.
+fn page_planned<S: Setting>(file: &Path, out: Option<&Path>) -> Option<u8> {
+    let plan = plan_in::<S>(file)?;
+    let target = out.map_or_else(|| file.with_extension("html"), PathBuf::from);
+    let done = plan.and_then(|plan| plans::page(&plan, &target));
+    Some(done.unwrap_or_else(|error| usage(&error)))
+}
+
 pub(super) fn shrink(file: &Path, out: Option<&Path>, runs: u32) -> u8 {
-    if let Some(plan) = plan_in(file) {
-        let done = plan.and_then(|plan| pools::shrink(&plan, out.unwrap_or(file), runs));
-        return done.unwrap_or_else(|error| usage(&error));
+    let planned = shrink_planned::<pools::Options>(file, out, runs)
+        .or_else(|| shrink_planned::<clusters::Options>(file, out, runs));
+    if let Some(code) = planned {
+        return code;
     }
     let schedule = match read(file) {
         Ok(schedule) => schedule,
@@ -246,7 +298,7 @@ pub(super) fn mutants(seeds: u64, trials: u32, jobs: usize, only: &str) -> u8 {
     say!("{}", mutants::HEAD);
     let (mut all, mut always) = (0, 0);
     let (mut missed, mut told, mut unsound) = (Vec::new(), Vec::new(), false);
-    for fault in mutants::FAULTS.iter().chain(mutants::GOSSIP) {
+    for fault in mutants::all() {
         let name = format!("{fault:?}");
         if !name.to_lowercase().contains(&only.to_lowercase()) {
             continue;
@@ -256,14 +308,14 @@ pub(super) fn mutants(seeds: u64, trials: u32, jobs: usize, only: &str) -> u8 {
         all += 1;
         let each = found.after.len() == usize::try_from(trials).unwrap_or(usize::MAX);
         always += u32::from(each);
-        if !each && mutants::must_find(*fault, seeds) {
+        if !each && mutants::must_find(fault, seeds) {
             missed.push(name.clone());
         }
         if !found.unsound.is_empty() {
             unsound = true;
             told.push(format!("{name}: fails without it: seeds {:?}", found.unsound));
         }
-        if let (false, Some(reason)) = (each, mutants::by_hand(*fault)) {
+        if let (false, Some(reason)) = (each, mutants::by_hand(fault)) {
             told.push(format!("{name}: by hand, {reason}"));
         }
     }
@@ -279,10 +331,10 @@ pub(super) fn mutants(seeds: u64, trials: u32, jobs: usize, only: &str) -> u8 {
 }
 
 pub(super) fn report(file: &Path, out: Option<&Path>) -> u8 {
-    if let Some(plan) = plan_in(file) {
-        let target = out.map_or_else(|| file.with_extension("html"), PathBuf::from);
-        let done = plan.and_then(|plan| pools::page(&plan, &target));
-        return done.unwrap_or_else(|error| usage(&error));
+    let planned = page_planned::<pools::Options>(file, out)
+        .or_else(|| page_planned::<clusters::Options>(file, out));
+    if let Some(code) = planned {
+        return code;
     }
     let schedule = match read(file) {
         Ok(schedule) => schedule,

@@ -9,11 +9,11 @@ macro_rules! say {
 }
 
 mod commands;
-mod pools;
+mod plans;
 mod show;
 
-use crate::pools::PoolStory;
-use crate::scenario::Scenario;
+pub use commands::Told;
+
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -73,10 +73,13 @@ enum Command {
         /// Of so many worlds, one more is of bare pools (0: none)
         #[arg(long, value_parser = number, default_value = "4")]
         pools: u64,
+        /// Of so many worlds, one more is of whole agents (0: none)
+        #[arg(long, value_parser = number, default_value = "20")]
+        clusters: u64,
     },
-    /// Run a schedule file, a scenario, or a drawn world (`swarm`, `pools`) again
+    /// Run a schedule file, a scenario, or a drawn world (`swarm`, `pools`, `clusters`) again
     Replay {
-        /// A file, the name of a scenario, `swarm`, or `pools` for a drawn world of pools
+        /// A file, the name of a scenario, or `swarm`, `pools`, `clusters` for a drawn world
         what: String,
         /// The seed, unless the file has it
         #[arg(long, value_parser = number)]
@@ -133,10 +136,9 @@ fn number(text: &str) -> Result<u64, String> {
     parsed.map_err(|error| error.to_string())
 }
 
-/// Runs the command line with these scenarios, of servers and of pools.
+/// Runs the command line with these stories.
 #[must_use]
-pub fn main(scenarios: &[Scenario], stories: &[PoolStory]) -> ExitCode {
-    let told = commands::Told { scenarios, stories };
+pub fn main(told: Told<'_>) -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -153,8 +155,8 @@ pub fn main(scenarios: &[Scenario], stories: &[PoolStory]) -> ExitCode {
             commands::run(told, &scenario, seed, &planted, log)
         }
         Command::Traces { seeds } => commands::traces(told, seeds),
-        Command::Swarm { seeds, from, jobs, planted, pools } => {
-            commands::swarm(seeds, from, jobs, &planted, pools)
+        Command::Swarm { seeds, from, jobs, planted, pools, clusters } => {
+            commands::swarm(commands::Mix { seeds, pools, clusters }, from, jobs, &planted)
         }
         Command::Replay { what, seed, planted, log } => {
             commands::replay(told, &what, seed, &planted, log)

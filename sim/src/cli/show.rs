@@ -115,7 +115,7 @@ pub(super) fn sum(sum: &Sum, watch: &Watch) {
 }
 
 /// The end of a swarm of pools.
-pub(super) fn sum_of_pools(sum: &Sum, watch: &Watch) {
+pub(super) fn sum_of_plans(sum: &Sum, watch: &Watch) {
     let wall = watch.seconds();
     let simulated = seconds(sum.simulated);
     say!(

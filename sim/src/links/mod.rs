@@ -7,6 +7,9 @@ mod streams;
 pub(crate) use network::{Fates, Network, Trouble, Way, Ways};
 pub(crate) use streams::{End, Streams};
 
+use bytes::Bytes;
+use proconsul_core::wire::crypto::Keyring;
+use proconsul_core::wire::packet::{self, Datagram};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -77,5 +80,30 @@ pub(crate) fn machine_at(address: SocketAddr) -> Option<(u16, u8)> {
             (ten == 10).then(|| (u16::from_be_bytes([high, low]), moves))
         }
         IpAddr::V6(_) => None,
+    }
+}
+
+/// What is true of a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It has not started.
+    Off,
+    /// It runs.
+    Up,
+    /// It crashed.
+    Down,
+    /// It is leaving.
+    Leaving,
+    /// It has left.
+    Left,
+}
+
+/// What came of a datagram's way through the codec; `None`: the same.
+pub(crate) fn codec_differs(datagram: &Datagram, bytes: &Bytes) -> Option<String> {
+    let keys = datagram.seal.iter().map(|seal| seal.key.clone()).collect();
+    match packet::open(bytes, &Keyring::new(keys), &datagram.label, datagram.seal.is_some()) {
+        Ok(opened) if opened.skipped.is_empty() && opened.messages == datagram.messages => None,
+        Ok(opened) => Some(format!("{:?} became {opened:?}", datagram.messages)),
+        Err(error) => Some(format!("{:?} cannot be read: {error}", datagram.messages)),
     }
 }

@@ -3,8 +3,8 @@
 use super::judge::Change;
 use super::plan::{Held, Turn, What, Who};
 use super::seats::{SeatId, key};
-use super::world::{Ev, Fate, World, place, wide};
-use crate::links::{LAN_PORT, Trouble, WAN_PORT, address};
+use super::world::{Ev, World, place, wide};
+use crate::links::{Fate, LAN_PORT, Trouble, WAN_PORT, address};
 use bytes::Bytes;
 use proconsul_core::gossip::{Asked, Event, Input, KeyOp, QueryParams};
 use proconsul_core::types::{Duration, MemberStatus};

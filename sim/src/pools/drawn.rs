@@ -1,6 +1,7 @@
 //! Plans drawn from a seed.
 
 use super::plan::{Carrier, Options, Plan, Turn, What, Who};
+use crate::plans::Setting;
 use proconsul_core::types::{Rng, Seed};
 
 /// The plan of a seed. The same seed gives the same plan.

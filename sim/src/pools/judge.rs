@@ -4,8 +4,10 @@
 use super::bounds::{suspicion_after, suspicion_min};
 use super::plan::{Options, Turn, Who};
 use super::seats::{Seat, SeatId, machine_named, timing};
-use super::world::{Fate, Machine, codec_differs, place, wide};
+use super::world::{Machine, place, wide};
 use crate::judge::Violation;
+use crate::links::{Fate, codec_differs};
+use crate::plans::Setting;
 use bytes::Bytes;
 use proconsul_core::gossip::{
     Asked, Clocks, Event, Gossip, Input, KeyReport, Member, StreamEvent, Timing,

@@ -24,37 +24,9 @@ mod seats;
 mod views;
 mod world;
 
-pub use plan::{Act, Carrier, Held, Options, Plan, Turn, What, Who};
-pub use run::{Shrunk, run, shrink};
+pub use plan::{Carrier, Held, Options, Plan, Turn, What, Who};
+pub use run::run;
 pub use world::World;
 
 /// A story of pools with a name.
-#[derive(Clone, Copy, Debug)]
-pub struct PoolStory {
-    /// One word, as typed.
-    pub name: &'static str,
-    /// What is tried and what must hold. The first sentence is shown in lists.
-    pub doc: &'static str,
-    /// Whether it is too long for tests: run by name only.
-    pub long: bool,
-    /// What happens, for a seed.
-    pub plan: fn(u64) -> Plan,
-}
-
-impl PoolStory {
-    /// The first sentence of the documentation.
-    #[must_use]
-    pub fn summary(&self) -> &'static str {
-        let doc = self.doc.trim();
-        doc.split_once(". ").map_or(doc, |(first, _)| first).trim_end_matches('.')
-    }
-
-    /// The plan of a seed, with a planted fault or none.
-    #[must_use]
-    pub fn plan(&self, seed: u64, planted: &str) -> Plan {
-        let mut plan = (self.plan)(seed);
-        (plan.seed, plan.scenario) = (seed, self.name.into());
-        planted.clone_into(&mut plan.options.planted);
-        plan
-    }
-}
+pub type PoolStory = crate::plans::PlannedStory<Options>;

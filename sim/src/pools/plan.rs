@@ -4,36 +4,12 @@
 //! fails shrinks like a drawn world does.
 
 pub use crate::links::{Carrier, Who};
-use crate::schedule::{line, lines, text_of};
+use crate::plans::Setting;
+use crate::run::{Outcome, Telling};
 use serde::{Deserialize, Serialize};
 
-/// Which kind of file this is: plans of pools and schedules of servers lie side by side.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Kind {
-    /// A world of bare pools.
-    #[default]
-    Pools,
-}
-
-/// A whole world: run it, and the same things happen.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Plan {
-    /// Tells it from a schedule of servers.
-    pub kind: Kind,
-    /// The story it came from; empty for the swarm.
-    #[serde(default)]
-    pub scenario: String,
-    /// The rule that was broken, if the plan was kept because of one.
-    #[serde(default)]
-    pub rule: String,
-    /// The seed of everything drawn.
-    pub seed: u64,
-    /// Members, links, bounds.
-    pub options: Options,
-    /// What happens.
-    #[serde(default)]
-    pub acts: Vec<Act>,
-}
+/// A whole world of pools: run it, and the same things happen.
+pub type Plan = crate::plans::Plan<Options>;
 
 /// Everything about a world of pools but what happens to it. Times are in microseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,24 +88,6 @@ impl Default for Options {
     }
 }
 
-impl Options {
-    /// How many machines there are.
-    #[must_use]
-    pub fn machines(&self) -> u16 {
-        let sizes = self.datacenters.iter().map(|(servers, clients)| servers + clients);
-        sizes.fold(0, u16::saturating_add)
-    }
-}
-
-/// Something that happens at a moment, in microseconds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Act {
-    /// When.
-    pub at: u64,
-    /// What.
-    pub what: What,
-}
-
 /// What is done with a key; keys are numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Turn {
@@ -196,41 +154,65 @@ pub enum What {
     Expect { by: Who, about: Who, held: Held, wan: bool },
 }
 
-impl Plan {
-    /// The text of a plan's file: JSON, one act a line.
-    #[must_use]
-    pub fn text(&self) -> String {
-        let facts = [
-            ("kind", line(&Kind::Pools)),
-            ("scenario", line(&self.scenario)),
-            ("rule", line(&self.rule)),
-            ("seed", line(&self.seed)),
-        ];
-        text_of(&facts, &self.options, &[("acts", lines(&self.acts))])
+impl Setting for Options {
+    type What = What;
+    const KIND: &'static str = "Pools";
+
+    fn drawn(seed: u64) -> Plan {
+        super::drawn::plan(seed)
     }
 
-    /// Reads a plan's file.
-    ///
-    /// # Errors
-    /// The text is not one; the reason names line and column.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        serde_json::from_str(text).map_err(|error| error.to_string())
+    fn run(plan: &Plan, telling: Telling) -> Outcome {
+        super::run(plan, telling)
     }
 
-    /// Whether a file is a plan of pools, and not a schedule of servers.
-    #[must_use]
-    pub fn is_one(text: &str) -> bool {
-        #[derive(Deserialize)]
-        struct Head {
-            kind: Option<Kind>,
+    fn planted(&mut self) -> &mut String {
+        &mut self.planted
+    }
+
+    fn machines(&self) -> u16 {
+        let sizes = self.datacenters.iter().map(|(servers, clients)| servers + clients);
+        sizes.fold(0, u16::saturating_add)
+    }
+
+    fn words(&self) -> String {
+        format!(
+            "pools of {:?} servers and clients, WAN {}, {} s and then calm\n\
+             latency {}..{} us, loss {} ppm, twice {} ppm",
+            self.datacenters,
+            self.wan,
+            self.length / 1_000_000,
+            self.latency_min,
+            self.latency_max,
+            self.loss_ppm,
+            self.duplicate_ppm
+        )
+    }
+
+    fn soothe(&mut self) {
+        (self.loss_ppm, self.duplicate_ppm, self.codec_ppm) = (0, 0, 0);
+    }
+
+    fn span(what: &mut What) -> Option<&mut u64> {
+        match what {
+            What::Crash { down: span, .. }
+            | What::Pause { span, .. }
+            | What::Slow { span, .. }
+            | What::Cut { span, .. }
+            | What::Split { span, .. }
+            | What::Lossy { span, .. }
+            | What::ClockRate { span, .. } => Some(span),
+            What::Start { .. }
+            | What::Leave { .. }
+            | What::ForceLeave { .. }
+            | What::Fire { .. }
+            | What::Ask { .. }
+            | What::Keys { .. }
+            | What::Tags { .. }
+            | What::Claim { .. }
+            | What::Trespass { .. }
+            | What::Expect { .. } => None,
         }
-        serde_json::from_str::<Head>(text).is_ok_and(|head| head.kind.is_some())
-    }
-
-    /// Adds something that happens at `at` milliseconds.
-    pub fn at(&mut self, at: u64, what: What) -> &mut Self {
-        self.acts.push(Act { at: at * 1_000, what });
-        self
     }
 }
 

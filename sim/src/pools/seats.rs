@@ -1,8 +1,8 @@
 //! Pools in their seats: how one starts, is met, loses its streams, and ends.
 
-use super::world::{Ev, Fate, Machine, World, place, wide};
+use super::world::{Ev, Machine, World, place, wide};
 use crate::draw::{between, draw, ppm, stream};
-use crate::links::{End, LAN_PORT, Place, WAN_PORT, Way, address, machine_at};
+use crate::links::{End, Fate, LAN_PORT, Place, WAN_PORT, Way, address, machine_at};
 use proconsul_core::gossip::{
     Admission, Asked, Config, Founding, Gossip, Input, StreamEvent, StreamId, Timing,
 };

@@ -4,7 +4,8 @@
 use super::bounds::Bounds;
 use super::plan::Turn;
 use super::seats::{Seat, SeatId, WAN, machine_named, timing};
-use super::world::{Ev, Fate, World, place, wide};
+use super::world::{Ev, World, place, wide};
+use crate::links::Fate;
 use proconsul_core::gossip::{Asked, Gossip};
 use proconsul_core::types::MemberStatus;
 

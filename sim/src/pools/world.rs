@@ -6,15 +6,14 @@ use super::seats::{Seat, SeatId};
 use crate::clock::Clock;
 use crate::draw::{draw, ppm, stream};
 use crate::judge::Violation;
-use crate::links::{Fates, Network, Place, Streams, WAN_PORT, Ways, address, machine_at};
+use crate::links::{Fate, Fates, Network, Place, Streams, WAN_PORT, Ways, address, machine_at};
 use crate::queue::Queue;
 use crate::trace::Trace;
 use crate::world::Line;
 use bytes::Bytes;
 use proconsul_core::gossip::{Effect, Founding, Input, QueryId, StreamEvent, StreamId};
 use proconsul_core::types::{Planted, Rng, Seed};
-use proconsul_core::wire::crypto::Keyring;
-use proconsul_core::wire::packet::{self, Datagram};
+use proconsul_core::wire::packet::Datagram;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
@@ -55,21 +54,6 @@ pub(super) enum Ev {
     Compare,
     /// Everything is healed.
     Heal,
-}
-
-/// What is true of a machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// It has not started.
-    Off,
-    /// It runs.
-    Up,
-    /// It crashed.
-    Down,
-    /// It is leaving.
-    Leaving,
-    /// It has left.
-    Left,
 }
 
 /// A machine with its process.
@@ -464,16 +448,6 @@ fn ways(options: &Options) -> Ways {
         jitter_ppm: options.jitter_ppm,
         loss_ppm: options.loss_ppm,
         duplicate_ppm: options.duplicate_ppm,
-    }
-}
-
-/// What came of a datagram's way through the codec; `None`: the same.
-pub(super) fn codec_differs(datagram: &Datagram, bytes: &Bytes) -> Option<String> {
-    let keys = datagram.seal.iter().map(|seal| seal.key.clone()).collect();
-    match packet::open(bytes, &Keyring::new(keys), &datagram.label, datagram.seal.is_some()) {
-        Ok(opened) if opened.skipped.is_empty() && opened.messages == datagram.messages => None,
-        Ok(opened) => Some(format!("{:?} became {opened:?}", datagram.messages)),
-        Err(error) => Some(format!("{:?} cannot be read: {error}", datagram.messages)),
     }
 }
 

@@ -1,0 +1,135 @@
+//! The commands for worlds that are plans: of pools, of agents.
+
+use super::show::{self, Kept, Watch};
+use super::{HELD, VIOLATED};
+use crate::plans::{self, Plan, PlannedStory, Setting};
+use crate::report;
+use crate::run::{Outcome, Telling};
+use crate::scenario::screen;
+use crate::schedule::lines;
+use crate::swarm::{self, Kind};
+use std::path::Path;
+
+/// By which word drawn worlds of this kind are replayed.
+pub(super) fn word<S: Setting>() -> String {
+    S::KIND.to_lowercase()
+}
+
+/// Runs a story, or its plan again: it is the same thing.
+pub(super) fn run<S: Setting>(story: &PlannedStory<S>, seed: u64, planted: &str, log: bool) -> u8 {
+    say!("{}: {}", story.name, story.summary());
+    let plan = story.plan(seed, planted);
+    let command = format!("cargo sim replay {} --seed {seed:#x}", story.name);
+    let command = show::with_planted(&command, planted);
+    world(&plan);
+    let watch = Watch::start();
+    let outcome = show::telling(log, |telling| S::run(&plan, telling));
+    ending(&plan, &outcome, &watch);
+    if outcome.violation.is_some() {
+        fail(&plan, &outcome, &command, &show::file_name(story.name, seed));
+        return VIOLATED;
+    }
+    HELD
+}
+
+/// Runs a plan's file, or a drawn world.
+pub(super) fn replay<S: Setting>(plan: &Plan<S>, log: bool) -> u8 {
+    world(plan);
+    let watch = Watch::start();
+    let outcome = show::telling(log, |telling| S::run(plan, telling));
+    ending(plan, &outcome, &watch);
+    if let Some(violation) = &outcome.violation {
+        say!("{}", screen(violation));
+        return VIOLATED;
+    }
+    HELD
+}
+
+/// Runs drawn worlds of this kind.
+pub(super) fn swarm<S: Setting>(
+    kind: Kind,
+    seeds: u64,
+    from: u64,
+    jobs: usize,
+    planted: &str,
+) -> u8 {
+    let word = word::<S>();
+    say!("and worlds of {word}: seeds {from}..{}", from.saturating_add(seeds));
+    let watch = Watch::start();
+    let sum = swarm::together(kind, from, seeds, planted, jobs);
+    show::sum_of_plans(&sum, &watch);
+    let Some((seed, outcome)) = &sum.failed else { return HELD };
+    let mut plan = S::drawn(*seed);
+    planted.clone_into(plan.options.planted());
+    let command = format!("cargo sim replay {word} --seed {seed:#x}");
+    let command = show::with_planted(&command, planted);
+    fail(&plan, outcome, &command, &show::file_name(&word, *seed));
+    VIOLATED
+}
+
+/// Shortens a failing plan's file.
+pub(super) fn shrink<S: Setting>(plan: &Plan<S>, target: &Path, runs: u32) -> Result<u8, String> {
+    let Some(violation) = S::run(plan, Telling::Silent).violation else {
+        say!("every rule held: there is nothing to shrink");
+        return Ok(HELD);
+    };
+    let shrunk = plans::shrink(plan, &violation.rule, runs);
+    std::fs::write(target, shrunk.plan.text())
+        .map_err(|error| format!("{}: {error}", target.display()))?;
+    let (before, after) = (plan.acts.len(), shrunk.plan.acts.len());
+    say!("{before} acts became {after} in {} runs: {}", shrunk.runs, target.display());
+    Ok(VIOLATED)
+}
+
+/// Writes the page of a plan's file.
+pub(super) fn page<S: Setting>(plan: &Plan<S>, target: &Path) -> Result<u8, String> {
+    let outcome = S::run(plan, Telling::Kept);
+    std::fs::write(target, page_of(plan, &outcome))
+        .map_err(|error| format!("{}: {error}", target.display()))?;
+    say!("{}", target.display());
+    Ok(if outcome.violation.is_some() { VIOLATED } else { HELD })
+}
+
+fn page_of<S: Setting>(plan: &Plan<S>, outcome: &Outcome) -> String {
+    let word = word::<S>();
+    let title = if plan.scenario.is_empty() { &word } else { &plan.scenario };
+    let machines = usize::from(plan.options.machines()).min(32);
+    report::table(title, plan.seed, machines, &plan.text(), outcome)
+}
+
+/// A failure arrives shrunk, on one screen.
+fn fail<S: Setting>(plan: &Plan<S>, outcome: &Outcome, command: &str, name: &str) {
+    let Some(violation) = &outcome.violation else { return };
+    let runs = if plan.options.machines() > 200 { 0 } else { 300 };
+    let shrunk = plans::shrink(plan, &violation.rule, runs).plan;
+    let told = if runs == 0 { outcome.clone() } else { S::run(&shrunk, Telling::Kept) };
+    let kept = Kept::write(name, &shrunk.text(), &page_of(&shrunk, &told));
+    say!("{}", screen(told.violation.as_ref().unwrap_or(violation)));
+    say!("shrunk to {} acts:", shrunk.acts.len());
+    show::some_of(&[&lines(&shrunk.acts)]);
+    kept.tell("plan", command);
+}
+
+/// The world a plan makes, in a few lines.
+fn world<S: Setting>(plan: &Plan<S>) {
+    say!("seed {:#x}: {} acts, {}", plan.seed, plan.acts.len(), plan.options.words());
+}
+
+fn ending<S: Setting>(plan: &Plan<S>, outcome: &Outcome, watch: &Watch) {
+    let wall = watch.seconds();
+    let simulated = std::time::Duration::from_nanos(outcome.simulated).as_secs_f64();
+    say!(
+        "{simulated:.1} simulated s, {} steps, {} messages, {} through the codec, {} told",
+        outcome.events,
+        outcome.messages,
+        outcome.codec_checked,
+        outcome.committed
+    );
+    say!("trace {:#018x}", outcome.trace);
+    let members = f64::from(plan.options.machines());
+    say!(
+        "{:.1} x real time, {:.0} members x simulated s a second",
+        simulated / wall,
+        members * simulated / wall
+    );
+}

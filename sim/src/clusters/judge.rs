@@ -1,0 +1,322 @@
+//! What must hold at any time.
+//!
+//! - `one.leader`: a term has one leader. `same.state`: servers that applied as much hold the same.
+//! - `read.*` ([`super::reads`]), `create.denied`: no acknowledged write is lost, none done twice.
+//! - `offer.stays`: what an agent offers does not leave the catalog because the agent, a server or
+//!   a link was away for a while.
+//! - `vote.early`, `vote.taken`: a vote is earned by time, and the dead lose theirs only where the
+//!   rest is a safe majority of those that were.
+
+use super::asks::{Asked, Purpose};
+use super::machines::Machine;
+use super::plan::Options;
+use super::reads::Keys;
+use super::world::{SECOND, World};
+use crate::judge::Violation;
+use crate::links::Fate;
+use crate::machine::{View, catalog_index, state_hash};
+use proconsul_core::Event;
+use proconsul_core::catalog::Catalog;
+use proconsul_core::raft;
+use proconsul_core::types::{NodeId, Term};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// How many states are remembered for comparison.
+const STATES_MAX: usize = 4_000;
+/// A server votes no sooner than this after it was let in: autopilot's stabilization time, less
+/// what the looks in between may miss.
+const VOTE_EARNED: u64 = 7 * SECOND;
+
+/// A leader that has just started knows nothing of who is away, and lets them go after its second
+/// full look: who is away for less than this is not forgotten.
+const AWAY_MAX: u64 = 45 * SECOND;
+
+/// What an agent is known to offer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Offer {
+    /// The request that said so last.
+    number: u64,
+    /// The port; `None`: nothing.
+    pub(super) port: Option<u16>,
+    /// Whether the request was answered.
+    pub(super) sure: bool,
+}
+
+/// The group of a datacenter, as committed.
+#[derive(Clone, Debug, Default)]
+struct Group {
+    /// Since when each is a member, and whether it votes.
+    members: BTreeMap<NodeId, (u64, bool)>,
+    at: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Judge {
+    pub(super) violation: Option<Violation>,
+    pub(super) keys: Keys,
+    pub(super) offers: BTreeMap<(usize, u8), Offer>,
+    pub(super) healed_at: Option<u64>,
+    /// When a healed world was first seen at rest.
+    pub(super) rested_at: Option<u64>,
+    /// Requests that were answered with 200.
+    pub(super) answered: u64,
+    /// Who comes back after its crash.
+    returning: BTreeSet<usize>,
+    /// How often each datacenter lost everything.
+    eras: Vec<u64>,
+    /// Servers with something of their datacenter's state.
+    keeping: BTreeSet<usize>,
+    states: BTreeMap<(usize, u64, u64), u64>,
+    leaders: BTreeMap<(usize, u64, Term), NodeId>,
+    /// Services that were in a catalog, with the index they were first seen at.
+    seen: BTreeMap<(usize, u8), u64>,
+    groups: Vec<Group>,
+}
+
+impl Judge {
+    pub(super) fn new(options: &Options) -> Self {
+        let count = options.datacenters.len();
+        Self {
+            violation: None,
+            keys: Keys::default(),
+            offers: BTreeMap::new(),
+            healed_at: None,
+            rested_at: None,
+            answered: 0,
+            returning: BTreeSet::new(),
+            eras: vec![0; count],
+            keeping: BTreeSet::new(),
+            states: BTreeMap::new(),
+            leaders: BTreeMap::new(),
+            seen: BTreeMap::new(),
+            groups: vec![Group::default(); count],
+        }
+    }
+
+    /// A rule is broken; the first one counts.
+    pub(super) fn broken(&mut self, rule: &str, at: u64, text: impl FnOnce() -> String) {
+        if self.violation.is_none() {
+            self.violation = Some(Violation { rule: rule.into(), text: text(), at });
+        }
+    }
+
+    pub(super) fn crashed(&mut self, machine: usize, returns: bool) {
+        if returns {
+            self.returning.insert(machine);
+        } else {
+            self.returning.remove(&machine);
+        }
+    }
+
+    pub(super) fn returns(&self, machine: usize) -> bool {
+        self.returning.contains(&machine)
+    }
+
+    /// A machine lost its disk. If no server of its datacenter keeps anything, all is lost there.
+    pub(super) fn lost(&mut self, machine: usize, machines: &[Machine]) {
+        self.offers.retain(|(of, _), _| *of != machine);
+        self.seen.retain(|(of, _), _| *of != machine);
+        let dc = machines[machine].place.dc;
+        if !self.keeping.remove(&machine) {
+            return;
+        }
+        let keeps = |other: &usize| machines[*other].place.dc == dc;
+        if !self.keeping.iter().any(keeps) {
+            self.eras[dc] += 1;
+            let now = machines[machine].since;
+            self.keys.lose(u8::try_from(dc).unwrap_or(u8::MAX), now);
+            self.seen.retain(|(of, _), _| machines[*of].place.dc != dc);
+            self.groups[dc] = Group::default();
+        }
+    }
+
+    pub(super) fn forget_seen(&mut self, of: usize, service: u8) {
+        self.seen.remove(&(of, service));
+    }
+
+    pub(super) fn begins(&mut self, number: u64, asked: &Asked) {
+        match asked.purpose {
+            Purpose::Put { dc, key } => self.keys.begins((dc, key), number, asked.invoked),
+            Purpose::Offer { service, port } => {
+                let offer = Offer { number, port, sure: false };
+                self.offers.insert((asked.by, service), offer);
+                self.seen.remove(&(asked.by, service));
+            }
+            Purpose::Meddle { of, service } => self.forget_seen(of, service),
+            Purpose::Read { .. }
+            | Purpose::Create
+            | Purpose::Session
+            | Purpose::Probe { .. }
+            | Purpose::Plain => {}
+        }
+    }
+
+    pub(super) fn offered(
+        &mut self,
+        by: usize,
+        service: u8,
+        port: Option<u16>,
+        number: u64,
+        done: bool,
+    ) {
+        if let Some(offer) = self.offers.get_mut(&(by, service))
+            && offer.number == number
+        {
+            (offer.port, offer.sure) = (port, done);
+        }
+    }
+
+    /// A server shows a catalog.
+    fn shown(&mut self, (machine, dc): (usize, usize), view: &View, now: u64) {
+        let index = catalog_index(view);
+        if index == 0 {
+            return;
+        }
+        self.keeping.insert(machine);
+        let hash = state_hash(view);
+        let known = *self.states.entry((dc, self.eras[dc], index)).or_insert(hash);
+        if known != hash {
+            self.broken("same.state", now, || {
+                format!("m{machine} holds something else at index {index} than others of dc{dc}")
+            });
+        }
+        if self.states.len() > STATES_MAX {
+            self.states.pop_first();
+        }
+    }
+
+    fn leads(&mut self, (machine, dc): (usize, usize), id: NodeId, term: Term, now: u64) {
+        let known = *self.leaders.entry((dc, self.eras[dc], term)).or_insert(id);
+        if known != id {
+            self.broken("one.leader", now, || {
+                format!("m{machine} leads dc{dc} in term {term}, which another led")
+            });
+        }
+    }
+}
+
+impl World {
+    pub(super) fn published(&mut self, number: usize, view: &Arc<View>) {
+        let machine = &self.machines[number];
+        if machine.server {
+            self.judge.shown((number, machine.place.dc), view, self.now);
+        }
+    }
+
+    pub(super) fn happened(&mut self, number: usize, event: &Event) {
+        if let Event::Raft(raft::Event::Leader(term)) = event {
+            let machine = &self.machines[number];
+            let (id, dc) = (machine.id(self.plan.seed), machine.place.dc);
+            self.judge.leads((number, dc), id, *term, self.now);
+        }
+    }
+
+    /// Once a second.
+    pub(super) fn look(&mut self) {
+        self.troubled_since = match self.active.is_empty() {
+            true => None,
+            false => self.troubled_since.or(Some(self.now)),
+        };
+        if self.troubled_since.is_some_and(|since| self.now > since + AWAY_MAX) {
+            self.judge.seen.clear();
+        }
+        for dc in 0..self.plan.options.datacenters.len() {
+            let Some(leader) = self.leader_of(dc) else { continue };
+            let Some(node) = &self.machines[leader].node else { continue };
+            let catalog = node.catalog().clone();
+            let raft = node.raft();
+            let membership = raft.membership();
+            if node.applied().term == raft.term() && raft.committed() >= raft.membership_index() {
+                let members = membership.members.iter();
+                let members = members.map(|(id, member)| (*id, member.voter)).collect();
+                self.look_at_group(dc, &members);
+            }
+            self.look_at_offers(dc, &catalog);
+        }
+    }
+
+    fn look_at_group(&mut self, dc: usize, members: &BTreeMap<NodeId, bool>) {
+        let now = self.now;
+        let before = std::mem::take(&mut self.judge.groups[dc]);
+        let mut after = Group { members: BTreeMap::new(), at: now };
+        for (id, voter) in members {
+            let known = before.members.get(id);
+            let since = known.map_or(now, |(since, _)| *since);
+            after.members.insert(*id, (since, *voter));
+            let voted = known.is_some_and(|(_, voter)| *voter);
+            if *voter && !voted && !before.members.is_empty() && now < since + VOTE_EARNED {
+                let who = self.machine_of(*id);
+                self.judge.broken("vote.early", now, || {
+                    format!(
+                        "{who:?} votes in dc{dc} {} ms after it came",
+                        (now - since) / 1_000_000
+                    )
+                });
+            }
+        }
+        self.judge.groups[dc] = after;
+        let voters: Vec<NodeId> =
+            before.members.iter().filter(|(_, (_, voter))| *voter).map(|(id, _)| *id).collect();
+        let taken = voters.iter().filter(|id| !members.contains_key(id) && self.is_dead(**id));
+        if taken.count() == 0 {
+            return;
+        }
+        let dead = voters.iter().filter(|id| self.is_dead(**id)).count();
+        if dead >= voters.len() / 2 && now < before.at + 2 * SECOND {
+            self.judge.broken("vote.taken", now, || {
+                format!(
+                    "{dead} of {} voters of dc{dc} are dead, and one lost its vote",
+                    voters.len()
+                )
+            });
+        }
+    }
+
+    /// Who has an identity now.
+    pub(super) fn machine_of(&self, id: NodeId) -> Option<usize> {
+        let seed = self.plan.seed;
+        self.machines.iter().position(|machine| machine.id(seed) == id)
+    }
+
+    /// Whether a server is dead without anybody having said that it may go: not left, not forced
+    /// out, not someone new under its old name.
+    fn is_dead(&self, id: NodeId) -> bool {
+        self.machine_of(id).is_some_and(|number| {
+            let machine = &self.machines[number];
+            machine.fate == Fate::Down && !machine.forced
+        })
+    }
+
+    fn look_at_offers(&mut self, dc: usize, catalog: &Catalog) {
+        let index = catalog.index().0;
+        let offers: Vec<((usize, u8), Offer)> =
+            self.judge.offers.iter().map(|(key, offer)| (*key, *offer)).collect();
+        for ((number, service), offer) in offers {
+            let machine = &self.machines[number];
+            let stays = match machine.fate {
+                Fate::Up => true,
+                Fate::Down => self.now < machine.since + AWAY_MAX && !machine.forced,
+                Fate::Off | Fate::Leaving | Fate::Left => false,
+            };
+            if machine.place.dc != dc || !stays || !offer.sure || offer.port.is_none() {
+                self.judge.seen.remove(&(number, service));
+                continue;
+            }
+            let there = catalog.service(&machine.name, &format!("web{service}")).is_some();
+            let seen = self.judge.seen.get(&(number, service)).copied();
+            match (there, seen) {
+                (true, None) => {
+                    self.judge.seen.insert((number, service), index);
+                }
+                (false, Some(at)) if index >= at => {
+                    let name = Arc::clone(&machine.name);
+                    self.judge.broken("offer.stays", self.now, || {
+                        format!("web{service} of {name} is gone from the catalog of dc{dc}")
+                    });
+                }
+                (true, Some(_)) | (false, _) => {}
+            }
+        }
+    }
+}
