@@ -82,6 +82,7 @@ pub const CLUSTER: &[Fault] = &[
     Fault::SyncTrustsOldServer,
     Fault::ReconcileForgetsLeft,
     Fault::ReconcileOnlyEvents,
+    Fault::ReconcileKeepsOldId,
     Fault::AutopilotBelowQuorum,
     Fault::AutopilotPromotesAtOnce,
     Fault::BootstrapExpectIgnoresPeers,

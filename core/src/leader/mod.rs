@@ -196,6 +196,11 @@ impl Node {
             None => reconcile::gone(name, &context),
         };
         if let Some(command) = plan {
+            let is_alive = member.is_some_and(|member| member.status == MemberStatus::Alive);
+            if is_alive && matches!(command, Command::Deregister(_)) {
+                // Its name was another's: once that is gone, it gets it.
+                self.again_soon(Arc::clone(name));
+            }
             self.duties.writing.insert(Arc::clone(name));
             self.propose(Asked::Duty(Some(Duty::Member(Arc::clone(name)))), command);
         }

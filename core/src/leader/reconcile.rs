@@ -12,7 +12,7 @@ use proconsul_catalog::{
     Catalog, Command, Deregister, NodeRegistration, Register, ServiceRegistration,
 };
 use proconsul_gossip::{Member, Server, server_of};
-use proconsul_types::{CheckStatus, Fault, MemberStatus, NodeId, Planted};
+use proconsul_types::{CheckStatus, Fault, MemberStatus, Node, NodeId, Planted};
 
 /// What a plan is made from besides the member.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +44,14 @@ pub(crate) fn plan(member: &Member, context: &Context<'_>) -> Option<Command> {
     }
 }
 
-/// Someone is here: its node, its check, and the service of a server.
+/// Whether the catalog holds a name for someone whom the pool does not know any more: an agent that
+/// lost its identity with its disk came back under its old name before anybody missed it.
+pub(crate) fn is_another(known: Option<&Node>, id: Option<NodeId>) -> bool {
+    known.is_some_and(|node| node.id.is_some() && id.is_some() && node.id != id)
+}
+
+/// Someone is here: its node, its check, and the service of a server. A name that another identity
+/// holds is freed first; the pool has one member of a name, so the holder is gone.
 fn alive(member: &Member, server: Option<&Server>, context: &Context<'_>) -> Option<Command> {
     let catalog = context.catalog;
     let id: Option<NodeId> = member.tags.get("id").and_then(|id| id.parse().ok());
@@ -53,6 +60,10 @@ fn alive(member: &Member, server: Option<&Server>, context: &Context<'_>) -> Opt
     let service = server.map(|server| service(member, server));
     if entry::is_there(catalog, &member.name, (id, &address), service.as_ref()) {
         return None;
+    }
+    if is_another(known, id) && !context.planted.is(Fault::ReconcileKeepsOldId) {
+        let node = Arc::clone(&member.name);
+        return Some(Command::Deregister(Deregister { node, service_id: None, check_id: None }));
     }
     let node = NodeRegistration {
         id,

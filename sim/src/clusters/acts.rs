@@ -156,20 +156,24 @@ impl World {
     fn crash(&mut self, who: Who, (down, moved, lost): (u64, bool, bool), number: usize) {
         for machine in self.machines_of(who) {
             let fate = self.machines[machine].fate;
-            if !matches!(fate, Fate::Up | Fate::Leaving) {
-                continue;
-            }
             let drawn = draw(self.plan.seed, stream::TEAR, wide(machine), wide(number));
-            self.end(machine, Fate::Down, !drawn.is_multiple_of(3));
-            let of = &mut self.machines[machine];
-            // Who dies while it leaves may be taken for either.
-            of.forced = fate == Fate::Leaving;
-            of.moves = of.moves.wrapping_add(u8::from(moved));
-            if lost {
+            let runs = matches!(fate, Fate::Up | Fate::Leaving);
+            if runs {
+                self.end(machine, Fate::Down, !drawn.is_multiple_of(3));
+            }
+            if lost && (runs || fate == Fate::Down) {
+                let of = &mut self.machines[machine];
                 of.losses += 1;
                 of.disk = Disk::new(drawn);
                 self.judge.lost(machine, &self.machines);
             }
+            if !runs {
+                continue;
+            }
+            let of = &mut self.machines[machine];
+            // Who dies while it leaves may be taken for either.
+            of.forced = fate == Fate::Leaving;
+            of.moves = of.moves.wrapping_add(u8::from(moved));
             self.judge.crashed(machine, down > 0);
             let life = self.machines[machine].life;
             if down > 0 {
@@ -197,7 +201,7 @@ impl World {
         let (name, dc) = (&machine.name, machine.place.dc);
         let body =
             format!(r#"{{"Datacenter":"dc{dc}","Node":"{name}","ServiceID":"web{service}"}}"#);
-        self.judge.forget_seen(of, service);
+        self.judge.meddled(of, service);
         let target = "/v1/catalog/deregister";
         self.ask(by, Purpose::Meddle { of, service }, Method::Put, target, &body);
     }

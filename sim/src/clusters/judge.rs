@@ -28,9 +28,13 @@ const STATES_MAX: usize = 4_000;
 /// what the looks in between may miss.
 const VOTE_EARNED: u64 = 7 * SECOND;
 
+/// A death is known after this long, in a small pool without trouble.
+const KNOWN_DEAD: u64 = 30 * SECOND;
 /// A leader that has just started knows nothing of who is away, and lets them go after its second
 /// full look: who is away for less than this is not forgotten.
 const AWAY_MAX: u64 = 45 * SECOND;
+/// Autopilot forces a server out, with all it offers, as soon as the pool holds it for failed.
+const SERVER_AWAY_MAX: u64 = 2 * SECOND;
 
 /// What an agent is known to offer.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +75,8 @@ pub(super) struct Judge {
     leaders: BTreeMap<(usize, u64, Term), NodeId>,
     /// Services that were in a catalog, with the index they were first seen at.
     seen: BTreeMap<(usize, u8), u64>,
+    /// Services that someone took out by hand.
+    meddled: BTreeSet<(usize, u8)>,
     groups: Vec<Group>,
 }
 
@@ -90,6 +96,7 @@ impl Judge {
             states: BTreeMap::new(),
             leaders: BTreeMap::new(),
             seen: BTreeMap::new(),
+            meddled: BTreeSet::new(),
             groups: vec![Group::default(); count],
         }
     }
@@ -131,8 +138,9 @@ impl Judge {
         }
     }
 
-    pub(super) fn forget_seen(&mut self, of: usize, service: u8) {
-        self.seen.remove(&(of, service));
+    /// Someone takes a service out of the catalog: it need not stay, but come back.
+    pub(super) fn meddled(&mut self, of: usize, service: u8) {
+        self.meddled.insert((of, service));
     }
 
     pub(super) fn begins(&mut self, number: u64, asked: &Asked) {
@@ -143,7 +151,7 @@ impl Judge {
                 self.offers.insert((asked.by, service), offer);
                 self.seen.remove(&(asked.by, service));
             }
-            Purpose::Meddle { of, service } => self.forget_seen(of, service),
+            Purpose::Meddle { of, service } => self.meddled(of, service),
             Purpose::Read { .. }
             | Purpose::Create
             | Purpose::Session
@@ -196,6 +204,13 @@ impl Judge {
     }
 }
 
+impl Machine {
+    /// How long it may be away before it is forgotten.
+    fn away_max(&self) -> u64 {
+        if self.server { SERVER_AWAY_MAX } else { AWAY_MAX }
+    }
+}
+
 impl World {
     pub(super) fn published(&mut self, number: usize, view: &Arc<View>) {
         let machine = &self.machines[number];
@@ -218,8 +233,9 @@ impl World {
             true => None,
             false => self.troubled_since.or(Some(self.now)),
         };
-        if self.troubled_since.is_some_and(|since| self.now > since + AWAY_MAX) {
-            self.judge.seen.clear();
+        if let Some(since) = self.troubled_since {
+            let (machines, now) = (&self.machines, self.now);
+            self.judge.seen.retain(|(of, _), _| now <= since + machines[*of].away_max());
         }
         for dc in 0..self.plan.options.datacenters.len() {
             let Some(leader) = self.leader_of(dc) else { continue };
@@ -258,11 +274,13 @@ impl World {
         self.judge.groups[dc] = after;
         let voters: Vec<NodeId> =
             before.members.iter().filter(|(_, (_, voter))| *voter).map(|(id, _)| *id).collect();
-        let taken = voters.iter().filter(|id| !members.contains_key(id) && self.is_dead(**id));
-        if taken.count() == 0 {
+        let taken = |id: &&NodeId| !members.contains_key(*id) && self.is_dead(**id, 0);
+        if !voters.iter().any(|id| taken(&id)) {
             return;
         }
-        let dead = voters.iter().filter(|id| self.is_dead(**id)).count();
+        // Of those who died just now the leader may not know.
+        let dead = |id: &&NodeId| taken(id) || self.is_dead(**id, KNOWN_DEAD);
+        let dead = voters.iter().filter(dead).count();
         if dead >= voters.len() / 2 && now < before.at + 2 * SECOND {
             self.judge.broken("vote.taken", now, || {
                 format!(
@@ -279,12 +297,12 @@ impl World {
         self.machines.iter().position(|machine| machine.id(seed) == id)
     }
 
-    /// Whether a server is dead without anybody having said that it may go: not left, not forced
+    /// Whether a server is dead for so long without anybody having said that it may go: not left, not forced
     /// out, not someone new under its old name.
-    fn is_dead(&self, id: NodeId) -> bool {
+    fn is_dead(&self, id: NodeId, since: u64) -> bool {
         self.machine_of(id).is_some_and(|number| {
             let machine = &self.machines[number];
-            machine.fate == Fate::Down && !machine.forced
+            machine.fate == Fate::Down && !machine.forced && self.now >= machine.since + since
         })
     }
 
@@ -296,9 +314,10 @@ impl World {
             let machine = &self.machines[number];
             let stays = match machine.fate {
                 Fate::Up => true,
-                Fate::Down => self.now < machine.since + AWAY_MAX && !machine.forced,
+                Fate::Down => self.now < machine.since + machine.away_max() && !machine.forced,
                 Fate::Off | Fate::Leaving | Fate::Left => false,
             };
+            let stays = stays && !self.judge.meddled.contains(&(number, service));
             if machine.place.dc != dc || !stays || !offer.sure || offer.port.is_none() {
                 self.judge.seen.remove(&(number, service));
                 continue;

@@ -4,6 +4,7 @@
 //! and abroad.
 
 use super::asks::Purpose;
+use super::config;
 use super::machines::Machine;
 use super::wires::wide;
 use super::world::{Ev, SECOND, World};
@@ -16,6 +17,7 @@ use proconsul_core::gossip::Timing;
 use proconsul_core::http::Method;
 use proconsul_core::types::{CheckStatus, MemberStatus, Pool};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The leader looks at everyone this often; who is unknown twice in a row goes.
@@ -178,7 +180,7 @@ impl World {
             let health = catalog.check(name, "serfHealth").map(|check| check.status);
             let right = match machine.fate {
                 Fate::Up => {
-                    let at = address(machine.place.number, machine.moves, 0).ip().to_string();
+                    let at = at_now(machine).to_string();
                     health == Some(CheckStatus::Passing)
                         && node.is_some_and(|node| {
                             *node.address == *at && node.id == Some(machine.id(self.plan.seed))
@@ -233,7 +235,12 @@ impl World {
                     Pool::Wan => format!("{}.dc{}", other.name, other.place.dc).into(),
                 })
                 .collect();
-            let alive = gossip.members().filter(|member| member.status == MemberStatus::Alive);
+            let alive = gossip.members().filter(|member| {
+                let is_there = config::number_of(member.name.split('.').next().unwrap_or_default())
+                    .and_then(|number| self.machines.get(usize::from(number)))
+                    .is_some_and(|other| member.address.ip() == at_now(other));
+                member.status == MemberStatus::Alive && is_there
+            });
             let held: BTreeSet<Arc<str>> = alive.map(|member| Arc::clone(&member.name)).collect();
             if held != wanted {
                 let missing: Vec<_> = wanted.difference(&held).collect();
@@ -245,6 +252,11 @@ impl World {
         }
         None
     }
+}
+
+/// Where a machine is.
+fn at_now(machine: &Machine) -> IpAddr {
+    address(machine.place.number, machine.moves, 0).ip()
 }
 
 /// What an agent offers: the ports by service.
