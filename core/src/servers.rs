@@ -206,8 +206,10 @@ impl Node {
         let Some(server) = server_of(member).filter(|_| noted != Noted::Nothing) else {
             return;
         };
-        // In the WAN pool the own datacenter's servers show addresses for others.
-        let counts = pool == Pool::Lan || server.datacenter != datacenter;
+        // In the WAN pool the own datacenter's servers show addresses for others. Who failed where it
+        // was may have greeted from elsewhere since.
+        let counts = (pool == Pool::Lan || server.datacenter != datacenter)
+            && (server.status == MemberStatus::Alive || !self.has_address(server.id));
         if let Some(id) = server.id.filter(|_| counts) {
             // An address is looked up at each send, so the newest word counts (design D15); this
             // server's own is what it tells when it leads.
@@ -222,6 +224,10 @@ impl Node {
                 self.server_found();
             }
         }
+    }
+
+    fn has_address(&self, id: Option<NodeId>) -> bool {
+        id.is_some_and(|id| self.addresses.get(id).is_some())
     }
 
     /// The server that this member was, if it does not live on under another name.

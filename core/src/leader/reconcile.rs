@@ -108,11 +108,17 @@ pub(crate) fn gone(name: &Arc<str>, context: &Context<'_>) -> Option<Command> {
     Some(Command::Deregister(Deregister { node, service_id: None, check_id: None }))
 }
 
-/// Nodes that were members once (they have the members' check) and are none now.
+/// What agents alone write among a node's words.
+const SEGMENT: &str = "consul-network-segment";
+
+/// Nodes that were members once and are none now: they have the members' check, or an agent's word
+/// (one that died before the pool told the leader of it).
 pub(crate) fn strangers(catalog: &Catalog, is_member: impl Fn(&str) -> bool) -> BTreeSet<Arc<str>> {
-    let was_member = |name: &str| catalog.check(name, SERF_HEALTH).is_some();
-    let names = catalog.nodes().map(|node| &node.name);
-    names.filter(|name| was_member(name) && !is_member(name)).cloned().collect()
+    let was_member = |node: &&Node| {
+        catalog.check(&node.name, SERF_HEALTH).is_some() || node.meta.contains_key(SEGMENT)
+    };
+    let names = catalog.nodes().filter(was_member).map(|node| &node.name);
+    names.filter(|name| !is_member(name)).cloned().collect()
 }
 
 fn service(member: &Member, server: &Server) -> ServiceRegistration {

@@ -48,6 +48,7 @@ pub(super) fn config(of: &Machine, id: NodeId, options: &Options) -> Config {
     config.facts.server = of.server;
     config.facts.address = own.as_str().into();
     config.facts.tagged_addresses = [(Arc::from("lan"), Arc::clone(&config.facts.address))].into();
+    config.facts.meta = [(Arc::from("consul-network-segment"), Arc::from(""))].into();
     config.raft.transfer_timeout = Duration::from_micros(heartbeat * 10);
     config.anti_entropy_interval = Duration::from_secs(options.anti_entropy_s);
     config.rpc_hold_timeout = Duration::from_secs(7);

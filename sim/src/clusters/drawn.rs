@@ -11,7 +11,7 @@ pub fn plan(seed: u64) -> Plan {
     let mut rng = Rng::new(Seed(seed)).split("clusters");
     let options = options(&mut rng);
     let mut plan = Plan { seed, options, ..Plan::default() };
-    let mut draw = Draw { rng: &mut rng, plan: &mut plan };
+    let mut draw = Draw { rng: &mut rng, plan: &mut plan, server_died: false, founds_again: false };
     draw.all();
     plan.acts.sort_by_key(|act| act.at);
     plan
@@ -59,6 +59,10 @@ fn options(rng: &mut Rng) -> Options {
 struct Draw<'a> {
     rng: &'a mut Rng,
     plan: &'a mut Plan,
+    /// Whether a server is dead for good.
+    server_died: bool,
+    /// Whether all servers of a datacenter lose their state.
+    founds_again: bool,
 }
 
 impl Draw<'_> {
@@ -167,7 +171,8 @@ impl Draw<'_> {
             let (at, who) = (self.moment(), Who::One(self.client()));
             self.put(at, What::Crash { who, down: 0, moved: false, lost: false });
         }
-        if self.rng.chance(1, 2) {
+        if self.rng.chance(1, 2) && !self.founds_again {
+            self.server_died = true;
             let dc = usize::from(self.dc());
             let first = self.plan.options.first_of(dc);
             let servers = self.plan.options.datacenters[dc].0;
@@ -224,7 +229,9 @@ impl Draw<'_> {
     /// Disks are lost: a client's, or those of all servers of a datacenter at once.
     fn forgetting(&mut self) {
         let (at, down) = (self.moment(), self.span(500, 20_000));
-        let who = if self.rng.chance(1, 2) {
+        // A group is founded again by as many as before: none of them may be dead.
+        let who = if self.rng.chance(1, 2) && !self.server_died {
+            self.founds_again = true;
             let dc = usize::from(self.dc());
             let first = self.plan.options.first_of(dc);
             Who::Span(first, first + self.plan.options.datacenters[dc].0)

@@ -238,12 +238,23 @@ impl World {
             let alive = gossip.members().filter(|member| {
                 let is_there = config::number_of(member.name.split('.').next().unwrap_or_default())
                     .and_then(|number| self.machines.get(usize::from(number)))
-                    .is_some_and(|other| member.address.ip() == at_now(other));
+                    .is_some_and(|other| {
+                        let id = other.id(self.plan.seed).to_string();
+                        let known = member.tags.get("id").is_some_and(|told| **told == *id);
+                        member.address.ip() == at_now(other) && known
+                    });
                 member.status == MemberStatus::Alive && is_there
             });
             let held: BTreeSet<Arc<str>> = alive.map(|member| Arc::clone(&member.name)).collect();
             if held != wanted {
-                let missing: Vec<_> = wanted.difference(&held).collect();
+                let as_held = |name: &Arc<str>| {
+                    let member = gossip.member(name);
+                    let held = member.map(|member| {
+                        (member.status, member.address.ip(), member.tags.get("id").cloned())
+                    });
+                    (Arc::clone(name), held)
+                };
+                let missing: Vec<_> = wanted.difference(&held).map(as_held).collect();
                 let extra: Vec<_> = held.difference(&wanted).collect();
                 let name = &machine.name;
                 let text = format!("{name} ({pool:?}) misses {missing:?}, and holds {extra:?}");

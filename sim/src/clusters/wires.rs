@@ -78,10 +78,17 @@ impl World {
         let is_linked = self.network.linked(one.place, two.place, Way::Tcp);
         let answers = two.node.is_some() && two.id(seed) == to;
         if !is_linked || !answers {
-            wire.breaking = true;
             let late = if is_linked { 30_000_000 } else { SILENCE };
             let at = self.now + between(drawn, 1_000_000, late);
-            self.queue.push(at, Ev::Broken { between: key, epoch: wire.epoch });
+            if wire.open {
+                wire.breaking = true;
+                self.queue.push(at, Ev::Broken { between: key, epoch: wire.epoch });
+            }
+            if wire.who.is_none_or(|who| !who.contains(&to)) {
+                // Nobody answers there, or someone else does.
+                let life = self.machines[from].life;
+                self.queue.push(at, Ev::Lost { machine: from, life, who: to });
+            }
             return;
         }
         let way = usize::from(from > other);

@@ -92,7 +92,13 @@ impl Serf {
         }
         for node in &state.left {
             let time = LamportTime(left.get(node).map_or(0, |time| time.0).saturating_add(1));
-            self.on_leave_intent(now, &Leave { time, node: Arc::clone(node), prune: false });
+            let leave = Leave { time, node: Arc::clone(node), prune: false };
+            let was_here = self.is_alive(node);
+            // Whoever is here after all must hear of it to contradict: it may have spoken of itself
+            // at this very time, and then no exchange tells the two words apart.
+            if self.on_leave_intent(now, &leave) && was_here {
+                self.tell(Queue::Intents, Message::Leave(leave).to_bytes());
+            }
         }
         for (node, time) in &state.status_times {
             if !left.contains_key(node) {

@@ -399,6 +399,11 @@ impl Serf {
         }
     }
 
+    /// Whether a member is held for alive.
+    pub(super) fn is_alive(&self, name: &str) -> bool {
+        self.members.get(name).is_some_and(|known| known.status == MemberStatus::Alive)
+    }
+
     /// Whether anyone else is alive.
     pub(super) fn someone_else_here(&self) -> bool {
         let alive = |known: Known<'_>| {

@@ -1,6 +1,7 @@
 //! Leaves, failures, forced leaves, prunes, refutations, reaping, reconnecting.
 
 use super::*;
+use alloc::vec;
 use proconsul_types::LamportTime;
 use proconsul_wire::serf::{Join, Leave, Message};
 
@@ -49,6 +50,24 @@ fn a_leave_that_its_member_never_heard_of_is_contradicted() {
     pool.settle();
     assert_eq!(pool.status("a", "b"), Some(MemberStatus::Alive));
     assert_eq!(pool.status("c", "b"), Some(MemberStatus::Alive));
+}
+
+#[test]
+fn a_leave_of_the_very_time_its_member_spoke_is_contradicted() {
+    let mut pool = Pool::of(&["a", "b"]);
+    let now = pool.now;
+    // b speaks of itself once more, and nobody hears it.
+    pool.serf("b").clocks.member = LamportTime(9);
+    pool.serf("b").announce_join(now);
+    pool.serf("b").intents_queue = crate::serf::Broadcasts::default();
+    // Someone still holds b's former life for gone.
+    let time = LamportTime(own_time(&pool, "b") - 1);
+    let mut state = pool.serfs["a"].local_state();
+    (state.left, state.status_times) = (vec!["b".into()], vec![("b".into(), time)]);
+    pool.serf("a").merge(now, &state, false);
+    assert_eq!(pool.status("a", "b"), Some(MemberStatus::Leaving));
+    pool.settle();
+    assert_eq!(pool.status("a", "b"), Some(MemberStatus::Alive));
 }
 
 /// When `name` was last spoken of, as it knows itself.
