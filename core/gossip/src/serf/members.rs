@@ -399,9 +399,9 @@ impl Serf {
         }
     }
 
-    /// Whether a member is held for alive.
-    pub(super) fn is_alive(&self, name: &str) -> bool {
-        self.members.get(name).is_some_and(|known| known.status == MemberStatus::Alive)
+    /// Whether a member is held to be on its way out.
+    pub(super) fn is_leaving_member(&self, name: &str) -> bool {
+        self.members.get(name).is_some_and(|known| known.status == MemberStatus::Leaving)
     }
 
     /// Whether anyone else is alive.
