@@ -171,7 +171,7 @@ impl Draw<'_> {
             let (at, who) = (self.moment(), Who::One(self.client()));
             self.put(at, What::Crash { who, down: 0, moved: false, lost: false });
         }
-        if self.rng.chance(1, 2) && !self.founds_again {
+        if self.rng.chance(1, 2) && !self.founds_again && !self.server_died {
             self.server_died = true;
             let dc = usize::from(self.dc());
             let first = self.plan.options.first_of(dc);

@@ -13,7 +13,7 @@ use crate::links::{Fate, address};
 use crate::pools::bounds::Bounds;
 use proconsul_core::Node;
 use proconsul_core::catalog::Catalog;
-use proconsul_core::gossip::Timing;
+use proconsul_core::gossip::{Member, Timing};
 use proconsul_core::http::Method;
 use proconsul_core::types::{CheckStatus, MemberStatus, Pool};
 use std::collections::{BTreeMap, BTreeSet};
@@ -219,6 +219,24 @@ impl World {
         None
     }
 
+    /// Whether a view of a member says that it is here: alive, who and where it is; of one that is
+    /// not here, anything but that it is gone.
+    fn is_held_for_here(&self, member: &Member) -> bool {
+        let other = config::number_of(member.name.split('.').next().unwrap_or_default())
+            .and_then(|number| self.machines.get(usize::from(number)));
+        match (member.status, other) {
+            (MemberStatus::Alive, Some(other)) if other.is_up() => {
+                let id = other.id(self.plan.seed).to_string();
+                let is_it = member.tags.get("id").is_some_and(|told| **told == *id);
+                is_it && member.address.ip() == at_now(other)
+            }
+            (MemberStatus::Leaving, Some(other)) => !other.is_up(),
+            (MemberStatus::Alive, _) => true,
+            (MemberStatus::Leaving, None) => true,
+            (MemberStatus::None | MemberStatus::Left | MemberStatus::Failed, _) => false,
+        }
+    }
+
     /// Everyone who is up sees everyone of its pools who is up, and nobody else.
     fn wrong_members(&self, machine: &Machine) -> Wrong {
         let node = machine.node.as_ref().filter(|_| machine.is_up())?;
@@ -235,17 +253,11 @@ impl World {
                     Pool::Wan => format!("{}.dc{}", other.name, other.place.dc).into(),
                 })
                 .collect();
-            let alive = gossip.members().filter(|member| {
-                let is_there = config::number_of(member.name.split('.').next().unwrap_or_default())
-                    .and_then(|number| self.machines.get(usize::from(number)))
-                    .is_some_and(|other| {
-                        let id = other.id(self.plan.seed).to_string();
-                        let known = member.tags.get("id").is_some_and(|told| **told == *id);
-                        member.address.ip() == at_now(other) && known
-                    });
-                member.status == MemberStatus::Alive && is_there
-            });
-            let held: BTreeSet<Arc<str>> = alive.map(|member| Arc::clone(&member.name)).collect();
+            let held: BTreeSet<Arc<str>> = gossip
+                .members()
+                .filter(|member| self.is_held_for_here(member))
+                .map(|member| Arc::clone(&member.name))
+                .collect();
             if held != wanted {
                 let as_held = |name: &Arc<str>| {
                     let member = gossip.member(name);

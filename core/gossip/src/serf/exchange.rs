@@ -93,10 +93,8 @@ impl Serf {
         for node in &state.left {
             let time = LamportTime(left.get(node).map_or(0, |time| time.0).saturating_add(1));
             let leave = Leave { time, node: Arc::clone(node), prune: false };
-            // Whoever is here after all must hear of it to contradict: it may have spoken of itself
-            // at this very time, and then no exchange tells the two words apart.
             if self.on_leave_intent(now, &leave) && self.is_leaving_member(node) {
-                self.tell(Queue::Intents, Message::Leave(leave).to_bytes());
+                self.tell_leave(node, time);
             }
         }
         for (node, time) in &state.status_times {

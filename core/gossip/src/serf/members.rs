@@ -1,6 +1,6 @@
 //! Who is here, left or failed, by whose word and when.
 
-use super::{Serf, Timer};
+use super::{Queue, Serf, Timer};
 use crate::face::{Event, Member};
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -254,6 +254,9 @@ impl Serf {
         let member = self.describe(now, alive, versions, address, status, time);
         self.rejoin.on_here(name, address);
         self.say(Event::Joined(member));
+        if status == MemberStatus::Leaving {
+            self.tell_leave(name, time);
+        }
         self.settle(now);
     }
 
@@ -355,6 +358,14 @@ impl Serf {
             self.prune(now, &leave.node, status);
         }
         true
+    }
+
+    /// Tells on that someone leaves who is still here. If it does not, it must hear of that to
+    /// contradict: it may have spoken of itself at this very time, and then no exchange tells the
+    /// two words apart.
+    pub(super) fn tell_leave(&mut self, node: &Arc<str>, time: LamportTime) {
+        let leave = Leave { time, node: Arc::clone(node), prune: false };
+        self.tell(Queue::Intents, Message::Leave(leave).to_bytes());
     }
 
     /// A join intent: whether it should be told on.
