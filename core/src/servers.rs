@@ -206,8 +206,8 @@ impl Node {
         let Some(server) = server_of(member).filter(|_| noted != Noted::Nothing) else {
             return;
         };
-        // In the WAN pool the own datacenter's servers show addresses for others. Who failed where it
-        // was may have greeted from elsewhere since.
+        // In the WAN pool the own datacenter's servers show addresses for others. Who failed where
+        // it was may have greeted from elsewhere since.
         let counts = (pool == Pool::Lan || server.datacenter != datacenter)
             && (server.status == MemberStatus::Alive || !self.has_address(server.id));
         if let Some(id) = server.id.filter(|_| counts) {

@@ -153,8 +153,8 @@ pub enum Fault {
     /// The leader does not look at the whole pool when it takes over: what happened meanwhile is
     /// never seen.
     ReconcileOnlyEvents,
-    /// The leader leaves a name to an identity that nobody has any more: an agent that lost its disk
-    /// is refused for good.
+    /// The leader leaves a name to an identity that nobody has any more: an agent that lost its
+    /// disk is refused for good.
     ReconcileKeepsOldId,
     /// Autopilot removes dead servers even where the rest is not safe without them.
     AutopilotBelowQuorum,

@@ -165,7 +165,7 @@ impl World {
                 let of = &mut self.machines[machine];
                 of.losses += 1;
                 of.disk = Disk::new(drawn);
-                self.judge.lost(machine, &self.machines);
+                self.judge.lost(machine, &self.machines, self.now);
             }
             if !runs {
                 continue;

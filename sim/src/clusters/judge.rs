@@ -121,7 +121,7 @@ impl Judge {
     }
 
     /// A machine lost its disk. If no server of its datacenter keeps anything, all is lost there.
-    pub(super) fn lost(&mut self, machine: usize, machines: &[Machine]) {
+    pub(super) fn lost(&mut self, machine: usize, machines: &[Machine], now: u64) {
         self.offers.retain(|(of, _), _| *of != machine);
         self.seen.retain(|(of, _), _| *of != machine);
         let dc = machines[machine].place.dc;
@@ -131,7 +131,6 @@ impl Judge {
         let keeps = |other: &usize| machines[*other].place.dc == dc;
         if !self.keeping.iter().any(keeps) {
             self.eras[dc] += 1;
-            let now = machines[machine].since;
             self.keys.lose(u8::try_from(dc).unwrap_or(u8::MAX), now);
             self.seen.retain(|(of, _), _| machines[*of].place.dc != dc);
             self.groups[dc] = Group::default();
@@ -297,8 +296,8 @@ impl World {
         self.machines.iter().position(|machine| machine.id(seed) == id)
     }
 
-    /// Whether a server is dead for so long without anybody having said that it may go: not left, not forced
-    /// out, not someone new under its old name.
+    /// Whether a server is dead for so long without anybody having said that it may go: not left,
+    /// not forced out, not someone new under its old name.
     fn is_dead(&self, id: NodeId, since: u64) -> bool {
         self.machine_of(id).is_some_and(|number| {
             let machine = &self.machines[number];

@@ -1,4 +1,5 @@
-//! A world of agents as text: options, and everything that happens to it, each item whole in itself.
+//! A world of agents as text: options, and everything that happens to it, each item whole in
+//! itself.
 
 pub use crate::links::{Carrier, Who};
 use crate::plans::Setting;

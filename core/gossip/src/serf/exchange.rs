@@ -92,10 +92,7 @@ impl Serf {
         }
         for node in &state.left {
             let time = LamportTime(left.get(node).map_or(0, |time| time.0).saturating_add(1));
-            let leave = Leave { time, node: Arc::clone(node), prune: false };
-            if self.on_leave_intent(now, &leave) && self.is_leaving_member(node) {
-                self.tell_leave(node, time);
-            }
+            self.on_leave_intent(now, &Leave { time, node: Arc::clone(node), prune: false });
         }
         for (node, time) in &state.status_times {
             if !left.contains_key(node) {

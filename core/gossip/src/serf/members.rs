@@ -26,7 +26,7 @@ impl Keyed for Record {
     }
 }
 
-/// What is held of a member since it described itself. Everyone gone has one.
+/// What is held of a member since it described itself. Everyone gone or leaving has one.
 #[derive(Clone, Copy, Debug)]
 struct Mark {
     status: MemberStatus,
@@ -84,6 +84,7 @@ pub(super) struct Members {
     marks: BTreeMap<Arc<str>, Mark>,
     failed: usize,
     left: usize,
+    leaving: usize,
     intents: BTreeMap<Arc<str>, Intent>,
 }
 
@@ -118,7 +119,7 @@ impl Members {
         self.failed
     }
 
-    /// Those gone with this status, and since when.
+    /// Those with this status, which is none of those alive, and since when.
     fn gone(&self, status: MemberStatus) -> impl Iterator<Item = (&Arc<str>, Instant)> {
         let marks = self.marks.iter().filter(move |(_, mark)| mark.status == status);
         marks.map(|(name, mark)| (name, mark.since))
@@ -144,9 +145,9 @@ impl Members {
         Arc::new(serf::decode_tags(meta.map_or(&[], AsRef::as_ref)))
     }
 
-    /// Whether there is anything that will once be forgotten.
+    /// Whether there is anything that will once be forgotten, or must come to an end.
     fn is_passing(&self) -> bool {
-        self.failed + self.left > 0 || !self.intents.is_empty()
+        self.failed + self.left + self.leaving > 0 || !self.intents.is_empty()
     }
 
     /// Keeps what was said of someone unknown, if it is newer. Whether it was.
@@ -170,8 +171,8 @@ impl Members {
     fn change(&mut self, now: Instant, name: &str, status: MemberStatus, time: LamportTime) {
         let Some(record) = self.tree.get(name.as_bytes()) else { return };
         let old = self.marks.get(name).copied();
-        let gone = status == MemberStatus::Failed || status == MemberStatus::Left;
-        if gone || record.member.status != status || record.time != time {
+        let going = status != MemberStatus::Alive;
+        if going || record.member.status != status || record.time != time {
             let since = old.filter(|old| old.status == status).map_or(now, |old| old.since);
             let name = Arc::clone(&record.member.name);
             self.marks.insert(name, Mark { status, time, since });
@@ -181,12 +182,14 @@ impl Members {
         self.uncount(old);
         self.failed += usize::from(status == MemberStatus::Failed);
         self.left += usize::from(status == MemberStatus::Left);
+        self.leaving += usize::from(status == MemberStatus::Leaving);
     }
 
     fn uncount(&mut self, mark: Option<Mark>) {
         let status = mark.map(|mark| mark.status);
         self.failed -= usize::from(status == Some(MemberStatus::Failed));
         self.left -= usize::from(status == Some(MemberStatus::Left));
+        self.leaving -= usize::from(status == Some(MemberStatus::Leaving));
     }
 
     fn erase(&mut self, name: &str) {
@@ -202,6 +205,9 @@ impl Members {
         assert_eq!(count(MemberStatus::Left), self.left, "who left is counted");
         assert_eq!(self.gone(MemberStatus::Failed).count(), self.failed, "the failed are marked");
         assert_eq!(self.left().count(), self.left, "who left is marked");
+        assert_eq!(count(MemberStatus::Leaving), self.leaving, "who leaves is counted");
+        let leaving = self.gone(MemberStatus::Leaving).count();
+        assert_eq!(leaving, self.leaving, "who leaves is marked");
         for name in self.marks.keys() {
             assert!(self.get(name).is_some(), "who is marked is known");
         }
@@ -254,9 +260,6 @@ impl Serf {
         let member = self.describe(now, alive, versions, address, status, time);
         self.rejoin.on_here(name, address);
         self.say(Event::Joined(member));
-        if status == MemberStatus::Leaving {
-            self.tell_leave(name, time);
-        }
         self.settle(now);
     }
 
@@ -360,14 +363,6 @@ impl Serf {
         true
     }
 
-    /// Tells on that someone leaves who is still here. If it does not, it must hear of that to
-    /// contradict: it may have spoken of itself at this very time, and then no exchange tells the
-    /// two words apart.
-    pub(super) fn tell_leave(&mut self, node: &Arc<str>, time: LamportTime) {
-        let leave = Leave { time, node: Arc::clone(node), prune: false };
-        self.tell(Queue::Intents, Message::Leave(leave).to_bytes());
-    }
-
     /// A join intent: whether it should be told on.
     pub(super) fn on_join_intent(&mut self, now: Instant, join: &Join) -> bool {
         self.witness_member(join.time);
@@ -410,11 +405,6 @@ impl Serf {
         }
     }
 
-    /// Whether a member is held to be on its way out.
-    pub(super) fn is_leaving_member(&self, name: &str) -> bool {
-        self.members.get(name).is_some_and(|known| known.status == MemberStatus::Leaving)
-    }
-
     /// Whether anyone else is alive.
     pub(super) fn someone_else_here(&self) -> bool {
         let alive = |known: Known<'_>| {
@@ -455,8 +445,10 @@ impl Serf {
         }
     }
 
-    /// Forgets who has been gone for too long, and intents that nobody came to.
+    /// Forgets who has been gone for too long, and intents that nobody came to; asks after those
+    /// whose leave has no end.
     pub(super) fn reap(&mut self, now: Instant) {
+        self.ask_after_leaving(now);
         let forget_at_once = self.planted.is(Fault::ReapForgetsFailedAtOnce);
         let failed = self
             .members
@@ -471,6 +463,22 @@ impl Serf {
         }
         let patience = self.timing.intent_timeout;
         self.members.intents.retain(|_, intent| now.since(intent.heard) <= patience);
+    }
+
+    /// A leave takes seconds. Who is still here may never have heard that it leaves, or have spoken
+    /// of itself at the very time of that word, and then no exchange tells the two apart: it is told
+    /// again, and contradicts.
+    fn ask_after_leaving(&mut self, now: Instant) {
+        let interval = self.timing.reap_interval;
+        let leaving = self.members.gone(MemberStatus::Leaving);
+        let late =
+            leaving.filter(|(name, since)| now.since(*since) >= interval && **name != self.name);
+        let late: Vec<Arc<str>> = late.map(|(name, _)| Arc::clone(name)).collect();
+        for node in late {
+            let time = self.members.get(&node).map_or(LamportTime(0), |known| known.time);
+            let leave = Leave { time, node, prune: false };
+            self.tell(Queue::Intents, Message::Leave(leave).to_bytes());
+        }
     }
 
     /// How long a failed member is kept: its own word (`rc_tm`), or this pool's.

@@ -65,7 +65,9 @@ fn a_leave_of_the_very_time_its_member_spoke_is_contradicted() {
     let mut state = pool.serfs["a"].local_state();
     (state.left, state.status_times) = (vec!["b".into()], vec![("b".into(), time)]);
     pool.serf("a").merge(now, &state, false);
+    pool.settle();
     assert_eq!(pool.status("a", "b"), Some(MemberStatus::Leaving));
+    pool.pass(second(31));
     pool.settle();
     assert_eq!(pool.status("a", "b"), Some(MemberStatus::Alive));
 }
