@@ -38,6 +38,8 @@ struct Attempt {
     seeds: Vec<SocketAddr>,
     lookups_open: usize,
     errors: Vec<String>,
+    /// Whether this agent is among those to be met.
+    is_listed: bool,
 }
 
 /// Who wants it.
@@ -111,8 +113,8 @@ impl Node {
             Pool::Lan => self.config.facts.serf_lan_port,
             Pool::Wan => self.config.facts.serf_wan_port,
         };
-        let mut attempt =
-            Attempt { pool, why, seeds: Vec::new(), lookups_open: 0, errors: Vec::new() };
+        let (seeds, errors) = (Vec::new(), Vec::new());
+        let mut attempt = Attempt { pool, why, seeds, lookups_open: 0, errors, is_listed: false };
         for text in texts {
             match seed(text, port) {
                 Ok(address) => attempt.seeds.push(address),
@@ -162,8 +164,19 @@ impl Node {
         let Some(attempt) = self.joins.attempts.get_mut(&asked) else {
             return;
         };
-        let seeds = core::mem::take(&mut attempt.seeds);
+        let mut seeds = core::mem::take(&mut attempt.seeds);
         let pool = attempt.pool;
+        let own = self.config.cluster.as_ref().and_then(|cluster| match pool {
+            Pool::Lan => Some(cluster.lan.advertised),
+            Pool::Wan => cluster.wan.as_ref().map(|wan| wan.advertised),
+        });
+        // Every server has the same list, so it is in its own. To have met oneself is to have met
+        // nobody: one that was cut off when it started would stay alone for ever.
+        let others = seeds.iter().filter(|seed| Some(**seed) != own).count();
+        if attempt.why == Why::Retry && others > 0 {
+            attempt.is_listed = others < seeds.len();
+            seeds.retain(|seed| Some(*seed) != own);
+        }
         if seeds.is_empty() {
             self.join_done(asked, 0, &[], out);
         } else {
@@ -205,11 +218,11 @@ impl Node {
         match attempt.why {
             Why::Request(origin) => self.refuse(origin, &LocalError { status: 500, text }),
             Why::Start => self.stop(ExitReason::Join(text), out),
-            Why::Retry => self.join_failed(attempt.pool, &text, out),
+            Why::Retry => self.join_failed(attempt.pool, &text, attempt.is_listed, out),
         }
     }
 
-    fn join_failed(&mut self, pool: Pool, text: &str, out: &mut Vec<Effect>) {
+    fn join_failed(&mut self, pool: Pool, text: &str, listed: bool, out: &mut Vec<Effect>) {
         let Some(list) = self.joining(pool) else {
             return;
         };
@@ -224,6 +237,10 @@ impl Node {
             "({cluster}) couldn't join: number_of_nodes=0 error=\"{text}\""
         ))));
         if attempts_max > 0 && *tried > attempts_max {
+            if listed {
+                // It is there itself, which is all that Consul asks for.
+                return;
+            }
             self.stop(ExitReason::JoinRetried(pool), out);
             return;
         }
