@@ -281,6 +281,7 @@ impl World {
             ExitReason::Stopped
             | ExitReason::Disk(_)
             | ExitReason::Join(_)
+            | ExitReason::JoinRetried(_)
             | ExitReason::LostName
             | ExitReason::Log(_) => {
                 self.judge.broken("exit", self.now, || format!("m{number} stops: {reason:?}"));
