@@ -465,9 +465,9 @@ impl Serf {
         self.members.intents.retain(|_, intent| now.since(intent.heard) <= patience);
     }
 
-    /// A leave takes seconds. Who is still here may never have heard that it leaves, or have spoken
-    /// of itself at the very time of that word, and then no exchange tells the two apart: it is told
-    /// again, and contradicts.
+    /// A leave takes seconds. Who is still here may never have heard that it leaves, or have
+    /// spoken of itself at the very time of that word, and then no exchange tells the two apart:
+    /// it is told again, and contradicts.
     fn ask_after_leaving(&mut self, now: Instant) {
         let interval = self.timing.reap_interval;
         let leaving = self.members.gone(MemberStatus::Leaving);
