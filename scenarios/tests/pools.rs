@@ -1,7 +1,7 @@
 //! Stories of pools with a few seeds each, drawn worlds of pools, and planted faults that they must
 //! show. The whole table is `cargo sim mutants`.
 
-use proconsul_scenarios::{ALL, POOLS};
+use proconsul_scenarios::{ALL, CLUSTERS, POOLS};
 use proconsul_sim::pools::{Plan, drawn, run};
 use proconsul_sim::swarm::{self, Kind};
 use proconsul_sim::{Telling, mutants, quiet_panics};
@@ -62,12 +62,16 @@ fn planted_faults_of_gossip_are_found_and_shrunk() {
 #[test]
 fn names_are_words_and_differ() {
     let scenarios = ALL.iter().map(|scenario| scenario.name);
-    let mut names: Vec<&str> = POOLS.iter().map(|story| story.name).chain(scenarios).collect();
+    let pools = POOLS.iter().map(|story| story.name);
+    let clusters = CLUSTERS.iter().map(|story| story.name);
+    let mut names: Vec<&str> = pools.chain(clusters).chain(scenarios).collect();
     let count = names.len();
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), count);
-    for story in POOLS {
-        assert!(story.doc.matches('.').count() >= 2, "{} says too little", story.name);
+    let pools = POOLS.iter().map(|story| (story.name, story.doc));
+    let clusters = CLUSTERS.iter().map(|story| (story.name, story.doc));
+    for (name, doc) in pools.chain(clusters) {
+        assert!(doc.matches('.').count() >= 2, "{name} says too little");
     }
 }

@@ -2,7 +2,25 @@
 
 use proconsul_sim::clusters::ClusterStory;
 
+mod agents_die_and_leave;
 mod agents_restart;
+mod group_lost_for_good;
+mod identity_lost;
+mod servers_killed_one_by_one;
+mod servers_lose_state;
+mod servers_replaced;
+mod sync_of_many;
+mod wan_cut_with_traffic;
 
 /// Every story of agents, in the order of this list.
-pub const CLUSTERS: &[ClusterStory] = &[agents_restart::STORY];
+pub const CLUSTERS: &[ClusterStory] = &[
+    agents_restart::STORY,
+    agents_die_and_leave::STORY,
+    identity_lost::STORY,
+    servers_lose_state::STORY,
+    servers_replaced::STORY,
+    servers_killed_one_by_one::STORY,
+    group_lost_for_good::STORY,
+    wan_cut_with_traffic::STORY,
+    sync_of_many::STORY,
+];

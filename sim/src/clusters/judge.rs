@@ -290,6 +290,18 @@ impl World {
         }
     }
 
+    /// Whether a majority of those who voted in a datacenter last is still there.
+    pub(super) fn has_quorum(&self, dc: usize) -> bool {
+        let members = self.judge.groups[dc].members.iter();
+        let voters: Vec<NodeId> =
+            members.filter(|(_, (_, voter))| *voter).map(|(id, _)| *id).collect();
+        let is_there = |id: &&NodeId| {
+            let machine = self.machine_of(**id).map(|number| &self.machines[number]);
+            machine.is_some_and(|machine| matches!(machine.fate, Fate::Up | Fate::Leaving))
+        };
+        voters.is_empty() || voters.iter().filter(is_there).count() > voters.len() / 2
+    }
+
     /// Who has an identity now.
     pub(super) fn machine_of(&self, id: NodeId) -> Option<usize> {
         let seed = self.plan.seed;

@@ -126,6 +126,11 @@ impl World {
             return None;
         }
         let leader = self.leader_of(dc).map(|leader| &self.machines[leader]);
+        if !self.has_quorum(dc) {
+            // Those that remain of the group wait for an operator; nobody founds another beside it.
+            let text = |leader: &Machine| format!("{} leads a second group", leader.name);
+            return leader.map(|leader| ("rest.group", text(leader)));
+        }
         let Some(leader) = leader else {
             return Some(("rest.leader", format!("nobody leads dc{dc}")));
         };

@@ -1,0 +1,76 @@
+//! Stories of whole agents with a few seeds each, drawn worlds of agents, and planted faults that
+//! they must show. The whole table is `cargo sim mutants`.
+
+use proconsul_scenarios::CLUSTERS;
+use proconsul_sim::clusters::{Options, Plan, run};
+use proconsul_sim::plans::Setting;
+use proconsul_sim::swarm::{self, Kind};
+use proconsul_sim::{Telling, mutants, quiet_panics};
+
+#[test]
+fn every_story_of_agents_holds() {
+    quiet_panics();
+    for story in CLUSTERS.iter().filter(|story| !story.long) {
+        for seed in 1..=3 {
+            let outcome = run(&story.plan(seed, ""), Telling::Silent);
+            let again = format!("again: cargo sim replay {} --seed {seed}", story.name);
+            assert_eq!(outcome.violation, None, "{again}");
+            assert!(outcome.codec_checked > 0, "{}: bytes are sampled", story.name);
+        }
+    }
+}
+
+#[test]
+fn drawn_worlds_of_agents_hold() {
+    quiet_panics();
+    let sum = swarm::together(Kind::Clusters, 0, 150, "", 2);
+    let failed = sum.failed.map(|(seed, outcome)| (seed, outcome.violation));
+    assert_eq!(failed, None, "again: cargo sim replay clusters --seed ..");
+    assert_eq!(sum.seeds, 150);
+}
+
+#[test]
+fn a_plan_is_a_world() {
+    quiet_panics();
+    for seed in [3, 7] {
+        let plan = Options::drawn(seed);
+        let trace = run(&plan, Telling::Silent).trace;
+        let read = Plan::parse(&plan.text()).unwrap();
+        assert_eq!(run(&read, Telling::Kept).trace, trace, "seed {seed}");
+        let other = Plan { seed: seed + 1, ..plan };
+        assert_ne!(run(&other, Telling::Silent).trace, trace, "seed {seed}");
+    }
+}
+
+#[test]
+fn stories_show_the_faults_they_are_told_for() {
+    quiet_panics();
+    for (story, fault) in [
+        ("servers_lose_state", "SyncTrustsMarks"),
+        ("agents_die_and_leave", "ReconcileForgetsLeft"),
+        ("identity_lost", "ReconcileKeepsOldId"),
+        ("servers_killed_one_by_one", "AutopilotBelowQuorum"),
+        ("servers_replaced", "AutopilotPromotesAtOnce"),
+        ("group_lost_for_good", "BootstrapExpectIgnoresPeers"),
+    ] {
+        let story = CLUSTERS.iter().find(|told| told.name == story).expect("a story of this name");
+        let broken = run(&story.plan(1, fault), Telling::Silent).violation;
+        assert!(broken.is_some(), "{} does not show {fault}", story.name);
+    }
+}
+
+#[test]
+fn planted_faults_of_the_cluster_are_found_and_shrunk() {
+    quiet_panics();
+    for (name, worlds) in [
+        ("SyncForgetsDeregister", 60),
+        ("SyncTrustsMarks", 60),
+        ("ReconcileForgetsLeft", 60),
+        ("AutopilotBelowQuorum", 60),
+    ] {
+        let found = mutants::hunt(name, worlds, 1, 1);
+        assert_eq!(found.after.len(), 1, "{name} is not found in {worlds} worlds");
+        let [(acts, _), (fewer, _)] = found.lengths.expect("what is found is shrunk");
+        assert!(fewer <= acts && fewer <= 4, "{}", found.row());
+    }
+}
