@@ -52,6 +52,7 @@ pub(super) struct Offer {
 struct Group {
     /// Since when each is a member, and whether it votes.
     members: BTreeMap<NodeId, (u64, bool)>,
+    term: Term,
     at: u64,
 }
 
@@ -245,16 +246,21 @@ impl World {
             if node.applied().term == raft.term() && raft.committed() >= raft.membership_index() {
                 let members = membership.members.iter();
                 let members = members.map(|(id, member)| (*id, member.voter)).collect();
-                self.look_at_group(dc, &members);
+                self.look_at_group(dc, raft.term(), &members);
             }
             self.look_at_offers(dc, &catalog);
         }
     }
 
-    fn look_at_group(&mut self, dc: usize, members: &BTreeMap<NodeId, bool>) {
+    fn look_at_group(&mut self, dc: usize, term: Term, members: &BTreeMap<NodeId, bool>) {
         let now = self.now;
         let before = std::mem::take(&mut self.judge.groups[dc]);
-        let mut after = Group { members: BTreeMap::new(), at: now };
+        if term < before.term {
+            // One that leads in its own eyes only.
+            self.judge.groups[dc] = before;
+            return;
+        }
+        let mut after = Group { members: BTreeMap::new(), term, at: now };
         for (id, voter) in members {
             let known = before.members.get(id);
             let since = known.map_or(now, |(since, _)| *since);

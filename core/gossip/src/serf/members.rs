@@ -379,7 +379,12 @@ impl Serf {
         } else {
             known.status
         };
+        let stays = status != known.status;
         self.members.change(now, &join.node, status, join.time);
+        if stays && let Some(member) = self.member(&join.node) {
+            // It came as one that leaves: whoever was told so must hear that it does not.
+            self.say(Event::Updated(member));
+        }
         true
     }
 
