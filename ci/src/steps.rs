@@ -21,6 +21,8 @@ const FRESH_SEEDS: u64 = 1_000;
 const HELD_POOLS: u64 = 140;
 /// Drawn worlds of pools that nobody has tried.
 const TOLD_POOLS: u64 = 100;
+/// Drawn worlds of whole agents: so many from seed 0 must hold, and so many fresh ones are told.
+const CLUSTERS: u64 = 400;
 /// Seeds and trials for each planted fault in one verification; `cargo ci mutants` is full size.
 const MUTANT_SEEDS: u64 = 300;
 const MUTANT_TRIALS: u64 = 1;
@@ -62,6 +64,7 @@ pub fn verify(fresh_seed: u64) -> Vec<Step> {
     steps.push(peers());
     steps.push(swarm(FRESH_SEEDS, fresh_seed));
     steps.push(pools(fresh_seed));
+    steps.push(clusters(fresh_seed));
     steps.push(mutants(MUTANT_SEEDS, MUTANT_TRIALS));
     steps
 }
@@ -100,11 +103,25 @@ fn pools(fresh: u64) -> Step {
     })
 }
 
+/// Worlds of whole agents that must hold.
+fn clusters(fresh: u64) -> Step {
+    step("swarm of clusters (fresh ones are told and do not gate)", move || {
+        for finding in swarm_with(CLUSTERS, fresh, &["--pools", "0", "--clusters", "1"]) {
+            told(&finding);
+        }
+        swarm_with(CLUSTERS, 0, &["--pools", "0", "--clusters", "1"])
+    })
+}
+
 /// `pools`: one more world of pools for each so many worlds of servers; 0: none.
 fn swarm_of(seeds: u64, first: u64, pools: &str) -> Findings {
+    swarm_with(seeds, first, &["--pools", pools, "--clusters", "0"])
+}
+
+fn swarm_with(seeds: u64, first: u64, mix: &[&str]) -> Findings {
     let (seeds, first) = (seeds.to_string(), first.to_string());
-    let arguments = ["--seeds", &seeds, "--from", &first, "--jobs", "2", "--pools", pools];
-    cargo(&[&["sim", "swarm"][..], &arguments[..]].concat())
+    let arguments = ["--seeds", &seeds, "--from", &first, "--jobs", "2"];
+    cargo(&[&["sim", "swarm"][..], &arguments[..], mix].concat())
 }
 
 #[expect(clippy::print_stdout, reason = "a finding that does not gate is still told")]

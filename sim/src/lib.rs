@@ -54,7 +54,8 @@
 //! [`world`] is the event loop and its hosts; [`net`], [`disk`] and [`clock`] are models without
 //! I/O; [`judge`] and [`model`] say what may be; [`schedule`] is a world as text, [`workload`]
 //! draws one, [`shrink`] shortens one; [`scenario`] plays stories; [`swarm`] and [`mutants`] run
-//! many. [`pools`] is another kind of world: bare pools of gossip, whose stories are plans.
+//! many. [`pools`] and [`clusters`] are other kinds of worlds, of bare pools of gossip and of whole
+//! agents in several datacenters: their stories are [`plans`], over links that both share.
 
 pub mod cli;
 pub mod client;

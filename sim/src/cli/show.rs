@@ -119,7 +119,7 @@ pub(super) fn sum_of_plans(sum: &Sum, watch: &Watch) {
     let wall = watch.seconds();
     let simulated = seconds(sum.simulated);
     say!(
-        "{} worlds of pools, {:.2} simulated hours, {} datagrams, {} through the codec",
+        "{} worlds, {:.2} simulated hours, {} messages, {} through the codec",
         sum.seeds,
         simulated / 3_600.0,
         sum.messages,

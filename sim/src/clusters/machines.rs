@@ -36,7 +36,7 @@ pub(super) struct Machine {
     pub(super) moves: u8,
     /// How often its disk was lost: each time it is someone new.
     pub(super) losses: u64,
-    /// Whether someone was asked to force it out.
+    /// Whether others may hold it for left or for dead: it was forced out, or went unheard.
     pub(super) forced: bool,
     pub(super) paused: bool,
     pub(super) backlog: Vec<Input>,
@@ -277,7 +277,11 @@ impl World {
     fn exits(&mut self, number: usize, reason: &ExitReason) {
         self.say(Some(number), || format!("stops: {reason:?}"));
         match reason {
-            ExitReason::Left => self.end(number, Fate::Left, false),
+            ExitReason::Left => {
+                self.end(number, Fate::Left, false);
+                // Who was not heard when it left may be taken for dead.
+                self.machines[number].forced |= !self.active.is_empty();
+            }
             ExitReason::Stopped
             | ExitReason::Disk(_)
             | ExitReason::Join(_)

@@ -192,6 +192,9 @@ impl World {
                         })
                 }
                 Fate::Down => node.is_none() || health == Some(CheckStatus::Critical),
+                Fate::Left if machine.forced => {
+                    node.is_none() || health == Some(CheckStatus::Critical)
+                }
                 Fate::Left | Fate::Off => node.is_none(),
                 Fate::Leaving => true,
             };
