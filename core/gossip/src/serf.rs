@@ -310,7 +310,7 @@ impl Serf {
                 Timer::Reconnect => self.reconnect(),
                 Timer::Flush => self.flush(),
                 Timer::Leave => self.go_on_leaving(now),
-                Timer::Prune(name) => self.finish_prune(&name),
+                Timer::Prune(name) => self.finish_prune(now, &name),
                 Timer::QueryEnd(time) => self.end_query(time),
                 Timer::Answer(id) => self.close(id),
             }

@@ -96,7 +96,7 @@ impl Serf {
         }
         for (node, time) in &state.status_times {
             if !left.contains_key(node) {
-                self.on_join_intent(now, &Join { time: *time, node: Arc::clone(node) });
+                self.on_join_held(now, &Join { time: *time, node: Arc::clone(node) });
             }
         }
         let own = state.status_times.iter().filter(|(node, _)| *node == self.name);

@@ -252,7 +252,11 @@ impl Serf {
     ) {
         let name = &alive.node;
         let (status, time) = match (self.members.get(name), self.members.intents.get(name)) {
-            (Some(known), _) => (MemberStatus::Alive, known.time),
+            (Some(known), _) => {
+                let time = known.time;
+                self.keep(name);
+                (MemberStatus::Alive, time)
+            }
             (None, Some(intent)) if intent.leaves => (MemberStatus::Leaving, intent.time),
             (None, Some(intent)) => (MemberStatus::Alive, intent.time),
             (None, None) => (MemberStatus::Alive, LamportTime(0)),
@@ -335,8 +339,8 @@ impl Serf {
             return self.members.remember_intent(&leave.node, intent);
         };
         let before = known.status;
-        // Someone would force us out, or remembers a former life of ours. Of two intents of one
-        // time each member keeps the one that came first: the next is of a later time.
+        // Someone would force us out, or remembers a former life of ours. An intent of the same
+        // time as ours may have come to others first: the next is of a later time.
         let is_ours = leave.node == self.name && !self.is_leaving();
         let trusts_all = self.planted.is(Fault::LeaveIntentIgnoresClock);
         if is_ours && (leave.time >= known.time || trusts_all) {
@@ -363,8 +367,25 @@ impl Serf {
         true
     }
 
-    /// A join intent: whether it should be told on.
+    /// A join intent that was told: whether it should be told on.
+    ///
+    /// Whoever holds a member for gone speaks of a leave one tick after its last word, which may be
+    /// the tick at which it says that it is back. Its own word counts then, whichever came first.
+    /// What others hold does not: those who know of a leave would call it back among themselves.
     pub(super) fn on_join_intent(&mut self, now: Instant, join: &Join) -> bool {
+        let known = self.members.get(&join.node);
+        let tied = known
+            .is_some_and(|known| known.status == MemberStatus::Leaving && known.time == join.time);
+        if tied && join.node != self.name {
+            self.members.change(now, &join.node, MemberStatus::Alive, join.time);
+            self.stays(&join.node);
+            return true;
+        }
+        self.on_join_held(now, join)
+    }
+
+    /// That someone has joined, as told or as another holds it: whether it is news.
+    pub(super) fn on_join_held(&mut self, now: Instant, join: &Join) -> bool {
         self.witness_member(join.time);
         let Some(known) = self.members.get(&join.node) else {
             let intent = Intent { leaves: false, time: join.time, heard: now };
@@ -381,9 +402,8 @@ impl Serf {
         };
         let stays = status != known.status;
         self.members.change(now, &join.node, status, join.time);
-        if stays && let Some(member) = self.member(&join.node) {
-            // It came as one that leaves: whoever was told so must hear that it does not.
-            self.say(Event::Updated(member));
+        if stays {
+            self.stays(&join.node);
         }
         true
     }
@@ -429,12 +449,28 @@ impl Serf {
         }
     }
 
-    /// The wait of [`Self::prune`] is over. Who has come back meanwhile stays.
-    pub(super) fn finish_prune(&mut self, name: &str) {
-        let status = self.members.get(name).map(|known| known.status);
-        if status.is_some_and(|status| status != MemberStatus::Alive) {
-            self.erase(name);
+    /// The wait of [`Self::prune`] is over. Who has come back meanwhile stays. Who is still about
+    /// to leave is not gone for the failure detector, which would never tell of it again: that one
+    /// is waited for.
+    pub(super) fn finish_prune(&mut self, now: Instant, name: &Arc<str>) {
+        match self.members.get(name).map(|known| known.status) {
+            Some(MemberStatus::Leaving) => self.prune(now, name, MemberStatus::Leaving),
+            Some(MemberStatus::Left | MemberStatus::Failed) => self.erase(name),
+            Some(MemberStatus::Alive | MemberStatus::None) | None => {}
         }
+    }
+
+    /// Someone does not leave after all: whoever met it as one that does must hear of it.
+    fn stays(&mut self, name: &Arc<str>) {
+        self.keep(name);
+        if let Some(member) = self.member(name) {
+            self.say(Event::Updated(member));
+        }
+    }
+
+    /// Someone is here after all: it is not forgotten when it next goes.
+    fn keep(&mut self, name: &Arc<str>) {
+        self.timers.clear(&Timer::Prune(Arc::clone(name)));
     }
 
     /// Forgets someone; never this member itself.

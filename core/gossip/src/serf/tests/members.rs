@@ -184,16 +184,58 @@ fn a_living_member_cannot_be_forced_out_or_pruned() {
 }
 
 #[test]
-fn a_leaving_member_is_pruned_when_all_know_of_it() {
+fn a_leaving_member_is_pruned_when_it_has_left_and_all_know_of_it() {
     let mut pool = Pool::of(&["a", "b"]);
     pool.cut_off.insert("b".to_string());
     let now = pool.now;
     pool.serf("a").force_leave(now, &Arc::from("b"), true);
     pool.settle();
+    pool.die("b");
     pool.pass(Duration::from_millis(7_999));
-    assert_eq!(pool.status("a", "b"), Some(MemberStatus::Leaving));
+    assert_eq!(pool.status("a", "b"), Some(MemberStatus::Left));
     pool.pass(Duration::from_millis(2));
     assert_eq!(pool.status("a", "b"), None);
+}
+
+#[test]
+fn who_is_to_be_pruned_is_not_forgotten_while_it_is_here() {
+    let mut pool = Pool::of(&["a", "b"]);
+    pool.cut_off.insert("b".to_string());
+    let now = pool.now;
+    pool.serf("a").force_leave(now, &Arc::from("b"), true);
+    pool.settle();
+    pool.pass(second(30));
+    assert_eq!(pool.status("a", "b"), Some(MemberStatus::Leaving), "its death is not known");
+    // At last it hears of it and contradicts; when it dies later, that is a failure like others.
+    pool.cut_off.clear();
+    pool.exchange("a", "b");
+    assert_eq!(pool.status("a", "b"), Some(MemberStatus::Alive));
+    pool.die("b");
+    pool.pass(second(30));
+    assert_eq!(pool.status("a", "b"), Some(MemberStatus::Failed));
+}
+
+#[test]
+fn a_join_that_is_told_counts_against_a_leave_of_its_time() {
+    let mut pool = Pool::of(&["a", "b", "c"]);
+    let node = Arc::from("b");
+    let (join, leave) = (
+        Join { time: LamportTime(9), node: Arc::clone(&node) },
+        Leave { time: LamportTime(9), node, prune: false },
+    );
+    let now = pool.now;
+    // Someone who holds "b" for left since 8 makes a leave of it; "b" says at 9 that it is back.
+    pool.serf("a").on_leave_intent(now, &leave);
+    assert_eq!(pool.status("a", "b"), Some(MemberStatus::Leaving));
+    pool.serf("c").on_join_intent(now, &join);
+    pool.serf("c").on_leave_intent(now, &leave);
+    assert_eq!(pool.status("c", "b"), Some(MemberStatus::Alive));
+    // What "c" holds may be the leave of another life, so it does not count; the word does.
+    let held = pool.serfs["c"].local_state();
+    pool.serf("a").merge(now, &held, false);
+    assert_eq!(pool.status("a", "b"), Some(MemberStatus::Leaving));
+    pool.deliver("a", &Message::Join(join).to_bytes());
+    assert_eq!(pool.status("a", "b"), Some(MemberStatus::Alive));
 }
 
 #[test]
