@@ -27,7 +27,7 @@ enum Command {
     Peers,
     /// A real cluster of 24 agents, each role killed in turn; prints what it measured.
     Cluster,
-    /// A swarm of fresh seeds; prints the first one.
+    /// A swarm of fresh seeds, worlds of servers and worlds of pools; prints the first one.
     Swarm {
         /// How many seeds.
         #[arg(long, default_value_t = 2_000)]
@@ -44,7 +44,10 @@ fn main() -> ExitCode {
         Command::Mutants => vec![steps::mutants(2_000, 5)],
         Command::Peers => vec![steps::peers()],
         Command::Cluster => vec![steps::cluster()],
-        Command::Swarm { seeds } => vec![steps::swarm(seeds, fresh_seed())],
+        Command::Swarm { seeds } => {
+            let first = fresh_seed();
+            vec![steps::swarm(seeds, first), steps::pools(seeds, first)]
+        }
     };
     run(&steps)
 }

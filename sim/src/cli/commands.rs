@@ -1,7 +1,7 @@
 //! What each command does.
 
 use super::show::{self, Watch};
-use super::{HELD, USAGE, VIOLATED, plans};
+use super::{HELD, Only, USAGE, VIOLATED, plans};
 use crate::clusters::{self, ClusterStory};
 use crate::mutants;
 use crate::plans::{Plan, PlannedStory, Setting};
@@ -150,12 +150,32 @@ pub(super) fn swarm(mix: Mix, from: u64, jobs: usize, planted: &str) -> u8 {
     let (pools, clusters) = (of(mix.pools), of(mix.clusters));
     let mut code = code;
     if code == HELD && pools > 0 {
-        code = plans::swarm::<pools::Options>(Kind::Pools, pools, from, jobs, planted);
+        code = plans::swarm::<pools::Options>(Kind::Pools, (from, pools), jobs, planted, false);
     }
     if code == HELD && clusters > 0 {
-        code = plans::swarm::<clusters::Options>(Kind::Clusters, clusters, from, jobs, planted);
+        let range = (from, clusters);
+        code = plans::swarm::<clusters::Options>(Kind::Clusters, range, jobs, planted, false);
     }
     code
+}
+
+/// Worlds of one planned kind, numbered like those of servers.
+pub(super) fn swarm_only(
+    only: Only,
+    range: (u64, u64),
+    jobs: usize,
+    planted: &str,
+    go_on: bool,
+) -> u8 {
+    if !show::plantable(planted) {
+        return usage(&format!("no fault is called {planted}"));
+    }
+    match only {
+        Only::Pools => plans::swarm::<pools::Options>(Kind::Pools, range, jobs, planted, go_on),
+        Only::Clusters => {
+            plans::swarm::<clusters::Options>(Kind::Clusters, range, jobs, planted, go_on)
+        }
+    }
 }
 
 pub(super) fn replay(

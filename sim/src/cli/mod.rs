@@ -76,6 +76,12 @@ enum Command {
         /// Of so many worlds, one more is of whole agents (0: none)
         #[arg(long, value_parser = number, default_value = "20")]
         clusters: u64,
+        /// No worlds of servers: `--seeds` worlds of this kind
+        #[arg(long, value_enum)]
+        only: Option<Only>,
+        /// With `--only`: name every seed that breaks a rule instead of stopping at the first
+        #[arg(long, requires = "only")]
+        go_on: bool,
     },
     /// Run a schedule file, a scenario, or a drawn world (`swarm`, `pools`, `clusters`) again
     Replay {
@@ -127,6 +133,15 @@ enum Command {
     },
 }
 
+/// Worlds that are plans.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Only {
+    /// Bare pools
+    Pools,
+    /// Whole agents
+    Clusters,
+}
+
 /// Seeds are decimal, or hexadecimal with `0x`.
 fn number(text: &str) -> Result<u64, String> {
     let parsed = match text.strip_prefix("0x") {
@@ -155,7 +170,10 @@ pub fn main(told: Told<'_>) -> ExitCode {
             commands::run(told, &scenario, seed, &planted, log)
         }
         Command::Traces { seeds } => commands::traces(told, seeds),
-        Command::Swarm { seeds, from, jobs, planted, pools, clusters } => {
+        Command::Swarm { seeds, from, jobs, planted, only: Some(only), go_on, .. } => {
+            commands::swarm_only(only, (from, seeds), jobs, &planted, go_on)
+        }
+        Command::Swarm { seeds, from, jobs, planted, pools, clusters, .. } => {
             commands::swarm(commands::Mix { seeds, pools, clusters }, from, jobs, &planted)
         }
         Command::Replay { what, seed, planted, log } => {

@@ -45,26 +45,41 @@ pub(super) fn replay<S: Setting>(plan: &Plan<S>, log: bool) -> u8 {
     HELD
 }
 
-/// Runs drawn worlds of this kind.
+/// Runs drawn worlds of this kind: from a seed on, so many. With `go_on`, all that break a rule are
+/// named, and none is shrunk.
 pub(super) fn swarm<S: Setting>(
     kind: Kind,
-    seeds: u64,
-    from: u64,
+    (from, seeds): (u64, u64),
     jobs: usize,
     planted: &str,
+    go_on: bool,
 ) -> u8 {
-    let word = word::<S>();
-    say!("and worlds of {word}: seeds {from}..{}", from.saturating_add(seeds));
-    let watch = Watch::start();
-    let sum = swarm::together(kind, from, seeds, planted, jobs);
-    show::sum_of_plans(&sum, &watch);
-    let Some((seed, outcome)) = &sum.failed else { return HELD };
-    let mut plan = S::drawn(*seed);
-    planted.clone_into(plan.options.planted());
-    let command = format!("cargo sim replay {word} --seed {seed:#x}");
-    let command = show::with_planted(&command, planted);
-    fail(&plan, outcome, &command, &show::file_name(&word, *seed));
-    VIOLATED
+    let (word, end) = (word::<S>(), from.saturating_add(seeds));
+    say!("worlds of {word}: seeds {from}..{end}");
+    let (mut next, mut broken) = (from, 0);
+    loop {
+        let watch = Watch::start();
+        let sum = swarm::together(kind, next, end - next, planted, jobs);
+        if !go_on || sum.failed.is_none() {
+            show::sum_of_plans(&sum, &watch);
+        }
+        let Some((seed, outcome)) = &sum.failed else { break };
+        if !go_on {
+            let mut plan = S::drawn(*seed);
+            planted.clone_into(plan.options.planted());
+            let command = format!("cargo sim replay {word} --seed {seed:#x}");
+            let command = show::with_planted(&command, planted);
+            fail(&plan, outcome, &command, &show::file_name(&word, *seed));
+            return VIOLATED;
+        }
+        let rule = outcome.violation.as_ref().map_or("", |violation| &violation.rule);
+        say!("seed {seed:#x}: {rule}");
+        (next, broken) = (seed + 1, broken + 1);
+    }
+    if go_on {
+        say!("{broken} of {seeds} worlds break a rule");
+    }
+    if broken == 0 { HELD } else { VIOLATED }
 }
 
 /// Shortens a failing plan's file.
