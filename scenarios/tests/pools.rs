@@ -46,6 +46,7 @@ fn planted_faults_of_gossip_are_found_and_shrunk() {
     quiet_panics();
     for (name, worlds) in [
         ("SuspicionCountsNamesTwice", 20),
+        ("ProbeSkipsSuspect", 20),
         ("DeadBeatsNewerAlive", 20),
         ("BroadcastNotInvalidated", 20),
         ("RejoinReusesClock", 20),

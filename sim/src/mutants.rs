@@ -100,10 +100,6 @@ pub const BY_HAND: &[(Fault, &str)] = &[
         "a restart within a lease, beside a candidate; regressions/vote_after_restart",
     ),
     (Fault::SnapshotKeepsLog, "the leader's next append mends it; core/raft/tests/all/planted.rs"),
-    (
-        Fault::ProbeSkipsSuspect,
-        "only many deaths in a large pool show it; core/gossip/tests/all/planted.rs",
-    ),
 ];
 
 /// Budgets below this are smoke tests: there only [`SOON`] must be found.

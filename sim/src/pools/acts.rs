@@ -3,6 +3,7 @@
 use super::judge::Change;
 use super::plan::{Held, Turn, What, Who};
 use super::seats::{SeatId, key};
+use super::views::CALM_NANOS;
 use super::world::{Ev, World, place, wide};
 use crate::links::{Fate, LAN_PORT, Trouble, WAN_PORT, address};
 use bytes::Bytes;
@@ -131,11 +132,17 @@ impl World {
         self.say(None, || "everything is healed".into());
         self.help();
         self.queue.push(end, Ev::Compare);
+        if rest == 0 {
+            self.queue.push(self.now, Ev::Rest);
+        }
     }
 
     /// Those who restarted while others were away may have met each other only, and be forgotten by
     /// the rest: their operators tell them once more whom to join.
-    fn help(&mut self) {
+    pub(super) fn help(&mut self) {
+        if self.helped.replace(self.now) == Some(self.now) {
+            return;
+        }
         for machine in 0..self.machines.len() {
             let of = &self.machines[machine];
             let (life, since) = (of.life, of.since);
@@ -188,8 +195,7 @@ impl World {
     fn leave(&mut self, who: Who) {
         for machine in self.machines_of(who) {
             if self.machines[machine].fate == Fate::Up {
-                let calm = self.calm_since.is_some_and(|since| since <= self.now);
-                self.machines[machine].left_well = calm;
+                self.machines[machine].left_well = self.all_quiet();
                 self.machines[machine].fate = Fate::Leaving;
                 self.machines[machine].since = self.now;
                 for seat in self.machines[machine].seats.into_iter().flatten() {
@@ -197,6 +203,14 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Whether nothing has happened for so long that members know one another: a leave is told a
+    /// few times, to whom the leaver holds to be here, and never again.
+    fn all_quiet(&self) -> bool {
+        let long_ago = |since: u64| since == 0 || since + CALM_NANOS < self.now;
+        self.calm_since.is_some_and(long_ago)
+            && self.machines.iter().all(|machine| long_ago(machine.since))
     }
 
     /// The LAN pool of a machine that is up.
@@ -298,6 +312,10 @@ impl World {
 
     fn trespass(&mut self, by: u16, to: u16, wan: bool) {
         let Some(to) = self.machines.get(usize::from(to)) else { return };
+        let home = self.machines.get(usize::from(by)).is_some_and(|by| by.dc == to.dc);
+        if home && !wan {
+            return;
+        }
         let port = if wan { WAN_PORT } else { LAN_PORT };
         let seeds = vec![address(to.number, to.moves, port)];
         if let Some(seat) = self.lan(by) {

@@ -3,6 +3,7 @@
 
 use super::bounds::{suspicion_after, suspicion_min};
 use super::plan::{Options, Turn, Who};
+use super::rounds::Rounds;
 use super::seats::{Seat, SeatId, machine_named, timing};
 use super::world::{Machine, place, wide};
 use crate::judge::Violation;
@@ -16,6 +17,7 @@ use proconsul_core::types::{Incarnation, LamportTime, Liveness, MemberStatus};
 use proconsul_core::wire::crypto::{Key, Keyring};
 use proconsul_core::wire::memberlist::{Message, StreamMessage};
 use proconsul_core::wire::packet::{self, Datagram};
+use proconsul_core::wire::serf;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -41,6 +43,8 @@ struct Gone {
     status: MemberStatus,
     since: u64,
     address: SocketAddr,
+    /// Whether it may come back elsewhere at once: it said itself that it goes, or may have.
+    free: bool,
 }
 
 /// What is known of one pool in its present life.
@@ -49,6 +53,11 @@ struct Beside {
     life: u32,
     suspected: BTreeMap<Arc<str>, Suspected>,
     gone: BTreeMap<Arc<str>, Gone>,
+    /// Whom it was told to forget at once.
+    pruned: BTreeSet<Arc<str>>,
+    /// Whom it forgot for that, until they come back.
+    forgot: BTreeSet<Arc<str>>,
+    rounds: Rounds,
     /// Whom it has met in this life.
     met: BTreeSet<Arc<str>>,
     founded: bool,
@@ -62,6 +71,15 @@ struct Beside {
     ring: Option<Keyring>,
 }
 
+/// A word that someone is dead.
+#[derive(Clone, Debug)]
+struct Death {
+    node: Arc<str>,
+    incarnation: Incarnation,
+    /// Whether it is its own: it leaves.
+    own: bool,
+}
+
 /// What one step is about.
 #[derive(Debug, Default)]
 struct Step {
@@ -69,7 +87,7 @@ struct Step {
     woken: bool,
     /// Whether what came cannot be read here.
     opaque: bool,
-    dead: Vec<(Arc<str>, Incarnation)>,
+    dead: Vec<Death>,
     accused: Vec<(Arc<str>, Arc<str>)>,
     /// How large the pool was for itself before, if it learns of many at once.
     size: Option<u64>,
@@ -94,6 +112,15 @@ pub(super) struct Change {
 /// A user event: its pool, time and payload.
 type Fired = (usize, LamportTime, Bytes);
 
+/// When an event was fired, and who was told of it.
+#[derive(Clone, Debug)]
+pub(super) struct Spread {
+    pub(super) at: u64,
+    pub(super) told: BTreeSet<(SeatId, u32)>,
+    /// Since when three of four know it.
+    pub(super) wide: Option<u64>,
+}
+
 /// All judges of a world.
 #[derive(Debug)]
 pub(super) struct Judge {
@@ -110,8 +137,8 @@ pub(super) struct Judge {
     beside: Vec<Beside>,
     step: Step,
     firing: Option<(SeatId, LamportTime)>,
-    /// When and by whom an event was fired, and who was told of it.
-    pub(super) fired: BTreeMap<Fired, (u64, BTreeSet<(SeatId, u32)>)>,
+    /// Events that were fired.
+    pub(super) fired: BTreeMap<Fired, Spread>,
     pub(super) changes: BTreeMap<Asked, Change>,
     /// Changes that were just reported.
     pub(super) reported: Vec<Asked>,
@@ -161,6 +188,8 @@ impl Judge {
             self.beside.resize(place(id) + 1, Beside::default());
         }
         let life = self.beside[place(id)].life + 1;
+        let names = || gossip.members().map(|member| Arc::clone(&member.name));
+        let met = if self.closely && founded { names().collect() } else { BTreeSet::new() };
         let last = clocks_of(file);
         self.beside[place(id)] = Beside {
             life,
@@ -168,6 +197,8 @@ impl Judge {
             newest_event: last.event,
             ring: Some(gossip.keyring().clone()),
             founded,
+            met,
+            rounds: Rounds::begin(&gossip.local().name, names()),
             ..Beside::default()
         };
         self.step = Step::default();
@@ -207,6 +238,7 @@ impl Judge {
             return;
         }
         self.step = Step { health: gossip.health_score(), ..Step::default() };
+        self.beside[place(id)].rounds.stepped();
         if matches!(input, Input::Stream(..)) {
             self.step.size = Some(alive_count(gossip));
         }
@@ -221,10 +253,16 @@ impl Judge {
             Input::Stream(_, StreamEvent::Message(sealed)) => {
                 if let StreamMessage::PushPull(theirs) = &sealed.message {
                     let left = theirs.nodes.iter().filter(|node| node.liveness == Liveness::Left);
-                    let words =
-                        left.map(|node| (Arc::clone(&node.alive.node), node.alive.incarnation));
+                    let words = left.map(|node| Death {
+                        node: Arc::clone(&node.alive.node),
+                        incarnation: node.alive.incarnation,
+                        own: true,
+                    });
                     self.step.dead.extend(words);
                 }
+            }
+            Input::ForceLeave { node, prune: true } => {
+                self.beside[place(id)].pruned.insert(Arc::clone(node));
             }
             Input::Stream(..)
             | Input::Join { .. }
@@ -244,7 +282,11 @@ impl Judge {
         for message in messages {
             match message {
                 Message::Dead(said) => {
-                    self.step.dead.push((Arc::clone(&said.node), said.incarnation));
+                    self.step.dead.push(Death {
+                        node: Arc::clone(&said.node),
+                        incarnation: said.incarnation,
+                        own: said.from == said.node,
+                    });
                 }
                 Message::Suspect(said) => {
                     if let Some(suspected) = beside.suspected.get_mut(&said.node) {
@@ -252,12 +294,13 @@ impl Judge {
                     }
                     self.step.accused.push((Arc::clone(&said.node), Arc::clone(&said.from)));
                 }
-                Message::Alive(_)
-                | Message::Ping(_)
-                | Message::IndirectPing(_)
-                | Message::Ack(_)
-                | Message::Nack { .. }
-                | Message::User(_) => {}
+                Message::IndirectPing(please) => beside.rounds.asked(&please.node),
+                Message::User(bytes) => {
+                    if let Some(node) = pruned_by(bytes) {
+                        beside.pruned.insert(node);
+                    }
+                }
+                Message::Alive(_) | Message::Ping(_) | Message::Ack(_) | Message::Nack { .. } => {}
             }
         }
     }
@@ -287,16 +330,20 @@ impl Judge {
         if !self.closely {
             return;
         }
-        let mut worse = None;
-        let told = &mut self.beside[place(id)].told;
+        let (mut worse, mut over) = (None, None);
+        let Beside { told, rounds, .. } = &mut self.beside[place(id)];
         for message in &datagram.messages {
             let (node, incarnation, alive) = match message {
                 Message::Alive(alive) => (&alive.node, alive.incarnation, true),
                 Message::Suspect(said) | Message::Dead(said) => {
                     (&said.node, said.incarnation, false)
                 }
-                Message::Ping(_)
-                | Message::IndirectPing(_)
+                Message::Ping(ping) => {
+                    let passed_over = rounds.pinged(&ping.node);
+                    over = over.or(passed_over);
+                    continue;
+                }
+                Message::IndirectPing(_)
                 | Message::Ack(_)
                 | Message::Nack { .. }
                 | Message::User(_) => continue,
@@ -307,6 +354,11 @@ impl Judge {
             } else if alive {
                 told.insert(Arc::clone(node), incarnation);
             }
+        }
+        if let Some((node, fewer)) = over {
+            self.broken("a round probes everyone", now, || {
+                format!("pool {id} has probed {node} {fewer} times less than another")
+            });
         }
         if let Some((node, before, incarnation)) = worse {
             self.broken("news never go back", now, || {
@@ -371,8 +423,11 @@ impl Judge {
             Event::Joined(member) => self.joins(id, member, now),
             Event::Failed(member) => self.fails(id, member, now, machines, seat),
             Event::Left(member) => {
-                let gone = Gone { status: MemberStatus::Left, since: now, address: member.address };
-                self.beside[place(id)].gone.insert(Arc::clone(&member.name), gone);
+                let (status, address) = (MemberStatus::Left, member.address);
+                let gone = Gone { status, since: now, address, free: true };
+                let beside = &mut self.beside[place(id)];
+                beside.gone.insert(Arc::clone(&member.name), gone);
+                beside.rounds.gone(&member.name);
             }
             Event::Reaped(member) => self.forgets(id, member, now, machines, seat),
             Event::User { time, payload, .. } => {
@@ -433,13 +488,15 @@ impl Judge {
         let beside = &mut self.beside[place(id)];
         if closely {
             beside.met.insert(Arc::clone(&member.name));
+            beside.rounds.joined(&member.name);
         }
         beside.suspected.remove(&member.name);
         beside.told.remove(&member.name);
+        beside.forgot.remove(&member.name);
         let Some(gone) = beside.gone.remove(&member.name) else { return };
-        let failed = gone.status == MemberStatus::Failed;
+        let held = gone.status == MemberStatus::Failed && !gone.free;
         let early = now - gone.since + SLACK < reclaim;
-        if failed && early && gone.address != member.address && !drifts {
+        if held && early && gone.address != member.address && !drifts {
             self.broken("names are not given away early", now, || {
                 let after = (now - gone.since) / 1_000_000;
                 format!(
@@ -462,16 +519,20 @@ impl Judge {
                 format!("{} holds {name} for failed, which is well", seat.name)
             });
         }
-        let gone = Gone { status: MemberStatus::Failed, since: now, address: member.address };
         if !self.closely {
             return;
         }
         let timing = if seat.wan { self.wan.clone() } else { self.lan.clone() };
         let beside = &mut self.beside[place(id)];
-        beside.gone.insert(Arc::clone(name), gone);
+        let words = || self.step.dead.iter().filter(|death| death.node == *name);
+        // Whoever says of itself that it goes gives its name away; that Serf calls it failed, not
+        // having heard an intent, changes nothing.
+        let free = self.step.opaque || words().any(|death| death.own);
+        let (status, address) = (MemberStatus::Failed, member.address);
+        beside.gone.insert(Arc::clone(name), Gone { status, since: now, address, free });
+        beside.rounds.gone(name);
         let suspected = beside.suspected.remove(name);
-        let told = self.step.dead.iter().filter(|(node, _)| node == name);
-        let word = told.map(|(_, incarnation)| *incarnation).max();
+        let word = words().map(|death| death.incarnation).max();
         if let (Some(word), Some(newer)) = (word, beside.told.get(name).copied())
             && word < newer
         {
@@ -512,6 +573,7 @@ impl Judge {
         machines: &[Machine],
         seat: &Seat,
     ) {
+        self.beside[place(id)].rounds.gone(&member.name);
         let patience = match member.status {
             MemberStatus::Failed => self.lan.reconnect_timeout,
             MemberStatus::Left => self.lan.tombstone_timeout,
@@ -521,7 +583,12 @@ impl Judge {
         if subject.is_some_and(|subject| subject.disputed) || self.drifts {
             return;
         }
-        let gone = self.beside[place(id)].gone.remove(&member.name);
+        let beside = &mut self.beside[place(id)];
+        let gone = beside.gone.remove(&member.name);
+        if beside.pruned.remove(&member.name) {
+            beside.forgot.insert(Arc::clone(&member.name));
+            return;
+        }
         let since = gone.map_or(0, |gone| gone.since);
         let patience = u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX);
         if now - since + SLACK < patience {
@@ -543,7 +610,8 @@ impl Judge {
                     format!("pool {id} fires an event of {time:?} after it saw {newest:?}")
                 });
             }
-            self.fired.entry(what.clone()).or_insert_with(|| (now, BTreeSet::new()));
+            let spread = || Spread { at: now, told: BTreeSet::new(), wide: None };
+            self.fired.entry(what.clone()).or_insert_with(spread);
         }
         if seen_before.0 > 0 && time <= seen_before {
             self.broken("events are told once", now, || {
@@ -551,8 +619,8 @@ impl Judge {
             });
         }
         match self.fired.get_mut(&what) {
-            Some((_, told)) => {
-                if !told.insert((id, life)) {
+            Some(spread) => {
+                if !spread.told.insert((id, life)) {
                     self.broken("events are told once", now, || {
                         format!("pool {id} is told of {time:?} twice")
                     });
@@ -586,12 +654,40 @@ impl Judge {
     /// Whether a pool has met a member in its present life.
     pub(super) fn has_met(&self, id: SeatId, name: &str) -> bool {
         let beside = self.beside.get(place(id));
-        beside.is_some_and(|beside| beside.founded || beside.met.contains(name))
+        beside.is_some_and(|beside| beside.met.contains(name) || (beside.founded && !self.closely))
+    }
+
+    /// Whether a pool was told to forget a member, and did.
+    pub(super) fn has_pruned(&self, id: SeatId, name: &str) -> bool {
+        self.beside.get(place(id)).is_some_and(|beside| beside.forgot.contains(name))
     }
 
     /// Whether a pool was told of an event in its present life.
-    pub(super) fn was_told(&self, id: SeatId, told: &BTreeSet<(SeatId, u32)>) -> bool {
-        self.beside.get(place(id)).is_some_and(|beside| told.contains(&(id, beside.life)))
+    pub(super) fn was_told(&self, id: SeatId, spread: &Spread) -> bool {
+        self.beside.get(place(id)).is_some_and(|beside| spread.told.contains(&(id, beside.life)))
+    }
+
+    /// Whether three of four of those that are `up` in a pool know an event.
+    ///
+    /// From then on two or more exchanges in each interval bring it to the rest. One that few know,
+    /// since those it was told first were cut off or died, is promised to nobody: who has just
+    /// joined does not ask for what was before, so those few meet one another seldom.
+    pub(super) fn is_wide(&self, up: &[(SeatId, usize)], pool: usize, spread: &Spread) -> bool {
+        let peers = || up.iter().filter(|(_, other)| *other == pool);
+        let knowing = peers().filter(|(id, _)| self.was_told(*id, spread)).count();
+        knowing * 4 >= peers().count() * 3
+    }
+
+    /// Notes which events three of four know by now.
+    pub(super) fn note_wide(&mut self, up: &[(SeatId, usize)], now: u64) {
+        let narrow = self.fired.iter().filter(|(_, spread)| spread.wide.is_none());
+        let wide: Vec<Fired> = narrow
+            .filter(|((pool, ..), spread)| self.is_wide(up, *pool, spread))
+            .map(|(what, _)| what.clone())
+            .collect();
+        for what in wide {
+            self.fired.entry(what).and_modify(|spread| spread.wide = Some(now));
+        }
     }
 }
 
@@ -599,6 +695,23 @@ impl Judge {
 fn alive_count(gossip: &Gossip) -> u64 {
     let alive = |member: &Arc<Member>| member.status == MemberStatus::Alive;
     wide(gossip.members().filter(alive).take(10).count())
+}
+
+/// Whom a user message says to forget at once.
+fn pruned_by(bytes: &Bytes) -> Option<Arc<str>> {
+    match serf::Message::decode(bytes) {
+        Ok(serf::Message::Leave(leave)) if leave.prune => Some(leave.node),
+        Ok(
+            serf::Message::Leave(_)
+            | serf::Message::Join(_)
+            | serf::Message::PushPull(_)
+            | serf::Message::UserEvent(_)
+            | serf::Message::Query(_)
+            | serf::Message::QueryResponse(_)
+            | serf::Message::Relay(_),
+        )
+        | Err(_) => None,
+    }
 }
 
 /// The clocks that a rejoin file ends with.

@@ -8,8 +8,8 @@
 //!
 //! - [`plan`]: the text. `world`: the event loop. `seats`: who sits at the links.
 //!   `acts`: what acts do.
-//! - [`bounds`]: how long things may take, from the formulas. `judge`: beside each pool, message by
-//!   message. `views`: what pools hold of each other, against the truth.
+//! - [`bounds`]: how long things may take, from the formulas. `judge`, `rounds`: beside each pool,
+//!   message by message. `views`: what pools hold of each other, against the truth.
 //!
 //! The bounds hold while nothing is wrong but deaths: a death is timed only if the world was calm
 //! before, and views are compared when calm has lasted.
@@ -19,6 +19,7 @@ pub mod bounds;
 pub mod drawn;
 mod judge;
 pub mod plan;
+mod rounds;
 mod run;
 mod seats;
 mod views;

@@ -157,6 +157,10 @@ impl World {
         for seat in of.seats.into_iter().flatten() {
             self.seat(seat, founded);
         }
+        // Those who come back after everything was healed are helped like those who came before.
+        if self.judge.end < u64::MAX {
+            self.queue.push(self.now, Ev::Help);
+        }
         self.say(Some(machine), || "starts".into());
     }
 

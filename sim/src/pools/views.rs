@@ -1,7 +1,7 @@
 //! Views against the truth: who is dead must be known, who is alive must be seen, events must have
 //! come, keys must be the same, tables must stay small and pools apart.
 
-use super::bounds::Bounds;
+use super::bounds::{Bounds, exchange};
 use super::plan::Turn;
 use super::seats::{Seat, SeatId, WAN, machine_named, timing};
 use super::world::{Ev, World, place, wide};
@@ -13,11 +13,17 @@ use proconsul_core::types::MemberStatus;
 const QUEUE_MAX: usize = 4_096;
 /// How long a world must have been calm before deaths are timed: those who believe to be slow have
 /// found out by then that they are not.
-const CALM_NANOS: u64 = 60_000_000_000;
+pub(super) const CALM_NANOS: u64 = 60_000_000_000;
 /// Longer than a leave takes.
 const LEAVE_NANOS: u64 = 15_000_000_000;
 /// Pools whose internal rules are looked at in one look.
 const LOOKS: usize = 40;
+/// Looks until each pool of a small world had its turn.
+const TURNS: usize = 4;
+/// How often it is asked which events nearly all know.
+const WIDE_NANOS: u64 = 5_000_000_000;
+/// How often it is asked whether a healed world has settled.
+const REST_NANOS: u64 = 10_000_000_000;
 
 impl World {
     /// The bounds of a pool.
@@ -39,6 +45,34 @@ impl World {
     /// The longest that any pool may take to settle.
     pub(super) fn settled_max(&self) -> u64 {
         self.pools().map(|pool| self.bounds(pool).settled).max().unwrap_or(0)
+    }
+
+    /// How long views must have been true until nothing is expected to disturb them: a suspicion
+    /// that had begun before is over, and old news have come by a full exchange.
+    fn quiet(&self) -> u64 {
+        let of = |pool: usize| {
+            let members = self.seats.iter().filter(|seat| seat.pool == pool).count();
+            let timing = timing(pool == WAN, self.plan.options.probe_timeout_ms);
+            self.bounds(pool).suspicion.1 + exchange(&timing, wide(members))
+        };
+        self.pools().map(of).max().unwrap_or(0)
+    }
+
+    /// A healed world ends early once everything has been right for long enough: what is left of
+    /// its bounds would show nothing new.
+    pub(super) fn rest(&mut self) {
+        let pools: Vec<usize> = self.pools().collect();
+        if pools.into_iter().any(|pool| self.wrong(pool, 0).is_some()) {
+            self.right_since = None;
+        } else {
+            let since = *self.right_since.get_or_insert(self.now);
+            let last = self.plan.acts.iter().map(|act| act.at).max().unwrap_or(0) * 1_000;
+            if self.now >= since.max(last) + self.quiet() {
+                self.judge.end = self.now;
+                return;
+            }
+        }
+        self.queue.push(self.now + REST_NANOS, Ev::Rest);
     }
 
     /// A machine that ran since `up` has died for good: its death is to be known in time.
@@ -93,6 +127,10 @@ impl World {
                     first = first.or_else(|| Some((seat.name.clone(), status)));
                 }
             }
+            // Who is alone, or has just come, accuses alone and believes to be slow itself.
+            if watching * 4 < (peers().count() - 1) * 3 {
+                continue;
+            }
             let most = if all { 0 } else { watching / 10 };
             if missing > most {
                 let rule = if all { "deaths are known to all" } else { "deaths are known to most" };
@@ -114,12 +152,15 @@ impl World {
         for asked in reported {
             self.keys_done(asked);
         }
+        if self.now % WIDE_NANOS < 1_000_000_000 {
+            self.judge.note_wide(&self.up(), self.now);
+        }
         if !self.judge.closely {
             return;
         }
         let count = self.seats.len();
         let second = usize::try_from(self.now / 1_000_000_000).unwrap_or(0);
-        let step = count.div_ceil(LOOKS).max(1);
+        let step = count.div_ceil(LOOKS).max(TURNS);
         for number in (second % step..count).step_by(step) {
             let id = SeatId::try_from(number).expect("fewer than 2^32 pools");
             let Some(gossip) = self.seats[number].gossip.take() else { continue };
@@ -167,30 +208,33 @@ impl World {
 
     /// Everyone's view of everyone, and what should have come by now.
     pub(super) fn compare(&mut self) {
-        let Some(calm) = self.calm_since else { return };
         for pool in self.pools().collect::<Vec<_>>() {
             let settled = self.bounds(pool).settled;
-            let seats: Vec<usize> =
-                (0..self.seats.len()).filter(|seat| self.seats[*seat].pool == pool).collect();
-            // In a large world, a few look for all.
-            let step = if self.judge.closely { 1 } else { seats.len().div_ceil(50) };
-            for observer in seats.iter().step_by(step) {
-                for subject in &seats {
-                    if let Some(text) = self.mistaken(*observer, *subject, calm, settled) {
-                        self.judge.broken("views converge", self.now, || text);
-                        return;
-                    }
-                }
-                if let Some(text) = self.unheard(*observer, calm, settled) {
-                    self.judge.broken("events reach all", self.now, || text);
-                    return;
-                }
-            }
-            if let Some(text) = self.rings(&seats) {
-                self.judge.broken("keyrings converge", self.now, || text);
+            if let Some((rule, text)) = self.wrong(pool, settled) {
+                self.judge.broken(rule, self.now, || text);
                 return;
             }
         }
+    }
+
+    /// What is wrong in a pool that had so long to settle.
+    fn wrong(&self, pool: usize, settled: u64) -> Option<(&'static str, String)> {
+        let calm = self.calm_since?;
+        let seats: Vec<usize> =
+            (0..self.seats.len()).filter(|seat| self.seats[*seat].pool == pool).collect();
+        // In a large world, a few look for all.
+        let step = if self.judge.closely { 1 } else { seats.len().div_ceil(50) };
+        for observer in seats.iter().step_by(step) {
+            for subject in &seats {
+                if let Some(text) = self.mistaken(*observer, *subject, calm, settled) {
+                    return Some(("views converge", text));
+                }
+            }
+            if let Some(text) = self.unheard(*observer, calm, settled) {
+                return Some(("events reach all", text));
+            }
+        }
+        self.rings(&seats).map(|text| ("keyrings converge", text))
     }
 
     /// How one pool is wrong about another, if it should know better.
@@ -210,7 +254,9 @@ impl World {
         let held = gossip.member(&subject.name);
         let status = held.as_ref().map(|member| member.status);
         // Who has never met someone knows nothing of it. A leave takes some seconds.
-        let met = SeatId::try_from(one).is_ok_and(|id| self.judge.has_met(id, &subject.name));
+        let id = SeatId::try_from(one).ok()?;
+        let met = self.judge.has_met(id, &subject.name);
+        let pruned = self.judge.has_pruned(id, &subject.name);
         let younger = !met || observer.since + LEAVE_NANOS > machine.since && observer.since > 0;
         let right = match machine.fate {
             Fate::Up => {
@@ -221,13 +267,17 @@ impl World {
             }
             Fate::Down => match status {
                 Some(MemberStatus::Failed) => true,
-                None | Some(MemberStatus::None | MemberStatus::Left) => younger,
+                None => younger || pruned,
+                Some(MemberStatus::None | MemberStatus::Left) => younger,
                 Some(MemberStatus::Alive | MemberStatus::Leaving) => false,
             },
             Fate::Left => match status {
                 Some(MemberStatus::Left) => true,
-                Some(MemberStatus::Failed) => younger || !machine.left_well,
-                None | Some(MemberStatus::None) => younger,
+                Some(MemberStatus::Failed) => {
+                    younger || !(machine.left_well || self.is_known_to_have_left(subject))
+                }
+                None => younger || pruned,
+                Some(MemberStatus::None) => younger,
                 Some(MemberStatus::Alive | MemberStatus::Leaving) => false,
             },
             Fate::Off => status.is_none(),
@@ -243,6 +293,19 @@ impl World {
         Some(format!("{name} holds {about} for {held:?}, which is {fate:?} for {for_ms} ms"))
     }
 
+    /// Whether anyone has heard that a member left: it tells the others.
+    fn is_known_to_have_left(&self, subject: &Seat) -> bool {
+        let peers = self.seats.iter().filter(|seat| seat.pool == subject.pool);
+        let mut up = peers.filter(|seat| {
+            let machine = &self.machines[seat.machine];
+            machine.fate == Fate::Up && !machine.disputed
+        });
+        up.any(|seat| {
+            let held = seat.gossip.as_ref().and_then(|gossip| gossip.member(&subject.name));
+            held.is_some_and(|member| member.status == MemberStatus::Left)
+        })
+    }
+
     /// An event that a pool should have been told of.
     fn unheard(&self, one: usize, calm: u64, settled: u64) -> Option<String> {
         let seat = &self.seats[one];
@@ -251,24 +314,32 @@ impl World {
             return None;
         }
         let id = SeatId::try_from(one).ok()?;
-        for ((pool, time, _), (fired, told)) in &self.judge.fired {
-            let due = calm.max(*fired) + settled;
-            // Only the last 512 ticks are kept for those who were away.
-            let newest = self.judge.fired.keys().map(|(_, time, _)| time.0).max().unwrap_or(0);
+        let up = self.up();
+        // Only the last 512 ticks are kept for those who were away.
+        let newest = self.judge.fired.keys().map(|(_, time, _)| time.0).max().unwrap_or(0);
+        // Who is told whom to join does not ask for what was before.
+        let member = machine.since == 0;
+        for ((pool, time, _), spread) in &self.judge.fired {
             let kept = time.0 + 500 > newest;
-            // Who is told whom to join does not ask for what was before.
-            let member = machine.since == 0;
-            let wanted = *pool == seat.pool && member && kept && self.now >= due;
-            // If all who knew of it are gone, nobody can tell.
-            let mut up = self.seats.iter().enumerate().filter(|(_, seat)| seat.gossip.is_some());
-            let held = up.any(|(other, _)| {
-                SeatId::try_from(other).is_ok_and(|other| self.judge.was_told(other, told))
-            });
-            if wanted && held && !self.judge.was_told(id, told) {
+            let since = spread.wide.map(|wide| wide.max(calm).max(spread.at));
+            let due = since.is_some_and(|since| self.now >= since + settled);
+            if *pool == seat.pool
+                && member
+                && kept
+                && due
+                && !self.judge.was_told(id, spread)
+                && self.judge.is_wide(&up, *pool, spread)
+            {
                 return Some(format!("{} was not told of the event of {time:?}", seat.name));
             }
         }
         None
+    }
+
+    /// Everyone who runs, and in which pool.
+    fn up(&self) -> Vec<(SeatId, usize)> {
+        let seats = self.seats.iter().enumerate().filter(|(_, seat)| seat.gossip.is_some());
+        seats.filter_map(|(id, seat)| Some((SeatId::try_from(id).ok()?, seat.pool))).collect()
     }
 
     /// A change of keys that was reported complete while it was not.

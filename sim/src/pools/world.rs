@@ -52,8 +52,12 @@ pub(super) enum Ev {
     Look,
     /// The judges look at everyone's view of everyone.
     Compare,
+    /// They ask whether a healed world has settled.
+    Rest,
     /// Everything is healed.
     Heal,
+    /// Operators tell members once more whom to join.
+    Help,
 }
 
 /// A machine with its process.
@@ -103,6 +107,10 @@ pub struct World {
     pub(super) active: Vec<usize>,
     /// Since when nothing is wrong; `None`: something is.
     pub(super) calm_since: Option<u64>,
+    /// Since when a healed world's views are right.
+    pub(super) right_since: Option<u64>,
+    /// When members were last told whom to join.
+    pub(super) helped: Option<u64>,
     pub(super) founding: Vec<Founding>,
     out: Vec<Effect>,
     pub(super) planted: Planted,
@@ -128,6 +136,8 @@ impl World {
             trace: Trace::default(),
             active: Vec::new(),
             calm_since: Some(0),
+            right_since: None,
+            helped: None,
             founding: Vec::new(),
             out: Vec::new(),
             planted: crate::machine::planted(&plan.options.planted),
@@ -255,7 +265,9 @@ impl World {
                 self.queue.push(self.now + 1_000_000_000, Ev::Look);
             }
             Ev::Compare => self.compare(),
+            Ev::Rest => self.rest(),
             Ev::Heal => self.heal(),
+            Ev::Help => self.help(),
         }
     }
 
