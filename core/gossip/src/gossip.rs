@@ -148,6 +148,7 @@ impl Gossip {
             }
         }
         self.swim.tell_late(&mut turn);
+        self.swim.look_for_news(&turn);
         if self.stopped {
             self.swim.stop(&mut turn);
         }

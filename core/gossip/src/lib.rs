@@ -20,6 +20,7 @@ extern crate alloc;
 
 mod config;
 mod coordinate;
+mod digest;
 mod face;
 mod founding;
 mod gossip;

@@ -1,52 +1,106 @@
 //! What is held of peers by name, of a limited number of them: those of late.
 
-use alloc::collections::BTreeMap;
+use crate::digest::{digest, find};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 /// Values by name. One too many takes the place of the one that was touched longest ago.
 #[derive(Clone, Debug)]
 pub(crate) struct Recent<T> {
-    /// With the tick at which each was touched.
-    held: BTreeMap<Arc<str>, (u64, T)>,
+    /// Digests of names, sorted; beside each in `slots` where its value is held.
+    digests: Vec<u64>,
+    slots: Vec<u32>,
+    held: Vec<Held<T>>,
     tick: u64,
     most: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Held<T> {
+    name: Arc<str>,
+    /// The tick at which it was touched.
+    touched: u64,
+    value: T,
 }
 
 impl<T> Recent<T> {
     /// Room for `most`.
     pub(crate) fn new(most: usize) -> Self {
-        assert!(most > 0, "there is room for one");
-        Self { held: BTreeMap::new(), tick: 0, most }
+        assert!(most > 0 && u32::try_from(most).is_ok(), "there is room for one");
+        Self { digests: Vec::new(), slots: Vec::new(), held: Vec::new(), tick: 0, most }
+    }
+
+    /// Where the name is filed, and in which slot its value is held.
+    fn place(&self, name: &str, digest: u64) -> Result<(usize, usize), usize> {
+        let mut at = find(&self.digests, digest);
+        while self.digests.get(at) == Some(&digest) {
+            let slot = wide(self.slots[at]);
+            if *self.held[slot].name == *name {
+                return Ok((at, slot));
+            }
+            at += 1;
+        }
+        Err(at)
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&T> {
-        self.held.get(name).map(|(_, value)| value)
+        let (_, slot) = self.place(name, digest(name)).ok()?;
+        self.held.get(slot).map(|held| &held.value)
     }
 
     /// What is held of `name`, or `first` if nothing is.
     pub(crate) fn touch(&mut self, name: &Arc<str>, first: impl FnOnce() -> T) -> &mut T {
         self.tick += 1;
-        let tick = self.tick;
-        if !self.held.contains_key(name) && self.held.len() >= self.most {
-            let oldest = self.held.iter().min_by_key(|(_, (tick, _))| *tick);
-            if let Some(oldest) = oldest.map(|(name, _)| Arc::clone(name)) {
-                self.held.remove(&oldest);
+        let (touched, digest) = (self.tick, digest(name));
+        let slot = match self.place(name, digest) {
+            Ok((_, slot)) => slot,
+            Err(mut at) => {
+                if self.held.len() >= self.most {
+                    self.forget_oldest();
+                    at = find(&self.digests, digest);
+                }
+                let slot = self.held.len();
+                self.digests.insert(at, digest);
+                self.slots.insert(at, u32::try_from(slot).expect("the room is below 2^32"));
+                self.held.push(Held { name: Arc::clone(name), touched, value: first() });
+                slot
             }
+        };
+        let held = &mut self.held[slot];
+        held.touched = touched;
+        &mut held.value
+    }
+
+    fn forget_oldest(&mut self) {
+        let oldest = self.held.iter().min_by_key(|held| held.touched);
+        if let Some(oldest) = oldest.map(|held| Arc::clone(&held.name)) {
+            self.remove(&oldest);
         }
-        let slot = self.held.entry(Arc::clone(name)).or_insert_with(|| (tick, first()));
-        slot.0 = tick;
-        &mut slot.1
     }
 
     pub(crate) fn remove(&mut self, name: &str) {
-        self.held.remove(name);
+        let Ok((at, slot)) = self.place(name, digest(name)) else { return };
+        self.digests.remove(at);
+        self.slots.remove(at);
+        let last = self.held.len() - 1;
+        if slot < last {
+            let moved = &self.held[last].name;
+            let (at, _) = self.place(moved, digest(moved)).expect("what is held is filed");
+            self.slots[at] = u32::try_from(slot).expect("the room is below 2^32");
+        }
+        self.held.swap_remove(slot);
     }
+}
+
+fn wide(slot: u32) -> usize {
+    usize::try_from(slot).expect("32 bits fit an index")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec::Vec;
+    use alloc::format;
+    use proptest::prelude::*;
 
     #[test]
     fn one_too_many_replaces_the_one_touched_longest_ago() {
@@ -65,5 +119,32 @@ mod tests {
         assert_eq!(held, [Some(3), None, None, Some(1)]);
         recent.remove("a");
         assert_eq!(recent.get("a"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn it_holds_those_of_late(steps in prop::collection::vec((0_u8..30, any::<bool>()), 0..300)) {
+            let mut recent = Recent::new(9);
+            let mut model: Vec<(u8, usize)> = Vec::new();
+            for (number, (name, touch)) in steps.into_iter().enumerate() {
+                let text: Arc<str> = format!("n{name}").into();
+                let before = model.iter().position(|(other, _)| *other == name);
+                let before = before.map(|at| model.remove(at));
+                if touch {
+                    let value = *recent.touch(&text, || number);
+                    prop_assert_eq!(value, before.map_or(number, |(_, value)| value));
+                    model.push((name, value));
+                    if model.len() > 9 {
+                        model.remove(0);
+                    }
+                } else {
+                    recent.remove(&text);
+                }
+                for name in 0..30 {
+                    let held = model.iter().find(|(other, _)| *other == name);
+                    prop_assert_eq!(recent.get(&format!("n{name}")), held.map(|(_, value)| value));
+                }
+            }
+        }
     }
 }

@@ -118,6 +118,14 @@ pub struct QueueLengths {
     pub queries: usize,
 }
 
+impl QueueLengths {
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.intents + self.events + self.queries == 0
+    }
+}
+
 /// Which queue.
 #[derive(Clone, Copy, Debug)]
 enum Queue {
@@ -320,7 +328,7 @@ impl Serf {
 
     /// When something will be due.
     pub(crate) fn next_wakeup(&self) -> Option<Instant> {
-        self.timers.next().map(|(at, _)| at)
+        self.timers.next_at()
     }
 
     /// The next thing asked for, oldest first.

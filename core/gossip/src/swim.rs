@@ -7,11 +7,13 @@
 //! Invariant: news about a member never replace newer ones. The incarnation orders them; among
 //! equals, dead beats suspect beats alive.
 
+mod beside;
 mod exchange;
 mod formula;
 mod join;
 mod leave;
 mod members;
+mod news;
 mod order;
 mod probe;
 mod queue;
@@ -30,14 +32,16 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use formula::SuspicionSpan;
 use join::Join;
 use leave::Leaving;
 use members::Record;
+use news::News;
 use order::Order;
 use probe::{Probe, Relay};
-use proconsul_types::{Fault, Incarnation, Instant, Liveness, Rng, TimerTable};
+use proconsul_types::{Duration, Fault, Incarnation, Instant, Liveness, Rng, TimerTable};
 use proconsul_wire::crypto::Keyring;
-use proconsul_wire::memberlist::{Alive, Message};
+use proconsul_wire::memberlist::Alive;
 use queue::Queue;
 use send::Nonces;
 use streams::Stream;
@@ -76,8 +80,6 @@ enum Timer {
     PushPull,
     /// Someone did not answer a ping made for another.
     Relay(u32),
-    /// Someone did not refute.
-    Suspicion(Arc<str>),
     /// A stream takes too long.
     Stream(StreamId),
     /// The own leave was not heard by all in time.
@@ -95,6 +97,8 @@ pub(crate) struct Swim {
     leaving: Leaving,
     silent: bool,
     timers: TimerTable<Timer>,
+    /// When suspects should have refuted, by the number of the suspicion.
+    refutations: TimerTable<u32>,
     order: Order,
     probe: Option<Probe>,
     tick_missed: bool,
@@ -102,8 +106,15 @@ pub(crate) struct Swim {
     doubted: VecDeque<Arc<str>>,
     sequence: u32,
     relays: BTreeMap<u32, Relay>,
-    suspicions: BTreeMap<Arc<str>, Suspicion>,
-    queue: Queue<Message>,
+    /// When rounds of gossip begin: all others are whole intervals later. There is a deadline for
+    /// one only while there is something to tell.
+    first_round: Instant,
+    /// By number, from 1.
+    suspicions: BTreeMap<u32, Suspicion>,
+    next_suspicion: u32,
+    /// How long suspicions last in a pool of this size, the last time that was asked.
+    span: Option<(usize, SuspicionSpan)>,
+    queue: Queue<News>,
     streams: BTreeMap<StreamId, Stream>,
     accepted: usize,
     next_stream: u64,
@@ -131,14 +142,10 @@ impl Swim {
         let mut phase = rng.split("gossip.phase");
         let timing = &config.timing;
         let exchange = formula::push_pull_interval(timing, members.len());
-        let first = [
-            (Timer::Probe, timing.probe_interval),
-            (Timer::Gossip, timing.gossip_interval),
-            (Timer::PushPull, exchange),
-        ];
-        for (timer, interval) in first {
-            timers.set(timer, now.after(phase.duration(core::time::Duration::ZERO, interval)));
-        }
+        let mut first = |interval| now.after(phase.duration(Duration::ZERO, interval));
+        timers.set(Timer::Probe, first(timing.probe_interval));
+        let first_round = first(timing.gossip_interval);
+        timers.set(Timer::PushPull, first(exchange));
         Self {
             keyring: config.keyring.clone(),
             members,
@@ -147,13 +154,17 @@ impl Swim {
             leaving: Leaving::No,
             silent: false,
             timers,
+            refutations: TimerTable::default(),
             order,
             probe: None,
             tick_missed: false,
             doubted: VecDeque::new(),
             sequence: 0,
             relays: BTreeMap::new(),
+            first_round,
             suspicions: BTreeMap::new(),
+            next_suspicion: 1,
+            span: None,
             queue: Queue::default(),
             streams: BTreeMap::new(),
             accepted: 0,
@@ -198,7 +209,8 @@ impl Swim {
     }
 
     pub(crate) fn is_own(&self, name: &str) -> bool {
-        *self.config.name == *name
+        // names are mostly shared, and then need not be read
+        core::ptr::eq(&*self.config.name, name) || *self.config.name == *name
     }
 
     /// Everyone known: who, whether it answers, and how often it spoke for itself.
@@ -223,7 +235,7 @@ impl Swim {
     }
 
     pub(crate) fn next_wakeup(&self) -> Option<Instant> {
-        self.timers.next().map(|(at, _)| at)
+        [self.timers.next_at(), self.refutations.next_at()].into_iter().flatten().min()
     }
 
     /// Tells what comes after everything that Serf had to tell.
@@ -235,6 +247,7 @@ impl Swim {
     pub(crate) fn stop(&mut self, turn: &mut Turn<'_>) {
         self.silent = true;
         self.timers.clear_all();
+        self.refutations.clear_all();
         self.probe = None;
         self.doubted.clear();
         self.relays.clear();
@@ -247,7 +260,18 @@ impl Swim {
 
     /// Does what is due.
     pub(crate) fn wake(&mut self, turn: &mut Turn<'_>) {
-        while let Some(timer) = self.timers.pop_due(turn.now) {
+        loop {
+            let (timer, refutation) = (self.timers.next_at(), self.refutations.next_at());
+            if refutation.is_some_and(|at| timer.is_none_or(|timer| at < timer)) {
+                let Some(number) = self.refutations.pop_due(turn.now) else {
+                    return;
+                };
+                self.suspicion_expired(turn, number);
+                continue;
+            }
+            let Some(timer) = self.timers.pop_due(turn.now) else {
+                return;
+            };
             match timer {
                 Timer::Probe => self.probe_tick(turn),
                 Timer::ProbeTimeout => self.probe_indirectly(turn),
@@ -255,7 +279,6 @@ impl Swim {
                 Timer::Gossip => self.gossip_round(turn),
                 Timer::PushPull => self.exchange_round(turn),
                 Timer::Relay(sequence) => self.relay_expired(turn, sequence),
-                Timer::Suspicion(name) => self.suspicion_expired(turn, &name),
                 Timer::Stream(stream) => self.stream_expired(turn, stream),
                 Timer::Leave => self.leave_told(turn),
             }
@@ -277,18 +300,22 @@ impl Swim {
             self.health < self.config.timing.awareness_max.max(1),
             "the health is in its range"
         );
-        for (name, suspicion) in &self.suspicions {
-            let record = self.members.get(name);
-            let suspected = record.is_some_and(|r| r.liveness == Liveness::Suspect);
-            assert!(suspected, "a suspicion is about a suspect");
-            let timer = self.timers.get(&Timer::Suspicion(Arc::clone(name)));
+        for (number, suspicion) in &self.suspicions {
+            let record = self.members.get(suspicion.node());
+            let suspect = record.filter(|record| record.liveness == Liveness::Suspect);
+            let same = suspect.is_some_and(|record| record.suspicion == *number);
+            assert!(same, "a suspicion is about a suspect");
+            let confirmed = suspect.is_some_and(|record| record.confirmed);
+            assert!(confirmed == suspicion.is_confirmed(), "a suspect shows what it waits for");
+            let timer = self.refutations.get(number);
             assert!(timer.is_some(), "a suspicion has a deadline");
             assert!(suspicion.is_within_bounds(), "nobody confirms more than is expected");
         }
         for record in self.members.iter() {
             let suspected = record.liveness == Liveness::Suspect;
-            let known = self.suspicions.contains_key(record.name());
+            let known = self.suspicions.contains_key(&record.suspicion);
             assert!(!suspected || known || self.silent, "a suspect has a suspicion");
+            assert!(suspected || !record.confirmed, "only a suspicion is confirmed");
             assert!(!suspected || !self.is_own(record.name()), "nobody suspects itself");
         }
         if let Some(own) = self.own() {

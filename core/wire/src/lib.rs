@@ -41,6 +41,7 @@ pub mod memberlist;
 mod msgpack;
 pub mod packet;
 pub mod serf;
+pub mod shared;
 pub mod stream;
 
 pub use codec::{DecodeError, EncodeError, VERSION, decode, encode, frame};

@@ -11,6 +11,8 @@ pub(crate) use body::kind;
 pub(crate) use push_pull::Header;
 
 use crate::serf::PushPullState;
+use crate::shared::SharedList;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -40,17 +42,17 @@ pub struct Versions {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Message {
     /// 0: answer if you are `node`.
-    Ping(Ping),
+    Ping(Box<Ping>),
     /// 1: ping another for me.
-    IndirectPing(IndirectPing),
+    IndirectPing(Box<IndirectPing>),
     /// 2: yes.
     Ack(Ack),
     /// 3: it did not answer.
-    Suspect(Accusation),
+    Suspect(Arc<Accusation>),
     /// 4: I am here (or: it said so).
     Alive(Arc<Alive>),
     /// 5: it is gone. `from == node` means it left on purpose.
-    Dead(Accusation),
+    Dead(Arc<Accusation>),
     /// 8: for Serf.
     User(Bytes),
     /// 11: I asked it for you, and it did not answer.
@@ -159,7 +161,7 @@ pub struct PushPull {
     /// Whether the dialler joins (an answer repeats it).
     pub join: bool,
     /// Every member the sender knows, itself included.
-    pub nodes: Vec<NodeState>,
+    pub nodes: SharedList<NodeState>,
     /// Serf's part, decoded; `None` if there was none.
     pub user: Option<PushPullState>,
 }

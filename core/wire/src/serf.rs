@@ -10,6 +10,7 @@ pub use payload::{
 };
 
 use crate::memberlist::Versions;
+use crate::shared::SharedList;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -141,7 +142,7 @@ pub struct PushPullState {
     /// Member clock.
     pub time: LamportTime,
     /// When each member was last heard of, in member time.
-    pub status_times: Vec<(Arc<str>, LamportTime)>,
+    pub status_times: SharedList<(Arc<str>, LamportTime)>,
     /// Who left.
     pub left: Vec<Arc<str>>,
     /// Event clock.

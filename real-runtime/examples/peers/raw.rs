@@ -4,6 +4,7 @@ use crate::place::{Outcome, secs, text};
 use proconsul_core::types::{Incarnation, Liveness};
 use proconsul_core::wire::crypto::Keyring;
 use proconsul_core::wire::memberlist::{Accusation, Message, PushPull, StreamMessage};
+use proconsul_core::wire::shared::SharedList;
 use proconsul_core::wire::stream::{Reader, Sealed};
 use std::net::{IpAddr, SocketAddr};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -44,7 +45,7 @@ impl Voice {
         incarnation: Incarnation,
     ) -> Outcome {
         let accusation = Accusation { incarnation, node: node.into(), from: from.into() };
-        self.say(to, &Message::Suspect(accusation).to_bytes()).await
+        self.say(to, &Message::Suspect(accusation.into()).to_bytes()).await
     }
 
     /// Says that `node` is dead.
@@ -56,7 +57,7 @@ impl Voice {
         incarnation: Incarnation,
     ) -> Outcome {
         let accusation = Accusation { incarnation, node: node.into(), from: from.into() };
-        self.say(to, &Message::Dead(accusation).to_bytes()).await
+        self.say(to, &Message::Dead(accusation.into()).to_bytes()).await
     }
 }
 
@@ -94,7 +95,7 @@ pub(crate) async fn held_by(
     address: SocketAddr,
     name: &str,
 ) -> Outcome<Option<(Incarnation, Liveness)>> {
-    let own = PushPull { join: false, nodes: Vec::new(), user: None };
+    let own = PushPull { join: false, nodes: SharedList::default(), user: None };
     match exchange(address, own).await? {
         StreamMessage::PushPull(known) => Ok(known
             .nodes

@@ -61,7 +61,7 @@ impl Serf {
         }
         PushPullState {
             time: self.clocks.member,
-            status_times: self.members.times().collect(),
+            status_times: self.members.times(),
             left,
             event_time: self.clocks.event,
             events: self.events.to_vec(),
@@ -82,10 +82,11 @@ impl Serf {
                 super::witness(clock, LamportTime(theirs.0 - 1));
             }
         }
+        let status_times = self.members.heard_of(&state.status_times);
         // Who left comes first, so that no join intent passes for news about them.
         let mut left: BTreeMap<&Arc<str>, LamportTime> =
             state.left.iter().map(|node| (node, LamportTime(0))).collect();
-        for (node, time) in &state.status_times {
+        for (node, time) in &status_times {
             if let Some(known) = left.get_mut(node) {
                 *known = *time;
             }
@@ -94,12 +95,12 @@ impl Serf {
             let time = LamportTime(left.get(node).map_or(0, |time| time.0).saturating_add(1));
             self.on_leave_intent(now, &Leave { time, node: Arc::clone(node), prune: false });
         }
-        for (node, time) in &state.status_times {
+        for (node, time) in &status_times {
             if !left.contains_key(node) {
                 self.on_join_held(now, &Join { time: *time, node: Arc::clone(node) });
             }
         }
-        let own = state.status_times.iter().filter(|(node, _)| *node == self.name);
+        let own = status_times.iter().filter(|(node, _)| *node == self.name);
         if let Some(time) = own.map(|(_, time)| *time).max() {
             self.contradict(now, time);
         }

@@ -1,6 +1,7 @@
 //! Who is here, left or failed, by whose word and when.
 
 use super::{Queue, Serf, Timer};
+use crate::digest::{ByName, Named};
 use crate::face::{Event, Member};
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -11,6 +12,7 @@ use proconsul_types::radix::{Keyed, Tree};
 use proconsul_types::{Duration, Fault, Instant, LamportTime, MemberStatus, TextMap};
 use proconsul_wire::memberlist::{Alive, Versions};
 use proconsul_wire::serf::{self, Join, Leave, Message};
+use proconsul_wire::shared::SharedList;
 
 /// A member as it last described itself, and what was held of it then.
 #[derive(Clone, Debug)]
@@ -18,6 +20,8 @@ struct Record {
     member: Arc<Member>,
     meta: Option<Bytes>,
     time: LamportTime,
+    /// The place among those whom the pool was founded with.
+    founder: usize,
 }
 
 impl Keyed for Record {
@@ -26,23 +30,43 @@ impl Keyed for Record {
     }
 }
 
+/// A member, and when it was last spoken of.
+type Spoken = (Arc<str>, LamportTime);
+
 /// What is held of a member since it described itself. Everyone gone or leaving has one.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Mark {
+    record: Arc<Record>,
     status: MemberStatus,
     time: LamportTime,
     since: Instant,
 }
 
+impl Named for Mark {
+    fn name(&self) -> &str {
+        &self.record.member.name
+    }
+}
+
 /// A member, its status, and when that was last spoken of, in member time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Known<'a> {
-    record: &'a Record,
+    record: &'a Arc<Record>,
     pub(super) status: MemberStatus,
     pub(super) time: LamportTime,
 }
 
-impl Known<'_> {
+impl Mark {
+    fn known(&self) -> Known<'_> {
+        Known { record: &self.record, status: self.status, time: self.time }
+    }
+}
+
+impl<'a> Known<'a> {
+    fn unmarked(record: &'a Arc<Record>) -> Self {
+        Self { record, status: record.member.status, time: record.time }
+    }
+
     pub(super) fn name(&self) -> &Arc<str> {
         &self.record.member.name
     }
@@ -81,7 +105,10 @@ struct Intent {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Members {
     tree: Tree<Record>,
-    marks: BTreeMap<Arc<str>, Mark>,
+    marks: ByName<Mark>,
+    /// Those whom the pool was founded with, while all of them are known and none described itself
+    /// anew. When nobody has spoken of them, they were last spoken of at time 0.
+    founders: Option<Arc<Vec<Spoken>>>,
     failed: usize,
     left: usize,
     leaving: usize,
@@ -90,18 +117,17 @@ pub(super) struct Members {
 
 impl Members {
     pub(super) fn get(&self, name: &str) -> Option<Known<'_>> {
-        self.tree.get(name.as_bytes()).map(|record| self.known(record))
+        match self.marks.get(name) {
+            Some(mark) => Some(mark.known()),
+            None => self.tree.get(name.as_bytes()).map(Known::unmarked),
+        }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Known<'_>> {
-        self.tree.iter().map(|record| self.known(record))
-    }
-
-    fn known<'a>(&self, record: &'a Record) -> Known<'a> {
-        match self.marks.get(&record.member.name) {
-            Some(mark) => Known { record, status: mark.status, time: mark.time },
-            None => Known { record, status: record.member.status, time: record.time },
-        }
+        self.tree.iter().map(|record| {
+            let mark = self.marks.get(&record.member.name);
+            mark.map_or_else(|| Known::unmarked(record), Mark::known)
+        })
     }
 
     /// How many are known, of every status.
@@ -121,13 +147,31 @@ impl Members {
 
     /// Those with this status, which is none of those alive, and since when.
     fn gone(&self, status: MemberStatus) -> impl Iterator<Item = (&Arc<str>, Instant)> {
-        let marks = self.marks.iter().filter(move |(_, mark)| mark.status == status);
-        marks.map(|(name, mark)| (name, mark.since))
+        let marks = self.marks.iter().filter(move |mark| mark.status == status);
+        marks.map(|mark| (&mark.record.member.name, mark.since))
     }
 
     /// When everyone was last spoken of.
-    pub(super) fn times(&self) -> impl Iterator<Item = (Arc<str>, LamportTime)> {
-        self.iter().map(|known| (Arc::clone(known.name()), known.time))
+    pub(super) fn times(&self) -> SharedList<Spoken> {
+        let said = |known: Known<'_>| (Arc::clone(known.name()), known.time);
+        let Some(founders) = &self.founders else {
+            return self.iter().map(said).collect();
+        };
+        let spoken = self.marks.iter().filter(|mark| mark.time.0 > 0);
+        let mut spoken: Vec<_> =
+            spoken.map(|mark| (mark.record.founder, said(mark.known()))).collect();
+        spoken.sort_unstable_by_key(|(founder, _)| *founder);
+        SharedList::new(Arc::clone(founders), spoken)
+    }
+
+    /// Those of whom another may have heard later than this member, and when.
+    pub(super) fn heard_of<'a>(&self, told: &'a SharedList<Spoken>) -> Vec<&'a Spoken> {
+        match &self.founders {
+            Some(founders) if told.shares(founders) => {
+                told.changed().iter().map(|(_, said)| said).collect()
+            }
+            Some(_) | None => told.iter().collect(),
+        }
     }
 
     /// Who left.
@@ -161,32 +205,47 @@ impl Members {
 
     /// Takes over a description.
     fn put(&mut self, now: Instant, record: Record) {
-        let name = Arc::clone(&record.member.name);
+        let record = Arc::new(record);
+        self.founders = None;
+        self.tree.insert(Arc::clone(&record));
         let (status, time) = (record.member.status, record.time);
-        self.tree.insert(Arc::new(record));
-        self.change(now, &name, status, time);
+        self.mark(now, record, status, time);
     }
 
-    /// Holds this of someone known from now on.
-    fn change(&mut self, now: Instant, name: &str, status: MemberStatus, time: LamportTime) {
-        let Some(record) = self.tree.get(name.as_bytes()) else { return };
-        let old = self.marks.get(name).copied();
+    /// Holds this of someone known from now on. Gives back who it is.
+    fn change(
+        &mut self,
+        now: Instant,
+        name: &str,
+        status: MemberStatus,
+        time: LamportTime,
+    ) -> Option<Arc<Member>> {
+        let record = match self.marks.get(name) {
+            Some(mark) => &mark.record,
+            None => self.tree.get(name.as_bytes())?,
+        };
+        let record = Arc::clone(record);
+        let member = Known { record: &record, status, time }.member();
+        self.mark(now, record, status, time);
+        Some(member)
+    }
+
+    fn mark(&mut self, now: Instant, record: Arc<Record>, status: MemberStatus, time: LamportTime) {
         let going = status != MemberStatus::Alive;
+        let old = self.marks.get(&record.member.name).map(|old| (old.status, old.since));
         if going || record.member.status != status || record.time != time {
-            let since = old.filter(|old| old.status == status).map_or(now, |old| old.since);
-            let name = Arc::clone(&record.member.name);
-            self.marks.insert(name, Mark { status, time, since });
-        } else {
-            self.marks.remove(name);
+            let since = old.filter(|(old, _)| *old == status).map_or(now, |(_, since)| since);
+            self.marks.insert(Mark { record, status, time, since });
+        } else if old.is_some() {
+            self.marks.remove(&record.member.name);
         }
-        self.uncount(old);
+        self.uncount(old.map(|(status, _)| status));
         self.failed += usize::from(status == MemberStatus::Failed);
         self.left += usize::from(status == MemberStatus::Left);
         self.leaving += usize::from(status == MemberStatus::Leaving);
     }
 
-    fn uncount(&mut self, mark: Option<Mark>) {
-        let status = mark.map(|mark| mark.status);
+    fn uncount(&mut self, status: Option<MemberStatus>) {
         self.failed -= usize::from(status == Some(MemberStatus::Failed));
         self.left -= usize::from(status == Some(MemberStatus::Left));
         self.leaving -= usize::from(status == Some(MemberStatus::Leaving));
@@ -194,7 +253,8 @@ impl Members {
 
     fn erase(&mut self, name: &str) {
         let mark = self.marks.remove(name);
-        self.uncount(mark);
+        self.uncount(mark.map(|mark| mark.status));
+        self.founders = None;
         self.tree.remove(name.as_bytes(), 0);
     }
 
@@ -208,23 +268,41 @@ impl Members {
         assert_eq!(count(MemberStatus::Leaving), self.leaving, "who leaves is counted");
         let leaving = self.gone(MemberStatus::Leaving).count();
         assert_eq!(leaving, self.leaving, "who leaves is marked");
-        for name in self.marks.keys() {
-            assert!(self.get(name).is_some(), "who is marked is known");
+        self.marks.check_invariants();
+        for mark in self.marks.iter() {
+            let known = self.tree.get(mark.name().as_bytes());
+            assert!(
+                known.is_some_and(|known| Arc::ptr_eq(known, &mark.record)),
+                "the marked are known"
+            );
+        }
+        if let Some(founders) = &self.founders {
+            assert!(founders.len() == self.tree.len(), "the founders are everyone");
+            for known in self.iter() {
+                let found = founders.get(known.record.founder).map(|(name, _)| name);
+                assert!(found == Some(known.name()), "founders have their places");
+            }
         }
     }
 }
 
-/// Members that pools begin with, all alive. Cloning is one reference count.
+/// Members that pools begin with, all alive. Cloning is two reference counts.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Founders(Tree<Record>);
+pub(crate) struct Founders {
+    tree: Tree<Record>,
+    times: Arc<Vec<Spoken>>,
+}
 
 impl Founders {
+    /// Adds someone new.
     pub(crate) fn add(&mut self, alive: &Alive, versions: Versions, address: SocketAddr) {
         let name = Arc::clone(&alive.node);
+        let founder = self.times.len();
+        Arc::make_mut(&mut self.times).push((Arc::clone(&name), LamportTime(0)));
         let tags = Arc::new(serf::decode_tags(alive.meta.as_ref().map_or(&[], AsRef::as_ref)));
         let member = Member { name, address, tags, status: MemberStatus::Alive, versions };
         let (meta, time) = (alive.meta.clone(), LamportTime(0));
-        self.0.insert(Arc::new(Record { member: Arc::new(member), meta, time }));
+        self.tree.insert(Arc::new(Record { member: Arc::new(member), meta, time, founder }));
     }
 }
 
@@ -232,7 +310,8 @@ impl Serf {
     /// Begins with these, as if they had been met long ago: nobody is told.
     pub(crate) fn found(&mut self, now: Instant, founders: &Founders) {
         assert!(self.members.len() == 0, "a pool is founded before anyone is met");
-        self.members.tree = founders.0.clone();
+        self.members.tree = founders.tree.clone();
+        self.members.founders = Some(Arc::clone(&founders.times));
         if self.rejoin.is_durable() {
             for known in self.members.iter() {
                 self.rejoin.on_here(known.name(), known.address());
@@ -299,7 +378,8 @@ impl Serf {
         let tags = self.members.tags_of(&name, alive.meta.as_ref());
         let member = Arc::new(Member { name, address, tags, status, versions });
         let meta = alive.meta.clone();
-        self.members.put(now, Record { member: Arc::clone(&member), meta, time });
+        let record = Record { member: Arc::clone(&member), meta, time, founder: usize::MAX };
+        self.members.put(now, record);
         member
     }
 
@@ -324,9 +404,8 @@ impl Serf {
         time: LamportTime,
         event: fn(Arc<Member>) -> Event,
     ) {
-        self.members.change(now, name, status, time);
         self.rejoin.on_gone(name);
-        if let Some(member) = self.member(name) {
+        if let Some(member) = self.members.change(now, name, status, time) {
             self.say(event(member));
         }
     }

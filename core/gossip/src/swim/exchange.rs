@@ -11,12 +11,13 @@ use proconsul_types::Liveness;
 use proconsul_wire::memberlist::{NodeState, PushPull, Versions};
 
 /// What everyone alive understands.
-struct Common {
+#[derive(Clone, Copy, Debug)]
+struct Understood {
     protocol: (u8, u8),
     delegate: (u8, u8),
 }
 
-impl Common {
+impl Understood {
     fn new() -> Self {
         Self { protocol: (0, u8::MAX), delegate: (0, u8::MAX) }
     }
@@ -26,6 +27,11 @@ impl Common {
         self.protocol = (low.max(by.protocol_min), high.min(by.protocol_max));
         let (low, high) = self.delegate;
         self.delegate = (low.max(by.delegate_min), high.min(by.delegate_max));
+    }
+
+    fn understands(&self, speaks: Versions) -> bool {
+        (self.protocol.0..=self.protocol.1).contains(&speaks.protocol)
+            && (self.delegate.0..=self.delegate.1).contains(&speaks.delegate)
     }
 
     fn check(&self, name: &str, speaks: Versions) -> Result<(), String> {
@@ -44,12 +50,22 @@ impl Common {
     }
 }
 
+/// All versions that occur among some members, each once.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Spoken(Vec<Versions>);
+
+impl Spoken {
+    pub(super) fn add(&mut self, versions: Versions) {
+        if !self.0.contains(&versions) {
+            self.0.push(versions);
+        }
+    }
+}
+
 impl Swim {
     /// Everything this side knows.
     pub(super) fn local_state(&self, turn: &Turn<'_>, join: bool) -> PushPull {
-        let mut nodes = Vec::with_capacity(self.members.len());
-        nodes.extend(self.members.iter().map(super::members::Record::state));
-        PushPull { join, nodes, user: Some(turn.serf.local_state()) }
+        PushPull { join, nodes: self.members.states(), user: Some(turn.serf.local_state()) }
     }
 
     /// Takes over what another knows, unless someone in it could not be understood or may not come
@@ -61,14 +77,22 @@ impl Swim {
         join: bool,
         ignore_old: bool,
     ) -> Result<(), String> {
-        self.check_versions(&theirs.nodes)?;
+        // Pools that were founded together hold most records in common: those are not looked at.
+        let told: Vec<(usize, &NodeState)> = match self.members.differing(&theirs.nodes) {
+            Some(places) => {
+                let state = |place| theirs.nodes.get(place).map(|state| (place, state));
+                places.into_iter().filter_map(state).collect()
+            }
+            None => theirs.nodes.iter().enumerate().collect(),
+        };
+        self.check_versions(&told)?;
         if join {
             let candidate =
                 |state: &'a NodeState| Candidate { alive: &state.alive, liveness: state.liveness };
             let candidates: Vec<Candidate<'_>> = theirs.nodes.iter().map(candidate).collect();
             turn.serf.admit(&candidates)?;
         }
-        for (place, state) in theirs.nodes.iter().enumerate() {
+        for (place, state) in told {
             // what is held is no news; but to share a suspicion is to confirm it
             let confirms = state.liveness == Liveness::Suspect;
             if confirms || !self.is_held(place, state) {
@@ -81,8 +105,7 @@ impl Swim {
         Ok(())
     }
 
-    /// Whether the record at this place is the very same value. Pools that were founded together
-    /// hold most records in common, so most of an exchange is compared without a look at a name.
+    /// Whether the record at this place is the very same value.
     fn is_held(&self, place: usize, state: &NodeState) -> bool {
         self.members.at(place).is_some_and(|record| {
             Arc::ptr_eq(&record.alive, &state.alive) && record.liveness == state.liveness
@@ -90,12 +113,22 @@ impl Swim {
     }
 
     /// Everyone, of any liveness, must speak what everyone alive understands.
-    fn check_versions(&self, theirs: &[NodeState]) -> Result<(), String> {
-        let mut common = Common::new();
-        let news = || theirs.iter().enumerate().filter(|(at, state)| !self.is_held(*at, state));
+    fn check_versions(&self, told: &[(usize, &NodeState)]) -> Result<(), String> {
+        let mut common = Understood::new();
+        let news = || told.iter().filter(|(at, state)| !self.is_held(*at, state));
         for (_, state) in news() {
             if state.liveness == Liveness::Alive && !state.alive.versions.is_empty() {
                 common.narrow(versions_of(&state.alive));
+            }
+        }
+        // If all understand one another even if everyone held is alive, they do.
+        if let Some((spoken, beside)) = self.members.spoken() {
+            let held = || spoken.0.iter().copied().chain(beside.iter().copied());
+            let mut narrowest = common;
+            held().for_each(|versions| narrowest.narrow(versions));
+            let mut all = held().chain(news().map(|(_, state)| versions_of(&state.alive)));
+            if all.all(|speaks| narrowest.understands(speaks)) {
+                return Ok(());
             }
         }
         for record in self.members.iter() {

@@ -39,7 +39,8 @@ impl Swim {
         let alone = !self.anyone_alive();
         let name = Arc::clone(&self.config.name);
         let incarnation = self.incarnation;
-        self.dead(turn, &Accusation { incarnation, node: Arc::clone(&name), from: name });
+        let said = Accusation { incarnation, node: Arc::clone(&name), from: name };
+        self.dead(turn, &Arc::new(said));
         if alone {
             self.leave_told(turn);
         } else {

@@ -1,19 +1,25 @@
 //! Everyone the failure detector knows, in a table that pools can share.
 //!
-//! Records lie in places `0..len` without holes, in chunks that are counted by reference: a clone
-//! costs two counts, and a change copies one chunk. So ten thousand simulated pools that were
+//! Records lie in places `0..len` without holes. The table is counted by reference: a clone costs a
+//! few counts. Who holds it alone changes it in place; who shares it keeps what it learned beside
+//! it, until that is so much that a copy is better. So ten thousand simulated pools that were
 //! founded with the same members hold them once, and each pays only for what it learned since.
 //! Places make random draws and probe orders cheap; a tree finds them by name.
 
+use super::beside::Beside;
+use super::exchange::Spoken;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use proconsul_types::radix::{Keyed, Tree};
 use proconsul_types::{Duration, Incarnation, Instant, Liveness, Rng};
 use proconsul_wire::memberlist::{Alive, NodeState, Versions};
+use proconsul_wire::shared::SharedList;
 
-/// Records in a chunk.
-const CHUNK: usize = 64;
+/// So much may at least lie beside a shared table before it is copied.
+const BESIDE_MAX_MIN: usize = 64;
+/// Beyond, one in so many may.
+const BESIDE_SHARE: usize = 8;
 
 /// What the failure detector holds of a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,9 +31,18 @@ pub(crate) struct Record {
     pub(crate) liveness: Liveness,
     /// Since when.
     pub(crate) changed: Instant,
+    /// The number of its suspicion, if it is suspected.
+    pub(crate) suspicion: u32,
+    /// Whether no more accusers can hasten the end of that suspicion.
+    pub(crate) confirmed: bool,
 }
 
 impl Record {
+    /// Someone of whom nothing is suspected.
+    pub(crate) fn new(alive: Arc<Alive>, liveness: Liveness, changed: Instant) -> Self {
+        Self { alive, liveness, changed, suspicion: 0, confirmed: false }
+    }
+
     pub(crate) fn name(&self) -> &Arc<str> {
         &self.alive.node
     }
@@ -101,10 +116,27 @@ impl Keyed for Place {
     }
 }
 
-/// Members by place and by name. Cloning is two reference counts.
+/// What pools may hold in common.
+#[derive(Clone, Debug, Default)]
+struct Common {
+    records: Vec<Record>,
+    /// What full exchanges ask of them, made once for those who were founded together.
+    exchanged: Option<Exchanged>,
+}
+
+/// A table as full exchanges see it.
+#[derive(Clone, Debug)]
+struct Exchanged {
+    states: Arc<Vec<NodeState>>,
+    spoken: Spoken,
+}
+
+/// Members by place and by name.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Members {
-    chunks: Arc<Vec<Arc<Vec<Record>>>>,
+    common: Arc<Common>,
+    /// What is held in place of common records, or behind them.
+    beside: Beside,
     places: Tree<Place>,
     alive: usize,
 }
@@ -117,9 +149,14 @@ impl Members {
             assert!(alive.port != 0, "a founding member has a port");
             assert!(alive.versions.len() == 6, "a founding member has six versions");
             if members.get(&alive.node).is_none() {
-                members.add(Record { alive, liveness: Liveness::Alive, changed: now });
+                members.add(Record::new(alive, Liveness::Alive, now));
             }
         }
+        let common = members.own();
+        let states = Arc::new(common.records.iter().map(Record::state).collect());
+        let mut spoken = Spoken::default();
+        common.records.iter().for_each(|record| spoken.add(record.versions()));
+        common.exchanged = Some(Exchanged { states, spoken });
         members
     }
 
@@ -140,21 +177,57 @@ impl Members {
 
     /// The record of `name`.
     pub(crate) fn get(&self, name: &str) -> Option<&Record> {
-        self.at(self.place(name)?)
+        let beside = self.beside.of(name).map(|(_, record)| record);
+        beside.or_else(|| self.common.records.get(self.places.get(name.as_bytes())?.at))
     }
 
     /// The record at a place below [`Self::len`].
     pub(crate) fn at(&self, place: usize) -> Option<&Record> {
-        self.chunks.get(place / CHUNK)?.get(place % CHUNK)
+        self.beside.at(place).or_else(|| self.common.records.get(place))
     }
 
     pub(crate) fn place(&self, name: &str) -> Option<usize> {
-        self.places.get(name.as_bytes()).map(|place| place.at)
+        let beside = self.beside.of(name).map(|(place, _)| place);
+        beside.or_else(|| self.places.get(name.as_bytes()).map(|place| place.at))
     }
 
     /// Everyone, by place.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Record> {
-        self.chunks.iter().flat_map(|chunk| chunk.iter())
+        (0..self.len()).filter_map(|place| self.at(place))
+    }
+
+    /// Everyone as a full exchange tells of them.
+    pub(crate) fn states(&self) -> SharedList<NodeState> {
+        match &self.common.exchanged {
+            Some(exchanged) => {
+                let beside = self.beside.iter().map(|(place, record)| (place, record.state()));
+                SharedList::new(Arc::clone(&exchanged.states), beside.collect())
+            }
+            None => self.iter().map(Record::state).collect(),
+        }
+    }
+
+    /// The places at which what another told may differ from what is held, by place; `None`: all
+    /// that it told of.
+    pub(crate) fn differing(&self, told: &SharedList<NodeState>) -> Option<Vec<usize>> {
+        let states = &self.common.exchanged.as_ref()?.states;
+        if !told.shares(states) {
+            return None;
+        }
+        let told = told.changed().iter().map(|(place, _)| *place);
+        let held = self.beside.iter().map(|(place, _)| place).filter(|at| *at < states.len());
+        let mut places: Vec<usize> = told.chain(held).collect();
+        places.sort_unstable();
+        places.dedup();
+        Some(places)
+    }
+
+    /// All versions that occur in the shared table, and those of the records beside it; `None`:
+    /// nobody has counted them.
+    pub(crate) fn spoken(&self) -> Option<(&Spoken, Vec<Versions>)> {
+        let exchanged = self.common.exchanged.as_ref()?;
+        let beside = self.beside.iter().map(|(_, record)| record.versions());
+        Some((&exchanged.spoken, beside.collect()))
     }
 
     /// Adds someone new at the end.
@@ -163,29 +236,51 @@ impl Members {
         self.alive += usize::from(record.liveness == Liveness::Alive);
         let old = self.places.insert(Arc::new(Place { name: Arc::clone(record.name()), at }));
         assert!(old.is_none(), "a member is added once");
-        let chunks = Arc::make_mut(&mut self.chunks);
-        if at.is_multiple_of(CHUNK) {
-            chunks.push(Arc::new(Vec::with_capacity(CHUNK.min(at + 1))));
-        }
-        let last = chunks.last_mut().expect("a chunk was just made if there was none");
-        Arc::make_mut(last).push(record);
+        self.put(at, record);
     }
 
     /// Replaces what is held of someone known.
     pub(crate) fn set(&mut self, record: Record) {
-        let Some(place) = self.place(record.name()) else {
+        let beside = self.beside.of(record.name());
+        let place = match beside {
+            Some((place, _)) => Some(place),
+            None => self.places.get(record.name().as_bytes()).map(|place| place.at),
+        };
+        let Some(place) = place else {
             return;
         };
-        let slot = self.slot(place);
-        let before = core::mem::replace(slot, record);
-        let now_alive = slot.liveness == Liveness::Alive;
-        self.alive -= usize::from(before.liveness == Liveness::Alive);
-        self.alive += usize::from(now_alive);
+        let before = beside.map(|(_, record)| record).or_else(|| self.common.records.get(place));
+        let was_alive = before.is_some_and(|before| before.liveness == Liveness::Alive);
+        self.alive -= usize::from(was_alive);
+        self.alive += usize::from(record.liveness == Liveness::Alive);
+        self.put(place, record);
     }
 
-    fn slot(&mut self, place: usize) -> &mut Record {
-        let chunks = Arc::make_mut(&mut self.chunks);
-        &mut Arc::make_mut(&mut chunks[place / CHUNK])[place % CHUNK]
+    /// Lets this record be at this place.
+    fn put(&mut self, place: usize, record: Record) {
+        let shared = Arc::get_mut(&mut self.common).is_none();
+        if !shared || self.beside.len() >= BESIDE_MAX_MIN.max(self.len() / BESIDE_SHARE) {
+            let records = &mut self.own().records;
+            match records.get_mut(place) {
+                Some(slot) => *slot = record,
+                None => records.push(record),
+            }
+        } else {
+            self.beside.put(place, record);
+        }
+    }
+
+    /// The whole table, held by nobody else.
+    fn own(&mut self) -> &mut Common {
+        let common = Arc::make_mut(&mut self.common);
+        common.exchanged = None;
+        for (place, record) in self.beside.take() {
+            match common.records.get_mut(place) {
+                Some(slot) => *slot = record,
+                None => common.records.push(record),
+            }
+        }
+        common
     }
 
     /// Forgets those that have been gone since before `horizon`. The last ones move into their
@@ -202,21 +297,13 @@ impl Members {
     }
 
     fn remove_at(&mut self, place: usize) {
-        let chunks = Arc::make_mut(&mut self.chunks);
-        let last_chunk = chunks.last_mut().expect("a place below the length lies in a chunk");
-        let last = Arc::make_mut(last_chunk).pop().expect("no chunk is empty");
-        if last_chunk.is_empty() {
-            chunks.pop();
-        }
-        if place + 1 == self.len() {
-            self.alive -= usize::from(last.liveness == Liveness::Alive);
-            self.places.remove(last.name().as_bytes(), 0);
-            return;
-        }
-        let moved = Place { name: Arc::clone(last.name()), at: place };
-        let gone = core::mem::replace(self.slot(place), last);
+        let records = &mut self.own().records;
+        let gone = records.swap_remove(place);
+        let moved = records.get(place).map(|moved| Arc::clone(moved.name()));
         self.alive -= usize::from(gone.liveness == Liveness::Alive);
-        self.places.insert(Arc::new(moved));
+        if let Some(name) = moved {
+            self.places.insert(Arc::new(Place { name, at: place }));
+        }
         self.places.remove(gone.name().as_bytes(), 0);
     }
 
@@ -270,6 +357,13 @@ impl Members {
         }
         assert!(self.at(self.len()).is_none(), "there is no record beyond the last place");
         assert!(alive == self.alive, "the count of the alive is kept");
+        self.beside.check_invariants();
+        if let Some(Exchanged { states, .. }) = &self.common.exchanged {
+            let same = states.iter().zip(&self.common.records).all(|(state, record)| {
+                Arc::ptr_eq(&state.alive, &record.alive) && state.liveness == record.liveness
+            });
+            assert!(same && states.len() == self.common.records.len(), "exchanges tell the same");
+        }
     }
 }
 
@@ -291,7 +385,7 @@ mod tests {
             meta: None,
             versions: vec![1, 5, 2, 2, 5, 4],
         });
-        Record { alive, liveness, changed: Instant(changed) }
+        Record::new(alive, liveness, Instant(changed))
     }
 
     #[test]
@@ -302,19 +396,44 @@ mod tests {
         }
         let before = members.clone();
         members.set(record(150, Liveness::Dead, 1));
+        assert!(Arc::ptr_eq(&before.common, &members.common), "the table is shared");
         members.forget_gone(Instant(2));
         assert_eq!((before.len(), before.alive()), (200, 200));
         assert_eq!((members.len(), members.alive()), (199, 199));
         assert!(before.get("n150").is_some() && members.get("n150").is_none());
-        assert!(Arc::ptr_eq(&before.chunks[0], &members.chunks[0]), "chunks are shared");
+        members.check_invariants();
+        before.check_invariants();
+    }
+
+    #[test]
+    fn an_exchange_between_those_who_share_is_about_what_changed() {
+        let founders = (0..200).map(|name| record(name, Liveness::Alive, 0).alive);
+        let founding = Members::founding(founders, Instant(0));
+        let (mut one, mut other) = (founding.clone(), founding);
+        one.set(record(7, Liveness::Dead, 1));
+        one.add(record(300, Liveness::Alive, 1));
+        other.set(record(9, Liveness::Suspect, 1));
+        let told = one.states();
+        assert_eq!(other.differing(&told), Some(vec![7, 9, 200]));
+        assert_eq!(one.differing(&other.states()), Some(vec![7, 9]));
+        assert!(told.iter().eq(one.iter().map(Record::state).collect::<Vec<_>>().iter()));
+        let plain: SharedList<NodeState> = told.iter().cloned().collect();
+        assert_eq!(other.differing(&plain), None);
     }
 
     proptest! {
         #[test]
-        fn it_is_a_map(steps in prop::collection::vec((0_u16..300, 0_u8..4, 0_u64..9), 0..400)) {
+        fn it_is_a_map(
+            steps in prop::collection::vec((0_u16..300, 0_u8..4, 0_u64..9), 0..400),
+            shared in 0_usize..4,
+        ) {
             let mut members = Members::default();
             let mut model = BTreeMap::new();
-            for (name, liveness, time) in steps {
+            let mut kept = Vec::new();
+            for (number, (name, liveness, time)) in steps.into_iter().enumerate() {
+                if shared > 0 && number % (50 * shared) == 0 {
+                    kept.push((members.clone(), model.clone()));
+                }
                 let liveness = [Liveness::Alive, Liveness::Suspect, Liveness::Dead, Liveness::Left]
                     [usize::from(liveness)];
                 let new = record(name, liveness, time);
@@ -329,9 +448,13 @@ mod tests {
                 }
                 members.check_invariants();
             }
-            prop_assert_eq!(members.len(), model.len());
-            for (name, record) in &model {
-                prop_assert_eq!(members.get(&format!("n{name}")), Some(record));
+            kept.push((members, model));
+            for (members, model) in kept {
+                members.check_invariants();
+                prop_assert_eq!(members.len(), model.len());
+                for (name, record) in &model {
+                    prop_assert_eq!(members.get(&format!("n{name}")), Some(record));
+                }
             }
         }
 

@@ -6,6 +6,7 @@ use super::order::Order;
 use super::streams::Purpose;
 use super::{Swim, Timer, Turn};
 use crate::face::StreamId;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;
 use core::net::SocketAddr;
@@ -127,7 +128,7 @@ impl Swim {
             self.probe_indirectly(turn);
             return;
         };
-        let ping = Message::Ping(self.ping(sequence, target.name()));
+        let ping = Message::Ping(Box::new(self.ping(sequence, target.name())));
         match target.liveness {
             Liveness::Suspect => {
                 // whoever is suspected hears of it first from who probes it
@@ -137,7 +138,7 @@ impl Swim {
                     from: Arc::clone(&self.config.name),
                 };
                 let checksum = target.versions().protocol_max >= 5;
-                let messages = alloc::vec![ping, Message::Suspect(said)];
+                let messages = alloc::vec![ping, Message::Suspect(Arc::new(said))];
                 self.send(turn, address, checksum, messages);
             }
             Liveness::Alive | Liveness::Dead | Liveness::Left => {
@@ -206,7 +207,7 @@ impl Swim {
                 source: Some(self.config.advertised),
                 source_node: Arc::clone(&self.config.name),
             };
-            self.send_with_news(turn, address, Message::IndirectPing(please));
+            self.send_with_news(turn, address, Message::IndirectPing(Box::new(please)));
         }
         self.drawn = drawn;
     }
@@ -234,7 +235,7 @@ impl Swim {
             node: Arc::clone(&probe.node),
             from: Arc::clone(&self.config.name),
         };
-        self.suspect(turn, &said);
+        self.suspect(turn, &Arc::new(said));
         self.probe_over(turn, probe.stream);
     }
 
@@ -324,7 +325,7 @@ impl Swim {
         self.timers.set(Timer::Relay(sequence), turn.now.after(patience));
         if let Some(target) = please.target {
             let port = if please.port == 0 { self.config.bind_port } else { please.port };
-            let ping = Message::Ping(self.ping(sequence, &please.node));
+            let ping = Message::Ping(Box::new(self.ping(sequence, &please.node)));
             self.send_with_news(turn, SocketAddr::new(target, port), ping);
         }
     }

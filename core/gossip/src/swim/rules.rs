@@ -1,8 +1,8 @@
 //! What news about a member change: the rules of alive, suspect and dead.
 
 use super::members::{Members, Record, reachable, versions_of};
-use super::suspicion::Suspicion;
-use super::{Swim, Timer, Turn};
+use super::news::News;
+use super::{Swim, Turn};
 use crate::config::Admission;
 use crate::face::Event;
 use crate::serf::Candidate;
@@ -61,7 +61,9 @@ impl Swim {
             turn.notice(String::from("Ignoring an alive message too long to be told on"));
             return;
         }
-        self.stop_suspecting(&alive.node);
+        if let Some(held) = &held {
+            self.stop_suspecting(held);
+        }
         match &held {
             Some(held) if about_us && !own => {
                 let same = alive.incarnation == known
@@ -143,7 +145,7 @@ impl Swim {
 
     /// Believes what a member said of itself, and tells it on.
     fn take_over(&mut self, turn: &mut Turn<'_>, held: Option<&Record>, alive: Arc<Alive>) {
-        self.tell_all(Message::Alive(Arc::clone(&alive)));
+        self.tell_all(News::Alive(Arc::clone(&alive)));
         let was_here = held.filter(|held| !held.is_gone());
         let changed = match held {
             Some(held) if held.liveness == Liveness::Alive => held.changed,
@@ -154,7 +156,7 @@ impl Swim {
             Some(held) if held.alive.meta != alive.meta => Some(false),
             Some(_) => None,
         };
-        let record = Record { alive: Arc::clone(&alive), liveness: Liveness::Alive, changed };
+        let record = Record::new(Arc::clone(&alive), Liveness::Alive, changed);
         if held.is_some() {
             self.members.set(record);
         } else {
@@ -182,42 +184,37 @@ impl Swim {
         alive.incarnation = self.incarnation;
         let alive = Arc::new(alive);
         self.members.set(Record { alive: Arc::clone(&alive), ..own });
-        self.tell_all(Message::Alive(alive));
+        self.tell_all(News::Alive(alive));
         turn.tell(Event::Refuted);
     }
 
     /// Someone says that a member did not answer.
-    pub(super) fn suspect(&mut self, turn: &mut Turn<'_>, said: &Accusation) {
-        // Most of what is heard in a large pool is known: that is found out without its record.
-        if self.suspicions.get(&said.node).is_some_and(Suspicion::is_confirmed) {
-            return;
-        }
+    pub(super) fn suspect(&mut self, turn: &mut Turn<'_>, said: &Arc<Accusation>) {
+        // Most of what is heard in a large pool is known: that is found out first.
         let known = self.members.get(&said.node);
-        let Some(held) = known.filter(|held| !held.is_gone()).cloned() else {
+        let Some(held) = known.filter(|held| !held.is_gone() && !held.confirmed) else {
             return;
         };
         if said.incarnation < held.incarnation() {
             return;
         }
-        if self.suspicions.contains_key(&said.node) {
-            self.confirm_suspicion(turn, said);
-            return;
-        }
-        if held.liveness != Liveness::Alive {
+        if held.liveness == Liveness::Suspect {
+            self.confirm_suspicion(turn, held.suspicion, said);
             return;
         }
         if self.is_own(&said.node) {
             self.refute(turn, said.incarnation);
             return;
         }
-        self.tell_all(Message::Suspect(said.clone()));
-        self.mark(turn, &held, said.incarnation, Liveness::Suspect);
-        self.start_suspecting(turn, said);
+        let held = held.clone();
+        self.tell_all(News::Suspect(Arc::clone(said)));
+        let record = Self::marked(turn, &held, said.incarnation, Liveness::Suspect);
+        self.start_suspecting(turn, said, record);
         turn.tell(Event::Suspected(Arc::clone(&said.node)));
     }
 
     /// Someone says that a member is dead, or a member that it goes.
-    pub(super) fn dead(&mut self, turn: &mut Turn<'_>, said: &Accusation) {
+    pub(super) fn dead(&mut self, turn: &mut Turn<'_>, said: &Arc<Accusation>) {
         let known = self.members.get(&said.node);
         let Some(held) = known.filter(|held| !held.is_gone()).cloned() else {
             return;
@@ -230,14 +227,16 @@ impl Swim {
             self.refute(turn, said.incarnation);
             return;
         }
-        self.stop_suspecting(&said.node);
-        self.tell_all(Message::Dead(said.clone()));
+        self.stop_suspecting(&held);
+        self.tell_all(News::Dead(Arc::clone(said)));
         let liveness = if said.from == said.node { Liveness::Left } else { Liveness::Dead };
-        self.mark(turn, &held, said.incarnation.max(held.incarnation()), liveness);
+        let at = said.incarnation.max(held.incarnation());
+        self.members.set(Self::marked(turn, &held, at, liveness));
         turn.serf.on_gone(turn.now, &said.node);
     }
 
-    fn mark(&mut self, turn: &Turn<'_>, held: &Record, at: Incarnation, liveness: Liveness) {
+    /// What is held of someone from now on, who said nothing new.
+    fn marked(turn: &Turn<'_>, held: &Record, at: Incarnation, liveness: Liveness) -> Record {
         let alive = if held.incarnation() == at {
             Arc::clone(&held.alive)
         } else {
@@ -245,23 +244,23 @@ impl Swim {
             alive.incarnation = at;
             Arc::new(alive)
         };
-        self.members.set(Record { alive, liveness, changed: turn.now });
+        Record::new(alive, liveness, turn.now)
     }
 
-    /// Ends a suspicion, if there is one.
-    fn stop_suspecting(&mut self, name: &Arc<str>) {
-        if self.suspicions.remove(name).is_some() {
-            self.timers.clear(&Timer::Suspicion(Arc::clone(name)));
+    /// Ends a suspicion, if there is one. What is held of its member changes at once.
+    fn stop_suspecting(&mut self, held: &Record) {
+        if self.suspicions.remove(&held.suspicion).is_some() {
+            self.refutations.clear(&held.suspicion);
         }
     }
 
     /// What another holds of a member, as learned by a full exchange: a death there is only a
     /// suspicion here, for the member may be able to refute it.
     pub(super) fn merge_state(&mut self, turn: &mut Turn<'_>, state: &NodeState) {
-        let said = |from: &Arc<str>| Accusation {
-            incarnation: state.alive.incarnation,
-            node: Arc::clone(&state.alive.node),
-            from: Arc::clone(from),
+        let said = |from: &Arc<str>| {
+            let node = Arc::clone(&state.alive.node);
+            let incarnation = state.alive.incarnation;
+            Arc::new(Accusation { incarnation, node, from: Arc::clone(from) })
         };
         let trusted = self.config.planted.is(Fault::PushPullTrustsRemoteDeath);
         match state.liveness {
@@ -276,24 +275,15 @@ impl Swim {
     }
 
     /// Queues news for everyone, in place of older ones about the same member.
-    pub(super) fn tell_all(&mut self, news: Message) {
-        let about = match &news {
-            Message::Alive(alive) => &alive.node,
-            Message::Suspect(said) | Message::Dead(said) => &said.node,
-            Message::Ping(_)
-            | Message::IndirectPing(_)
-            | Message::Ack(_)
-            | Message::User(_)
-            | Message::Nack { .. } => return,
-        };
-        let (about, bytes) = (Arc::clone(about), news.encoded_len());
-        if !self.fits(&news) {
+    pub(super) fn tell_all(&mut self, news: News) {
+        let message = Message::from(news.clone());
+        if !self.fits(&message) {
             return;
         }
         if self.config.planted.is(Fault::BroadcastNotInvalidated) {
-            self.queue.keep(Some(about), bytes, news);
+            self.queue.keep(message.encoded_len(), news);
         } else {
-            self.queue.push(Some(about), bytes, news);
+            self.queue.push(message.encoded_len(), news);
         }
     }
 

@@ -8,13 +8,15 @@ use alloc::format;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::SocketAddr;
-use proconsul_types::Rng;
+use proconsul_types::{Duration, Instant, Rng};
 use proconsul_wire::crypto::Seal;
 use proconsul_wire::memberlist::Message;
 use proconsul_wire::packet::{self, Datagram, MESSAGES_MAX};
 
 /// Bytes around a user message in a compound: its length and its type.
 const USER_BYTES: usize = 3;
+/// About so many pieces of news fit into a datagram.
+const NEWS_USUAL: usize = 32;
 
 /// Numbers used once: a prefix that is random for each pool and start, and a counter. Two starts
 /// with one key would have to draw the same 64 bits.
@@ -78,7 +80,8 @@ impl Swim {
     /// Sends a message and whatever news fit beside it.
     pub(super) fn send_with_news(&mut self, turn: &mut Turn<'_>, to: SocketAddr, message: Message) {
         let room = self.packet_room().saturating_sub(message.encoded_len());
-        let mut messages = alloc::vec![message];
+        let mut messages = Vec::with_capacity(1 + self.queue.len().min(NEWS_USUAL));
+        messages.push(message);
         self.news(turn, room, &mut messages);
         self.send(turn, to, false, messages);
     }
@@ -103,8 +106,9 @@ impl Swim {
         let timing = &self.config.timing;
         let limit = super::formula::retransmit_limit(timing.retransmit_mult, self.members.len());
         let count = MESSAGES_MAX.saturating_sub(messages.len());
+        messages.reserve(self.queue.len().min(count).min(NEWS_USUAL));
         let used = self.queue.take(limit, COMPOUND_BYTES, room, count, |news| {
-            messages.push(news.clone());
+            messages.push(Message::from(news.clone()));
         });
         let left = room.saturating_sub(used);
         if left > USER_BYTES {
@@ -115,12 +119,37 @@ impl Swim {
         }
     }
 
+    /// Sees to it that there is a next round if there is something to tell. Rounds keep their
+    /// rhythm, so that news wait as long as if there had been idle rounds before.
+    pub(crate) fn look_for_news(&mut self, turn: &Turn<'_>) {
+        if self.silent || !self.has_news(turn) {
+            return;
+        }
+        if self.timers.get(&Timer::Gossip).is_none() {
+            let round = self.next_round(turn.now);
+            self.timers.set(Timer::Gossip, round);
+        }
+    }
+
+    fn has_news(&self, turn: &Turn<'_>) -> bool {
+        !self.queue.is_empty() || !turn.serf.queue_lengths().is_empty()
+    }
+
+    /// The first moment after `now` at which a round begins.
+    fn next_round(&self, now: Instant) -> Instant {
+        if now < self.first_round {
+            return self.first_round;
+        }
+        let interval = self.config.timing.gossip_interval.as_nanos().max(1);
+        let into = now.since(self.first_round).as_nanos() % interval;
+        let left = u64::try_from(interval - into).unwrap_or(u64::MAX);
+        now.after(Duration::from_nanos(left))
+    }
+
     /// Tells a few random members what is new.
     pub(super) fn gossip_round(&mut self, turn: &mut Turn<'_>) {
-        self.timers.set(Timer::Gossip, turn.now.after(self.config.timing.gossip_interval));
-        let above = turn.serf.queue_lengths();
-        if self.queue.is_empty() && above.intents + above.events + above.queries == 0 {
-            return;
+        if !self.has_news(turn) {
+            return; // all of it went along with other packets
         }
         let mut drawn = core::mem::take(&mut self.drawn);
         let mut rng = self.gossip_rng.clone();

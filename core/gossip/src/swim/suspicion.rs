@@ -1,25 +1,32 @@
 //! Suspicion: a deadline to refute, shortened by everyone else who suspects as well.
 
 use super::formula::SuspicionSpan;
-use super::{Swim, Timer, Turn};
+use super::members::Record;
+use super::news::News;
+use super::{Swim, Turn};
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use proconsul_types::{Fault, Instant};
-use proconsul_wire::memberlist::{Accusation, Message};
+use proconsul_wire::memberlist::Accusation;
 
 /// Why a member may soon be dead.
 #[derive(Clone, Debug)]
 pub(super) struct Suspicion {
     since: Instant,
     span: SuspicionSpan,
-    /// Who began it.
-    first: Arc<str>,
+    /// Who began it, and about whom.
+    first: Arc<Accusation>,
     /// Who else suspects, each once; at most as many as are expected.
-    confirmed: Vec<Arc<str>>,
+    confirmed: Vec<Arc<Accusation>>,
 }
 
 impl Suspicion {
+    /// Who is suspected.
+    pub(super) fn node(&self) -> &Arc<str> {
+        &self.first.node
+    }
+
     fn confirmations(&self) -> u32 {
         u32::try_from(self.confirmed.len()).unwrap_or(u32::MAX)
     }
@@ -33,48 +40,86 @@ impl Suspicion {
         self.confirmations() >= self.span.expected
     }
 
+    /// Whether this accuser is one of those heard so far.
+    fn heard(&self, from: &Arc<str>) -> bool {
+        let mut all = core::iter::once(&self.first).chain(&self.confirmed);
+        all.any(|said| Arc::ptr_eq(&said.from, from) || said.from == *from)
+    }
+
     fn deadline(&self) -> Instant {
         self.since.after(self.span.after(self.confirmations()))
     }
 }
 
 impl Swim {
-    /// Starts the deadline of someone who just became a suspect.
-    pub(super) fn start_suspecting(&mut self, turn: &Turn<'_>, said: &Accusation) {
+    /// Starts the deadline of someone of whom this is held from now on.
+    pub(super) fn start_suspecting(
+        &mut self,
+        turn: &Turn<'_>,
+        said: &Arc<Accusation>,
+        record: Record,
+    ) {
+        let number = self.next_suspicion;
+        self.next_suspicion = number.wrapping_add(1).max(1);
         let suspicion = Suspicion {
             since: turn.now,
-            span: SuspicionSpan::new(&self.config.timing, self.members.len()),
-            first: Arc::clone(&said.from),
+            span: self.span(),
+            first: Arc::clone(said),
             confirmed: Vec::new(),
         };
-        self.timers.set(Timer::Suspicion(Arc::clone(&said.node)), suspicion.deadline());
-        self.suspicions.insert(Arc::clone(&said.node), suspicion);
+        let confirmed = suspicion.is_confirmed();
+        self.members.set(Record { suspicion: number, confirmed, ..record });
+        self.refutations.set(number, suspicion.deadline());
+        self.suspicions.insert(number, suspicion);
+    }
+
+    /// How long a suspicion lasts in a pool of this size.
+    fn span(&mut self) -> SuspicionSpan {
+        let members = self.members.len();
+        match self.span {
+            Some((size, span)) if size == members => span,
+            Some(_) | None => {
+                let span = SuspicionSpan::new(&self.config.timing, members);
+                self.span = Some((members, span));
+                span
+            }
+        }
     }
 
     /// Someone else suspects a suspect. Only what shortens its deadline is told on.
-    pub(super) fn confirm_suspicion(&mut self, turn: &Turn<'_>, said: &Accusation) {
+    pub(super) fn confirm_suspicion(
+        &mut self,
+        turn: &Turn<'_>,
+        number: u32,
+        said: &Arc<Accusation>,
+    ) {
         if self.config.planted.is(Fault::SuspicionNeverConfirmed) {
             return;
         }
-        let Some(suspicion) = self.suspicions.get_mut(&said.node) else {
+        let Some(suspicion) = self.suspicions.get_mut(&number) else {
             return;
         };
         let counts_twice = self.config.planted.is(Fault::SuspicionCountsNamesTwice);
-        let known = suspicion.first == said.from || suspicion.confirmed.contains(&said.from);
-        if suspicion.confirmations() >= suspicion.span.expected || (known && !counts_twice) {
+        if suspicion.is_confirmed() || (suspicion.heard(&said.from) && !counts_twice) {
             return;
         }
-        suspicion.confirmed.push(Arc::clone(&said.from));
+        suspicion.confirmed.push(Arc::clone(said));
         let deadline = suspicion.deadline().max(turn.now);
-        self.timers.set(Timer::Suspicion(Arc::clone(&said.node)), deadline);
-        self.tell_all(Message::Suspect(said.clone()));
+        self.refutations.set(number, deadline);
+        if suspicion.is_confirmed()
+            && let Some(held) = self.members.get(&said.node).cloned()
+        {
+            self.members.set(Record { confirmed: true, ..held });
+        }
+        self.tell_all(News::Suspect(Arc::clone(said)));
     }
 
     /// Nobody refuted in time.
-    pub(super) fn suspicion_expired(&mut self, turn: &mut Turn<'_>, name: &Arc<str>) {
-        let Some(suspicion) = self.suspicions.remove(name) else {
+    pub(super) fn suspicion_expired(&mut self, turn: &mut Turn<'_>, number: u32) {
+        let Some(suspicion) = self.suspicions.remove(&number) else {
             return;
         };
+        let name = suspicion.node();
         let Some(held) = self.members.get(name) else {
             return;
         };
@@ -87,6 +132,6 @@ impl Swim {
             "Marking {name} as failed, suspect timeout reached ({} peer confirmations)",
             suspicion.confirmations()
         ));
-        self.dead(turn, &said);
+        self.dead(turn, &Arc::new(said));
     }
 }

@@ -21,7 +21,7 @@ fn state(host: usize, versions: &[u8], liveness: Liveness) -> NodeState {
 }
 
 fn push_pull(nodes: Vec<NodeState>) -> StreamMessage {
-    StreamMessage::PushPull(PushPull { join: true, nodes, user: None })
+    StreamMessage::PushPull(PushPull { join: true, nodes: nodes.into(), user: None })
 }
 
 #[test]

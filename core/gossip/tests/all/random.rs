@@ -35,7 +35,7 @@ fn any_alive() -> impl Strategy<Value = Arc<Alive>> {
     )
 }
 
-fn any_accusation() -> impl Strategy<Value = proconsul_wire::memberlist::Accusation> {
+fn any_accusation() -> impl Strategy<Value = Arc<proconsul_wire::memberlist::Accusation>> {
     (0_usize..8, 0_u32..6, 0_usize..8).prop_map(|(about, at, from)| said(about, at, from))
 }
 
@@ -51,14 +51,14 @@ fn any_message() -> impl Strategy<Value = Message> {
         any_alive().prop_map(Message::Alive),
         any_accusation().prop_map(Message::Suspect),
         any_accusation().prop_map(Message::Dead),
-        (0_u32..9, 0_usize..3).prop_map(|(sequence, host)| Message::Ping(Ping {
+        (0_u32..9, 0_usize..3).prop_map(|(sequence, host)| Message::Ping(Box::new(Ping {
             sequence,
             node: Net::name(host).into(),
             source: None,
             source_node: "".into(),
-        })),
+        }))),
         (0_u32..9, 0_usize..9, any::<bool>()).prop_map(|(sequence, host, nack)| {
-            Message::IndirectPing(IndirectPing {
+            Message::IndirectPing(Box::new(IndirectPing {
                 sequence,
                 node: Net::name(host).into(),
                 target: (host > 2).then(|| Net::address(host).ip()),
@@ -66,7 +66,7 @@ fn any_message() -> impl Strategy<Value = Message> {
                 nack,
                 source: None,
                 source_node: "".into(),
-            })
+            }))
         }),
         (0_u32..20).prop_map(|sequence| Message::Ack(Ack { sequence, payload: None })),
         (0_u32..20, prop::collection::vec(any::<u8>(), 0..90)).prop_map(|(sequence, payload)| {
@@ -108,7 +108,7 @@ fn any_stream_message() -> impl Strategy<Value = StreamMessage> {
     prop_oneof![
         3 => (any::<bool>(), prop::collection::vec(states, 0..6))
             .prop_map(|(join, nodes)| {
-                StreamMessage::PushPull(PushPull { join, nodes, user: None })
+                StreamMessage::PushPull(PushPull { join, nodes: nodes.into(), user: None })
             }),
         1 => (0_u32..9).prop_map(|sequence| StreamMessage::Ack(Ack { sequence, payload: None })),
         1 => Just(StreamMessage::Error("no".into())),

@@ -225,7 +225,7 @@ fn a_ping_is_answered_where_it_says() {
     let asked = |node: &str, source| {
         let mut solo = Solo::new(|_| {});
         let ping = Ping { sequence: 77, node: node.into(), source, source_node: "".into() };
-        solo.hear_from(from, Message::Ping(ping));
+        solo.hear_from(from, Message::Ping(Box::new(ping)));
         let sent = solo.sent();
         sent.first().map(|(to, message)| match message {
             Message::Ack(ack) => (*to, ack.sequence, ack.payload.is_some()),
@@ -249,7 +249,7 @@ fn besides_news(solo: &mut Solo) -> Vec<(SocketAddr, Message)> {
 #[test]
 fn a_relay_answers_yes_or_no() {
     let please = |nack| {
-        Message::IndirectPing(IndirectPing {
+        Message::IndirectPing(Box::new(IndirectPing {
             sequence: 77,
             node: "n2".into(),
             target: Some(Net::address(2).ip()),
@@ -257,7 +257,7 @@ fn a_relay_answers_yes_or_no() {
             nack,
             source: None,
             source_node: "n1".into(),
-        })
+        }))
     };
     for (answers, nack) in [(true, true), (false, true), (false, false)] {
         let mut solo = Solo::new(|config| config.timing.probe_interval = secs(900));

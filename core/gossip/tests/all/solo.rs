@@ -138,7 +138,7 @@ impl Solo {
 
     /// Another joins, and knows these.
     pub(crate) fn told_states(&mut self, nodes: Vec<NodeState>, join: bool) -> Vec<StreamMessage> {
-        let message = StreamMessage::PushPull(PushPull { join, nodes, user: None });
+        let message = StreamMessage::PushPull(PushPull { join, nodes: nodes.into(), user: None });
         self.served(value(message)).0
     }
 }
@@ -156,12 +156,12 @@ pub(crate) fn alive(host: usize, incarnation: u32) -> Arc<Alive> {
     })
 }
 
-pub(crate) fn said(about: usize, incarnation: u32, from: usize) -> Accusation {
-    Accusation {
+pub(crate) fn said(about: usize, incarnation: u32, from: usize) -> Arc<Accusation> {
+    Arc::new(Accusation {
         incarnation: Incarnation(incarnation),
         node: Net::name(about).into(),
         from: Net::name(from).into(),
-    }
+    })
 }
 
 pub(crate) fn plain(message: Message) -> Datagram {

@@ -2,6 +2,7 @@
 
 use super::{Accusation, Ack, Alive, IndirectPing, Message, Ping};
 use crate::msgpack::{Count, Cursor, DecodeError, Sink};
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -65,12 +66,12 @@ impl Message {
         let mut cursor = Cursor::new(bytes);
         let number = cursor.byte()?;
         Ok(match number {
-            kind::PING => Self::Ping(Ping::read(&mut cursor)?),
-            kind::INDIRECT_PING => Self::IndirectPing(IndirectPing::read(&mut cursor)?),
+            kind::PING => Self::Ping(Box::new(Ping::read(&mut cursor)?)),
+            kind::INDIRECT_PING => Self::IndirectPing(Box::new(IndirectPing::read(&mut cursor)?)),
             kind::ACK => Self::Ack(Ack::read(&mut cursor)?),
-            kind::SUSPECT => Self::Suspect(Accusation::read(&mut cursor)?),
+            kind::SUSPECT => Self::Suspect(Arc::new(Accusation::read(&mut cursor)?)),
             kind::ALIVE => Self::Alive(Arc::new(Alive::read(&mut cursor)?)),
-            kind::DEAD => Self::Dead(Accusation::read(&mut cursor)?),
+            kind::DEAD => Self::Dead(Arc::new(Accusation::read(&mut cursor)?)),
             kind::USER => Self::User(Bytes::copy_from_slice(cursor.rest())),
             kind::NACK => Self::Nack { sequence: read_nack(&mut cursor)? },
             other => return Err(DecodeError::Kind(other)),

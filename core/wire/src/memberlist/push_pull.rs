@@ -49,7 +49,7 @@ impl PushPull {
         out.unsigned(u64::try_from(self.nodes.len()).expect("a count fits 64 bits"));
         out.raw(b"UserStateLen");
         out.unsigned(u64::try_from(user.0).expect("a length fits 64 bits"));
-        for node in &self.nodes {
+        for node in self.nodes.iter() {
             node.alive.write(Some(liveness_number(node.liveness)), out);
         }
         if let Some(state) = &self.user {
@@ -82,7 +82,7 @@ impl PushPull {
             )
             | Err(_) => None,
         };
-        Ok(Self { join: header.join, nodes, user })
+        Ok(Self { join: header.join, nodes: nodes.into(), user })
     }
 }
 

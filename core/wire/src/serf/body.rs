@@ -346,7 +346,7 @@ impl PushPullState {
         write_time("QueryLTime", self.query_time, out);
         out.raw(b"StatusLTimes");
         out.map(self.status_times.len());
-        for (name, time) in &self.status_times {
+        for (name, time) in self.status_times.iter() {
             write_time(name, *time, out);
         }
     }
@@ -355,12 +355,13 @@ impl PushPullState {
         const DECLARED: [&str; 6] =
             ["LTime", "StatusLTimes", "LeftMembers", "EventLTime", "Events", "QueryLTime"];
         let mut state = Self::default();
+        let mut times = Vec::new();
         cursor.fields(&DECLARED, |index, value| {
             match index {
                 0 => state.time = read_time(value)?,
                 1 => {
                     for _ in 0..value.map()? {
-                        state.status_times.push((value.text()?, read_time(value)?));
+                        times.push((value.text()?, read_time(value)?));
                     }
                 }
                 2 => {
@@ -381,6 +382,7 @@ impl PushPullState {
             }
             Ok(())
         })?;
+        state.status_times = times.into();
         Ok(state)
     }
 }

@@ -53,7 +53,7 @@ pub(crate) fn check_stream(expected: &Value, message: &StreamMessage) {
             let nodes = expected["nodes"].as_array().unwrap();
             assert_eq!(expected["header"]["Join"], state.join);
             assert_eq!(nodes.len(), state.nodes.len());
-            for (told, NodeState { alive, liveness }) in nodes.iter().zip(&state.nodes) {
+            for (told, NodeState { alive, liveness }) in nodes.iter().zip(state.nodes.iter()) {
                 check_alive(told, "Name", alive);
                 assert_eq!(
                     told["State"]["name"].as_str().unwrap(),

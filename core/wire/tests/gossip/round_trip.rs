@@ -80,12 +80,12 @@ fn indirect() -> impl Strategy<Value = IndirectPing> {
 
 fn message() -> impl Strategy<Value = Message> {
     prop_oneof![
-        ping().prop_map(Message::Ping),
-        indirect().prop_map(Message::IndirectPing),
+        ping().prop_map(|ping| Message::Ping(Box::new(ping))),
+        indirect().prop_map(|ping| Message::IndirectPing(Box::new(ping))),
         ack().prop_map(Message::Ack),
-        accusation().prop_map(Message::Suspect),
+        accusation().prop_map(|said| Message::Suspect(Arc::new(said))),
         alive().prop_map(Message::Alive),
-        accusation().prop_map(Message::Dead),
+        accusation().prop_map(|said| Message::Dead(Arc::new(said))),
         blob().prop_map(Message::User),
         any::<u32>().prop_map(|sequence| Message::Nack { sequence }),
     ]
@@ -101,7 +101,7 @@ fn state() -> impl Strategy<Value = PushPullState> {
     (time(), vec((name(), time()), 0..20), vec(name(), 0..20), time(), vec(at, 0..5), time())
         .prop_map(|(time, status_times, left, event_time, events, query_time)| PushPullState {
             time,
-            status_times,
+            status_times: status_times.into(),
             left,
             event_time,
             events,
@@ -118,7 +118,7 @@ fn push_pull() -> impl Strategy<Value = PushPull> {
     ];
     let node = (alive(), liveness).prop_map(|(alive, liveness)| NodeState { alive, liveness });
     (any::<bool>(), vec(node, 0..20), option::of(state()))
-        .prop_map(|(join, nodes, user)| PushPull { join, nodes, user })
+        .prop_map(|(join, nodes, user)| PushPull { join, nodes: nodes.into(), user })
 }
 
 fn stream_message() -> impl Strategy<Value = StreamMessage> {

@@ -203,14 +203,14 @@ pub(super) async fn relay(place: Place) -> Outcome {
         source: None,
         source_node: "".into(),
     };
-    let alive = Message::IndirectPing(ask(77, "s1", real.address));
+    let alive = Message::IndirectPing(ask(77, "s1", real.address).into());
     voice.say(ours.address(), &alive.to_bytes()).await?;
     let heard = answer(&voice).await?;
     ensure(matches!(&heard, Message::Ack(ack) if ack.sequence == 77), || {
         format!("for the living: {heard:?}")
     })?;
     let begun = Instant::now();
-    let nobody = Message::IndirectPing(ask(78, "nobody", place.at(30, 1)));
+    let nobody = Message::IndirectPing(ask(78, "nobody", place.at(30, 1)).into());
     voice.say(ours.address(), &nobody.to_bytes()).await?;
     let heard = answer(&voice).await?;
     let took = begun.elapsed();

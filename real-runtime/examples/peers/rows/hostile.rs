@@ -178,7 +178,7 @@ async fn versions(place: &Place, ours: &Subject, voice: &Voice) -> Outcome {
             }),
             liveness: Liveness::Alive,
         };
-        let own = PushPull { join: true, nodes: vec![state], user: None };
+        let own = PushPull { join: true, nodes: vec![state].into(), user: None };
         let answer = exchange(ours.address(), own).await?;
         ensure(matches!(answer, StreamMessage::PushPull(_)), || format!("{answer:?}"))?;
     }

@@ -101,7 +101,7 @@ fn state() -> impl Strategy<Value = PushPullState> {
     (times, vec((name(), time()), 0..4), vec(name(), 0..3), events).prop_map(
         |((time, event_time, query_time), status_times, left, events)| PushPullState {
             time,
-            status_times,
+            status_times: status_times.into(),
             left,
             event_time,
             events,
@@ -265,7 +265,7 @@ fn events_and_queries_above_their_cap_are_refused() {
     let events = alloc::vec![(Arc::from("x"), Some(Bytes::from(alloc::vec![7; cap + 1])))];
     let state = PushPullState {
         time: LamportTime(0),
-        status_times: Vec::new(),
+        status_times: Vec::new().into(),
         left: Vec::new(),
         event_time: LamportTime(3),
         events: alloc::vec![EventsAt { time: LamportTime(2), events }],
