@@ -3,11 +3,28 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+/// Nanoseconds of a bucket, as a power of two: about a millisecond.
+const BUCKET_BITS: u32 = 20;
+/// Buckets that lie ready: about two seconds.
+const BUCKETS: u64 = 2_048;
+
+/// When, in which order, and where the event lies.
+type Entry = (u64, u64, u32);
+
 /// Events of type `E` in the order (time, sequence number). Payloads rest in a slab, so ordering
 /// moves three words an event.
+///
+/// What happens before `end` is sorted. What happens within the next seconds waits in a wheel of
+/// buckets, each sorted when its time comes; what happens later, in a heap.
 #[derive(Debug)]
 pub struct Queue<E> {
-    heap: BinaryHeap<Reverse<(u64, u64, u32)>>,
+    /// The next one last. Empty only if nothing is set.
+    sorted: Vec<Entry>,
+    end: u64,
+    wheel: Vec<Vec<Entry>>,
+    /// How many wait in the wheel.
+    waiting: usize,
+    later: BinaryHeap<Reverse<Entry>>,
     slots: Vec<Option<E>>,
     free: Vec<u32>,
     sequence: u64,
@@ -15,7 +32,16 @@ pub struct Queue<E> {
 
 impl<E> Default for Queue<E> {
     fn default() -> Self {
-        Self { heap: BinaryHeap::new(), slots: Vec::new(), free: Vec::new(), sequence: 0 }
+        Self {
+            sorted: Vec::new(),
+            end: 0,
+            wheel: Vec::new(),
+            waiting: 0,
+            later: BinaryHeap::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            sequence: 0,
+        }
     }
 }
 
@@ -28,19 +54,60 @@ impl<E> Queue<E> {
         });
         self.slots[place(slot)] = Some(event);
         self.sequence += 1;
-        self.heap.push(Reverse((at, self.sequence, slot)));
+        let entry = (at, self.sequence, slot);
+        if at < self.end {
+            let behind = self.sorted.partition_point(|other| *other > entry);
+            self.sorted.insert(behind, entry);
+        } else {
+            self.wait(entry);
+            self.advance();
+        }
+    }
+
+    /// Lets something wait that does not happen before `end`.
+    fn wait(&mut self, entry: Entry) {
+        if (entry.0 >> BUCKET_BITS) - (self.end >> BUCKET_BITS) >= BUCKETS {
+            self.later.push(Reverse(entry));
+            return;
+        }
+        if self.wheel.is_empty() {
+            self.wheel.resize_with(place_of(BUCKETS), Vec::new);
+        }
+        self.wheel[place_of((entry.0 >> BUCKET_BITS) % BUCKETS)].push(entry);
+        self.waiting += 1;
+    }
+
+    /// Sorts the next bucket that is not empty, if nothing is sorted.
+    fn advance(&mut self) {
+        while self.sorted.is_empty() {
+            if self.waiting == 0 {
+                let Some(Reverse((at, _, _))) = self.later.peek() else { return };
+                self.end = at >> BUCKET_BITS << BUCKET_BITS;
+            }
+            let ready = (self.end >> BUCKET_BITS) + BUCKETS;
+            while self.later.peek().is_some_and(|Reverse((at, _, _))| at >> BUCKET_BITS < ready) {
+                let Some(Reverse(entry)) = self.later.pop() else { return };
+                self.wait(entry);
+            }
+            let bucket = place_of((self.end >> BUCKET_BITS) % BUCKETS);
+            std::mem::swap(&mut self.sorted, &mut self.wheel[bucket]);
+            self.sorted.sort_unstable_by(|one, other| other.cmp(one));
+            self.waiting -= self.sorted.len();
+            self.end = self.end.saturating_add(1 << BUCKET_BITS);
+        }
     }
 
     /// When the next event happens.
     #[must_use]
     pub fn next_at(&self) -> Option<u64> {
-        self.heap.peek().map(|Reverse((at, _, _))| *at)
+        self.sorted.last().map(|(at, _, _)| *at)
     }
 
     /// Removes and returns the next event.
     pub fn pop(&mut self) -> Option<(u64, E)> {
-        let Reverse((at, _, slot)) = self.heap.pop()?;
-        let event = self.slots[place(slot)].take().expect("a slot in the heap is filled");
+        let (at, _, slot) = self.sorted.pop()?;
+        self.advance();
+        let event = self.slots[place(slot)].take().expect("a slot in the queue is filled");
         self.free.push(slot);
         Some((at, event))
     }
@@ -48,13 +115,13 @@ impl<E> Queue<E> {
     /// How many events are set.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.heap.len()
+        self.sorted.len() + self.waiting + self.later.len()
     }
 
     /// Whether nothing will happen any more.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.heap.is_empty()
+        self.sorted.is_empty()
     }
 }
 
@@ -62,9 +129,14 @@ fn place(slot: u32) -> usize {
     usize::try_from(slot).expect("32 bits fit an index")
 }
 
+fn place_of(bucket: u64) -> usize {
+    usize::try_from(bucket).expect("there are fewer than 2^32 buckets")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn equal_times_keep_their_order() {
@@ -78,5 +150,29 @@ mod tests {
         queue.push(2, "again");
         assert_eq!(queue.next_at(), Some(2));
         assert_eq!(queue.len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_a_sorted_list(
+            steps in prop::collection::vec((0_u8..6, 0_u64..1 << 34), 0..300),
+        ) {
+            let (mut queue, mut model, mut now) = (Queue::default(), Vec::new(), 0);
+            for (number, (what, time)) in steps.into_iter().enumerate() {
+                if what < 3 {
+                    // at once, within a bucket, within the wheel, later
+                    let at = now + (time >> (9 * what) >> (time % 13));
+                    queue.push(at, number);
+                    model.push((at, number));
+                    model.sort_unstable();
+                } else {
+                    let next = (!model.is_empty()).then(|| model.remove(0));
+                    prop_assert_eq!(queue.next_at(), next.map(|(at, _)| at));
+                    now = next.map_or(now, |(at, _)| at);
+                    prop_assert_eq!(queue.pop(), next);
+                }
+                prop_assert_eq!((queue.len(), queue.is_empty()), (model.len(), model.is_empty()));
+            }
+        }
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct Seat {
     pub(super) gossip: Option<Box<Gossip>>,
     /// When it will be woken.
     pub(super) wake_at: u64,
+    /// When it wants to be woken, as it said after its last step.
+    pub(super) wanted: u64,
     accepted: u64,
     /// Its rejoin file.
     pub(super) file: Vec<u8>,
@@ -58,6 +60,7 @@ impl Seat {
             name: name_of(of.number, of.dc, of.server, wan),
             gossip: None,
             wake_at: u64::MAX,
+            wanted: u64::MAX,
             accepted: 1,
             file: Vec::new(),
             keys: None,
@@ -217,6 +220,7 @@ impl World {
             if name { name_as = of } else { id_as = of }
         }
         let server = self.machines[usize::from(name_as)].server;
+        let name = name_of(name_as, machine.dc, server, seat.wan);
         let advertised = address(machine.number, machine.moves, seat.port());
         let tags = tags(id_as, machine.dc, machine.server, seat.tags);
         let admission = if seat.wan {
@@ -234,7 +238,7 @@ impl World {
         let first = || Keyring::new(vec![key(0)]);
         Config {
             pool: if seat.wan { Pool::Wan } else { Pool::Lan },
-            name: name_of(name_as, machine.dc, server, seat.wan),
+            name: if *name == *seat.name { Arc::clone(&seat.name) } else { name },
             advertised,
             bind_port: seat.port(),
             tags,

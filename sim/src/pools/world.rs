@@ -320,15 +320,14 @@ impl World {
             return;
         }
         seat.wake_at = u64::MAX;
-        let Some(gossip) = &seat.gossip else { return };
-        if machine.paused {
+        if machine.paused || seat.gossip.is_none() {
             return;
         }
-        let due = gossip.next_wakeup().is_some_and(|at| at <= machine.clock.local(self.now));
-        if due {
+        if seat.wanted <= self.now {
             self.step(id, Input::Wake);
-        } else {
-            self.arm(id);
+        } else if seat.wanted < u64::MAX {
+            seat.wake_at = seat.wanted;
+            self.queue.push(seat.wanted, Ev::Wake { seat: id, life });
         }
     }
 
@@ -355,10 +354,9 @@ impl World {
     pub(super) fn arm(&mut self, id: SeatId) {
         let seat = &mut self.seats[place(id)];
         let machine = &self.machines[seat.machine];
-        let Some(next) = seat.gossip.as_ref().and_then(|gossip| gossip.next_wakeup()) else {
-            return;
-        };
-        let at = machine.clock.world(next).max(self.now);
+        let next = seat.gossip.as_ref().and_then(|gossip| gossip.next_wakeup());
+        let at = next.map_or(u64::MAX, |next| machine.clock.world(next).max(self.now));
+        seat.wanted = at;
         if at < seat.wake_at {
             seat.wake_at = at;
             self.queue.push(at, Ev::Wake { seat: id, life: machine.life });
