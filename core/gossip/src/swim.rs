@@ -45,7 +45,7 @@ use proconsul_wire::memberlist::Alive;
 use queue::Queue;
 use send::Nonces;
 use streams::Stream;
-use suspicion::Suspicion;
+use suspicion::Suspicions;
 
 /// One step: when it is, who is above, and where what is wanted goes.
 #[derive(Debug)]
@@ -109,9 +109,7 @@ pub(crate) struct Swim {
     /// When rounds of gossip begin: all others are whole intervals later. There is a deadline for
     /// one only while there is something to tell.
     first_round: Instant,
-    /// By number, from 1.
-    suspicions: BTreeMap<u32, Suspicion>,
-    next_suspicion: u32,
+    suspicions: Suspicions,
     /// How long suspicions last in a pool of this size, the last time that was asked.
     span: Option<(usize, SuspicionSpan)>,
     queue: Queue<News>,
@@ -162,8 +160,7 @@ impl Swim {
             sequence: 0,
             relays: BTreeMap::new(),
             first_round,
-            suspicions: BTreeMap::new(),
-            next_suspicion: 1,
+            suspicions: Suspicions::default(),
             span: None,
             queue: Queue::default(),
             streams: BTreeMap::new(),
@@ -300,20 +297,20 @@ impl Swim {
             self.health < self.config.timing.awareness_max.max(1),
             "the health is in its range"
         );
-        for (number, suspicion) in &self.suspicions {
+        for (number, suspicion) in self.suspicions.iter() {
             let record = self.members.get(suspicion.node());
             let suspect = record.filter(|record| record.liveness == Liveness::Suspect);
-            let same = suspect.is_some_and(|record| record.suspicion == *number);
+            let same = suspect.is_some_and(|record| record.suspicion == number);
             assert!(same, "a suspicion is about a suspect");
             let confirmed = suspect.is_some_and(|record| record.confirmed);
             assert!(confirmed == suspicion.is_confirmed(), "a suspect shows what it waits for");
-            let timer = self.refutations.get(number);
+            let timer = self.refutations.get(&number);
             assert!(timer.is_some(), "a suspicion has a deadline");
             assert!(suspicion.is_within_bounds(), "nobody confirms more than is expected");
         }
         for record in self.members.iter() {
             let suspected = record.liveness == Liveness::Suspect;
-            let known = self.suspicions.contains_key(&record.suspicion);
+            let known = self.suspicions.get(record.suspicion).is_some();
             assert!(!suspected || known || self.silent, "a suspect has a suspicion");
             assert!(suspected || !record.confirmed, "only a suspicion is confirmed");
             assert!(!suspected || !self.is_own(record.name()), "nobody suspects itself");

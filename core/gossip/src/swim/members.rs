@@ -31,16 +31,19 @@ pub(crate) struct Record {
     pub(crate) liveness: Liveness,
     /// Since when.
     pub(crate) changed: Instant,
-    /// The number of its suspicion, if it is suspected.
+    /// The number of its suspicion, while it is suspected.
     pub(crate) suspicion: u32,
     /// Whether no more accusers can hasten the end of that suspicion.
     pub(crate) confirmed: bool,
+    /// The highest protocol version that it understands.
+    pub(crate) protocol_max: u8,
 }
 
 impl Record {
     /// Someone of whom nothing is suspected.
     pub(crate) fn new(alive: Arc<Alive>, liveness: Liveness, changed: Instant) -> Self {
-        Self { alive, liveness, changed, suspicion: 0, confirmed: false }
+        let protocol_max = versions_of(&alive).protocol_max;
+        Self { alive, liveness, changed, suspicion: 0, confirmed: false, protocol_max }
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
@@ -353,6 +356,8 @@ impl Members {
             alive += usize::from(record.liveness == Liveness::Alive);
             assert!(self.place(record.name()) == Some(place), "members are found by name");
             assert!(record.alive.versions.len() == 6, "a record has six versions");
+            let spoken = record.versions().protocol_max;
+            assert!(record.protocol_max == spoken, "a record shows what its member understands");
             assert!(record.alive.port != 0, "a record has a port");
         }
         assert!(self.at(self.len()).is_none(), "there is no record beyond the last place");

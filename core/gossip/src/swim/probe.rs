@@ -137,7 +137,7 @@ impl Swim {
                     node: Arc::clone(target.name()),
                     from: Arc::clone(&self.config.name),
                 };
-                let checksum = target.versions().protocol_max >= 5;
+                let checksum = target.protocol_max >= 5;
                 let messages = alloc::vec![ping, Message::Suspect(Arc::new(said))];
                 self.send(turn, address, checksum, messages);
             }
@@ -172,7 +172,7 @@ impl Swim {
         let address = target.as_ref().and_then(super::members::Record::address);
         if let (Some(target), Some(address)) = (&target, address) {
             self.ask_others(turn, &mut probe, address);
-            if target.versions().protocol_max >= 3 {
+            if target.protocol_max >= 3 {
                 let purpose = Purpose::Ping(probe.sequence, Arc::clone(&probe.node));
                 let deadline = self.timers.get(&Timer::ProbeEnd).unwrap_or(turn.now);
                 probe.stream = Some(self.dial(turn, address, purpose, deadline));
@@ -196,7 +196,7 @@ impl Swim {
             let Some(address) = helper.address() else {
                 continue;
             };
-            let nack = helper.versions().protocol_max >= 4;
+            let nack = helper.protocol_max >= 4;
             probe.nacks_expected += u32::from(nack);
             let please = IndirectPing {
                 sequence: probe.sequence,

@@ -249,7 +249,8 @@ impl Swim {
 
     /// Ends a suspicion, if there is one. What is held of its member changes at once.
     fn stop_suspecting(&mut self, held: &Record) {
-        if self.suspicions.remove(&held.suspicion).is_some() {
+        let suspected = held.liveness == Liveness::Suspect;
+        if suspected && self.suspicions.remove(held.suspicion).is_some() {
             self.refutations.clear(&held.suspicion);
         }
     }

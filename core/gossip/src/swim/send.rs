@@ -163,7 +163,7 @@ impl Swim {
             let Some(address) = record.address() else {
                 continue;
             };
-            let checksum = record.versions().protocol_max >= 5;
+            let checksum = record.protocol_max >= 5;
             let mut messages = Vec::new();
             self.news(turn, self.packet_room(), &mut messages);
             if messages.is_empty() {

@@ -4,6 +4,7 @@ use super::formula::SuspicionSpan;
 use super::members::Record;
 use super::news::News;
 use super::{Swim, Turn};
+use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -40,14 +41,68 @@ impl Suspicion {
         self.confirmations() >= self.span.expected
     }
 
-    /// Whether this accuser is one of those heard so far.
-    fn heard(&self, from: &Arc<str>) -> bool {
-        let mut all = core::iter::once(&self.first).chain(&self.confirmed);
-        all.any(|said| Arc::ptr_eq(&said.from, from) || said.from == *from)
+    /// Whether the one who says this is one of those heard so far.
+    fn heard(&self, said: &Arc<Accusation>) -> bool {
+        let all = || core::iter::once(&self.first).chain(&self.confirmed);
+        // what is told again is mostly the very same value
+        all().any(|other| Arc::ptr_eq(other, said)) || all().any(|other| other.from == said.from)
     }
 
     fn deadline(&self) -> Instant {
         self.since.after(self.span.after(self.confirmations()))
+    }
+}
+
+/// Suspicions by number. Numbers grow, so those that last lie side by side.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Suspicions {
+    /// The number of the first one in the row.
+    first: u32,
+    row: VecDeque<Option<Suspicion>>,
+}
+
+impl Suspicions {
+    fn place(&self, number: u32) -> usize {
+        usize::try_from(number.wrapping_sub(self.first)).unwrap_or(usize::MAX)
+    }
+
+    /// Files a suspicion; under which number.
+    fn add(&mut self, suspicion: Suspicion) -> u32 {
+        let behind = u32::try_from(self.row.len()).expect("fewer than 2^32 suspicions at once");
+        self.row.push_back(Some(suspicion));
+        self.first.wrapping_add(behind)
+    }
+
+    pub(super) fn get(&self, number: u32) -> Option<&Suspicion> {
+        self.row.get(self.place(number))?.as_ref()
+    }
+
+    fn get_mut(&mut self, number: u32) -> Option<&mut Suspicion> {
+        let place = self.place(number);
+        self.row.get_mut(place)?.as_mut()
+    }
+
+    pub(super) fn remove(&mut self, number: u32) -> Option<Suspicion> {
+        let place = self.place(number);
+        let gone = self.row.get_mut(place)?.take();
+        while self.row.front().is_some_and(Option::is_none) {
+            self.row.pop_front();
+            self.first = self.first.wrapping_add(1);
+        }
+        gone
+    }
+
+    /// All with their numbers.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Suspicion)> {
+        let numbered = (0_u32..).zip(&self.row);
+        numbered.filter_map(|(behind, suspicion)| {
+            Some((self.first.wrapping_add(behind), suspicion.as_ref()?))
+        })
+    }
+
+    /// Forgets all of them, for good.
+    pub(super) fn clear(&mut self) {
+        self.row.clear();
     }
 }
 
@@ -59,18 +114,16 @@ impl Swim {
         said: &Arc<Accusation>,
         record: Record,
     ) {
-        let number = self.next_suspicion;
-        self.next_suspicion = number.wrapping_add(1).max(1);
         let suspicion = Suspicion {
             since: turn.now,
             span: self.span(),
             first: Arc::clone(said),
             confirmed: Vec::new(),
         };
-        let confirmed = suspicion.is_confirmed();
+        let (confirmed, deadline) = (suspicion.is_confirmed(), suspicion.deadline());
+        let number = self.suspicions.add(suspicion);
         self.members.set(Record { suspicion: number, confirmed, ..record });
-        self.refutations.set(number, suspicion.deadline());
-        self.suspicions.insert(number, suspicion);
+        self.refutations.set(number, deadline);
     }
 
     /// How long a suspicion lasts in a pool of this size.
@@ -96,11 +149,11 @@ impl Swim {
         if self.config.planted.is(Fault::SuspicionNeverConfirmed) {
             return;
         }
-        let Some(suspicion) = self.suspicions.get_mut(&number) else {
+        let Some(suspicion) = self.suspicions.get_mut(number) else {
             return;
         };
         let counts_twice = self.config.planted.is(Fault::SuspicionCountsNamesTwice);
-        if suspicion.is_confirmed() || (suspicion.heard(&said.from) && !counts_twice) {
+        if suspicion.is_confirmed() || (suspicion.heard(said) && !counts_twice) {
             return;
         }
         suspicion.confirmed.push(Arc::clone(said));
@@ -116,7 +169,7 @@ impl Swim {
 
     /// Nobody refuted in time.
     pub(super) fn suspicion_expired(&mut self, turn: &mut Turn<'_>, number: u32) {
-        let Some(suspicion) = self.suspicions.remove(&number) else {
+        let Some(suspicion) = self.suspicions.remove(number) else {
             return;
         };
         let name = suspicion.node();
