@@ -123,7 +123,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_holds_those_of_late(steps in prop::collection::vec((0_u8..30, any::<bool>()), 0..300)) {
+        fn it_holds_those_of_late(
+            steps in prop::collection::vec((0_u8..30, any::<bool>()), 0..300),
+        ) {
             let mut recent = Recent::new(9);
             let mut model: Vec<(u8, usize)> = Vec::new();
             for (number, (name, touch)) in steps.into_iter().enumerate() {

@@ -63,7 +63,7 @@ fn a_leave_of_the_very_time_its_member_spoke_is_contradicted() {
     // Someone still holds b's former life for gone.
     let time = LamportTime(own_time(&pool, "b") - 1);
     let mut state = pool.serfs["a"].local_state();
-    (state.left, state.status_times) = (vec!["b".into()], vec![("b".into(), time)]);
+    (state.left, state.status_times) = (vec!["b".into()], vec![("b".into(), time)].into());
     pool.serf("a").merge(now, &state, false);
     pool.settle();
     assert_eq!(pool.status("a", "b"), Some(MemberStatus::Leaving));
