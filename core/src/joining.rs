@@ -166,10 +166,7 @@ impl Node {
         };
         let mut seeds = core::mem::take(&mut attempt.seeds);
         let pool = attempt.pool;
-        let own = self.config.cluster.as_ref().and_then(|cluster| match pool {
-            Pool::Lan => Some(cluster.lan.advertised),
-            Pool::Wan => cluster.wan.as_ref().map(|wan| wan.advertised),
-        });
+        let own = self.pools.pool(pool).map(|pool| pool.local().address);
         // Every server has the same list, so it is in its own. To have met oneself is to have met
         // nobody: one that was cut off when it started would stay alone for ever.
         let others = seeds.iter().filter(|seed| Some(**seed) != own).count();
@@ -203,7 +200,7 @@ impl Node {
             attempt.errors.push(format!("Failed to join {}: {text}", address.ip()));
         }
         if met > 0 {
-            let cluster = word(attempt.pool);
+            let cluster = attempt.pool.name();
             match attempt.why {
                 Why::Request(origin) => self.answer_empty(origin),
                 Why::Start => {}
@@ -232,7 +229,7 @@ impl Node {
             Pool::Wan => &mut self.joins.tried_wan,
         };
         *tried += 1;
-        let cluster = word(pool);
+        let cluster = pool.name();
         out.push(Effect::Event(Event::Notice(format!(
             "({cluster}) couldn't join: number_of_nodes=0 error=\"{text}\""
         ))));
@@ -249,14 +246,6 @@ impl Node {
             proconsul_syntax::duration::format_duration(interval)
         ))));
         self.timers.set(Timer::Join(pool), self.now.after(interval));
-    }
-}
-
-/// A pool in words.
-fn word(pool: Pool) -> &'static str {
-    match pool {
-        Pool::Lan => "LAN",
-        Pool::Wan => "WAN",
     }
 }
 

@@ -85,10 +85,7 @@ impl Pools {
             let given = config.keyring.primary().cloned();
             config.keyring = keyring(&keys, files, config.keyring)?;
             if given.is_some_and(|given| !config.keyring.keys().contains(&given)) {
-                let cluster = match pool {
-                    Pool::Lan => "LAN",
-                    Pool::Wan => "WAN",
-                };
+                let cluster = pool.name();
                 effects.push(gossip::Effect::Event(gossip::Event::Notice(format!(
                     "keyring doesn't include key provided with -encrypt, using keyring: \
                      keyring={cluster}"

@@ -26,13 +26,10 @@ pub fn ppm(drawn: u64, share: u32) -> bool {
     share > 0 && between(drawn, 0, 999_999) < u64::from(share)
 }
 
-/// The finalizer of SplitMix64.
+/// The number that SplitMix64 draws after the state `z`.
 #[must_use]
-pub fn mix(mut z: u64) -> u64 {
-    z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
+pub fn mix(z: u64) -> u64 {
+    proconsul_core::types::mix(z.wrapping_add(0x9e37_79b9_7f4a_7c15))
 }
 
 /// The streams of a world. Each has its own numbers.

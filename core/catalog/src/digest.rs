@@ -3,7 +3,7 @@
 
 use bincode::enc::write::Writer;
 use bincode::error::EncodeError;
-use proconsul_types::KvPair;
+use proconsul_types::{KvPair, mix};
 use serde::Serialize;
 
 /// A 64-bit hash of a byte stream, eight bytes at a time. Not for secrets.
@@ -108,13 +108,6 @@ fn mix_fast(word: u64) -> u64 {
     let low = u64::try_from(wide & u128::from(u64::MAX)).unwrap_or(0);
     let high = u64::try_from(wide >> 64).unwrap_or(0);
     low ^ high
-}
-
-/// The finalizer of SplitMix64.
-pub(crate) fn mix(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Names as numbers, so that tables of names are searched without reading them.
 
 use alloc::vec::Vec;
+use proconsul_types::mix;
 
 /// A number that is nearly always another for another name, spread evenly over all numbers. Two
 /// names may share one: whoever finds a number compares the name.
@@ -15,13 +16,6 @@ pub(crate) fn digest(name: &str) -> u64 {
         .iter()
         .fold(u64::try_from(rest.len()).unwrap_or(0), |end, byte| (end << 8) | u64::from(*byte));
     mix(hash ^ end)
-}
-
-/// The finalizer of SplitMix64.
-fn mix(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 /// How far a guess may be off before the search halves what is left.

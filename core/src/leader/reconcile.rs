@@ -46,7 +46,7 @@ pub(crate) fn plan(member: &Member, context: &Context<'_>) -> Option<Command> {
 
 /// Whether the catalog holds a name for someone whom the pool does not know any more: an agent that
 /// lost its identity with its disk came back under its old name before anybody missed it.
-pub(crate) fn is_another(known: Option<&Node>, id: Option<NodeId>) -> bool {
+fn is_another(known: Option<&Node>, id: Option<NodeId>) -> bool {
     known.is_some_and(|node| node.id.is_some() && id.is_some() && node.id != id)
 }
 

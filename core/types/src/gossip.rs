@@ -12,6 +12,17 @@ pub enum Pool {
     Wan,
 }
 
+impl Pool {
+    /// How people and logs call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lan => "LAN",
+            Self::Wan => "WAN",
+        }
+    }
+}
+
 /// How often a member has spoken for itself: news about it with a lower number is old. It starts
 /// at 1 and grows with each refutation.
 #[derive(

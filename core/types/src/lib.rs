@@ -29,6 +29,6 @@ pub use records::{
     Check, KvPair, Node, Service, ServiceAddress, ServiceKind, Session, SessionBehavior, TextMap,
     Weights,
 };
-pub use rng::{Rng, Seed};
+pub use rng::{Rng, Seed, mix};
 pub use time::{Duration, Instant, WallTime};
 pub use timers::TimerTable;

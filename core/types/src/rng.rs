@@ -92,7 +92,9 @@ impl Rng {
 }
 
 /// The finalizer of SplitMix64: a bijection in which every input bit moves every output bit.
-fn mix(mut z: u64) -> u64 {
+#[inline]
+#[must_use]
+pub fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)

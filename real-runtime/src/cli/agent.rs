@@ -6,7 +6,6 @@ use crate::agent::{Agent, AgentHandle};
 use crate::config::{Built, Settings, Sources, build, settings};
 use crate::log;
 use proconsul_core::ExitReason;
-use proconsul_core::types::Pool;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use tokio::signal::unix::{SignalKind, signal};
@@ -270,10 +269,7 @@ fn exit(reason: &ExitReason, signalled: bool) -> Outcome {
             Ok(ended_with(1))
         }
         ExitReason::JoinRetried(pool) => {
-            let cluster = match pool {
-                Pool::Lan => "LAN",
-                Pool::Wan => "WAN",
-            };
+            let cluster = pool.name();
             tracing::error!(
                 target: "agent",
                 "Retry join failed: error=\"agent: max join {cluster} retry exhausted, exiting\""
