@@ -85,6 +85,17 @@ impl<T: Named> ByName<T> {
         self.entries.get(at)
     }
 
+    /// The entry of `name`, or the `first` one.
+    pub(crate) fn get_or_insert(&mut self, name: &str, first: impl FnOnce() -> T) -> &mut T {
+        let digest = digest(name);
+        let at = self.place(name, digest).unwrap_or_else(|at| {
+            self.digests.insert(at, digest);
+            self.entries.insert(at, first());
+            at
+        });
+        &mut self.entries[at]
+    }
+
     /// Puts an entry in place of what there was under its name.
     pub(crate) fn insert(&mut self, entry: T) -> Option<T> {
         let digest = digest(entry.name());

@@ -1,16 +1,12 @@
 //! What is held of peers by name, of a limited number of them: those of late.
 
-use crate::digest::{digest, find};
+use crate::digest::{ByName, Named};
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 /// Values by name. One too many takes the place of the one that was touched longest ago.
 #[derive(Clone, Debug)]
 pub(crate) struct Recent<T> {
-    /// Digests of names, sorted; beside each in `slots` where its value is held.
-    digests: Vec<u64>,
-    slots: Vec<u32>,
-    held: Vec<Held<T>>,
+    held: ByName<Held<T>>,
     tick: u64,
     most: usize,
 }
@@ -23,50 +19,32 @@ struct Held<T> {
     value: T,
 }
 
+impl<T> Named for Held<T> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 impl<T> Recent<T> {
     /// Room for `most`.
     pub(crate) fn new(most: usize) -> Self {
-        assert!(most > 0 && u32::try_from(most).is_ok(), "there is room for one");
-        Self { digests: Vec::new(), slots: Vec::new(), held: Vec::new(), tick: 0, most }
-    }
-
-    /// Where the name is filed, and in which slot its value is held.
-    fn place(&self, name: &str, digest: u64) -> Result<(usize, usize), usize> {
-        let mut at = find(&self.digests, digest);
-        while self.digests.get(at) == Some(&digest) {
-            let slot = wide(self.slots[at]);
-            if *self.held[slot].name == *name {
-                return Ok((at, slot));
-            }
-            at += 1;
-        }
-        Err(at)
+        assert!(most > 0, "there is room for one");
+        Self { held: ByName::default(), tick: 0, most }
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&T> {
-        let (_, slot) = self.place(name, digest(name)).ok()?;
-        self.held.get(slot).map(|held| &held.value)
+        self.held.get(name).map(|held| &held.value)
     }
 
     /// What is held of `name`, or `first` if nothing is.
     pub(crate) fn touch(&mut self, name: &Arc<str>, first: impl FnOnce() -> T) -> &mut T {
         self.tick += 1;
-        let (touched, digest) = (self.tick, digest(name));
-        let slot = match self.place(name, digest) {
-            Ok((_, slot)) => slot,
-            Err(mut at) => {
-                if self.held.len() >= self.most {
-                    self.forget_oldest();
-                    at = find(&self.digests, digest);
-                }
-                let slot = self.held.len();
-                self.digests.insert(at, digest);
-                self.slots.insert(at, u32::try_from(slot).expect("the room is below 2^32"));
-                self.held.push(Held { name: Arc::clone(name), touched, value: first() });
-                slot
-            }
-        };
-        let held = &mut self.held[slot];
+        let touched = self.tick;
+        if self.held.len() >= self.most && self.held.get(name).is_none() {
+            self.forget_oldest();
+        }
+        let first = || Held { name: Arc::clone(name), touched, value: first() };
+        let held = self.held.get_or_insert(name, first);
         held.touched = touched;
         &mut held.value
     }
@@ -79,27 +57,15 @@ impl<T> Recent<T> {
     }
 
     pub(crate) fn remove(&mut self, name: &str) {
-        let Ok((at, slot)) = self.place(name, digest(name)) else { return };
-        self.digests.remove(at);
-        self.slots.remove(at);
-        let last = self.held.len() - 1;
-        if slot < last {
-            let moved = &self.held[last].name;
-            let (at, _) = self.place(moved, digest(moved)).expect("what is held is filed");
-            self.slots[at] = u32::try_from(slot).expect("the room is below 2^32");
-        }
-        self.held.swap_remove(slot);
+        self.held.remove(name);
     }
-}
-
-fn wide(slot: u32) -> usize {
-    usize::try_from(slot).expect("32 bits fit an index")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use alloc::format;
+    use alloc::vec::Vec;
     use proptest::prelude::*;
 
     #[test]
