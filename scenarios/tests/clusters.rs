@@ -2,8 +2,8 @@
 //! they must show. The whole table is `cargo sim mutants`.
 
 use proconsul_scenarios::CLUSTERS;
-use proconsul_sim::clusters::{Options, Plan, run};
-use proconsul_sim::plans::Setting;
+use proconsul_sim::clusters::{Options, Plan};
+use proconsul_sim::plans::{Setting, run};
 use proconsul_sim::swarm::{self, Kind};
 use proconsul_sim::{Telling, mutants, quiet_panics};
 

@@ -2,7 +2,8 @@
 //! show. The whole table is `cargo sim mutants`.
 
 use proconsul_scenarios::{ALL, CLUSTERS, POOLS};
-use proconsul_sim::pools::{Plan, drawn, run};
+use proconsul_sim::plans::run;
+use proconsul_sim::pools::{Plan, drawn};
 use proconsul_sim::swarm::{self, Kind};
 use proconsul_sim::{Telling, mutants, quiet_panics};
 

@@ -2,7 +2,8 @@
 //! names a planted fault, it breaks its rule with that. They show what drawn worlds show too seldom
 //! to be relied on.
 
-use proconsul_sim::pools::{self, Plan};
+use proconsul_sim::plans;
+use proconsul_sim::pools::Plan;
 use proconsul_sim::run::run;
 use proconsul_sim::{Schedule, Telling, quiet_panics};
 use std::path::Path;
@@ -19,7 +20,7 @@ fn each_kept_schedule_holds_and_shows_the_fault_it_names() {
         if Plan::is_one(&text) {
             let plan = Plan::parse(&text).expect("a kept plan is one");
             assert_eq!(plan.options.planted, "", "{} shows no fault", path.display());
-            let sound = pools::run(&plan, Telling::Silent).violation;
+            let sound = plans::run(&plan, Telling::Silent).violation;
             assert_eq!(sound, None, "{}", path.display());
             continue;
         }

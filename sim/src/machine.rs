@@ -1,16 +1,18 @@
 //! The one place where the simulator touches the node it attacks: how it is configured, started,
 //! read, and what may be seen of its inside.
 
+use crate::draw::{between, draw, ppm, stream};
 use crate::net::Kind;
 use crate::options::Options;
 use crate::schedule::Mark;
-use crate::world::{Host, Life};
+use crate::world::{Host, Life, MILLI};
 use bytes::Bytes;
 use proconsul_core::catalog::Command;
+use proconsul_core::checks::CheckOutcome;
 use proconsul_core::http::{AgentFacts, Request, Response};
 use proconsul_core::raft::{self, Entry, Message, Payload};
 use proconsul_core::types::{
-    Duration, EntryId, Instant, LogIndex, NodeId, Planted, Seed, SessionId, Term,
+    CheckStatus, Duration, EntryId, Instant, LogIndex, NodeId, Planted, Seed, SessionId, Term,
 };
 use proconsul_core::{Boot, BootError, Call, Config, Event};
 
@@ -169,10 +171,27 @@ pub(crate) fn command(payload: &Payload) -> Result<Option<Command>, String> {
 }
 
 /// Encodes a message and decodes it.
-pub(crate) fn round_trip(message: &PeerMessage) -> Result<PeerMessage, String> {
+fn round_trip(message: &PeerMessage) -> Result<PeerMessage, String> {
     let bytes: Bytes =
         proconsul_core::wire::encode(message).map_err(|error| format!("{error:?}"))?;
     proconsul_core::wire::decode(&bytes).map_err(|error| format!("{error:?}"))
+}
+
+/// How a message comes out of the codec, if not as it went in (design D7b).
+pub(crate) fn codec_differs(message: &PeerMessage) -> Option<String> {
+    match round_trip(message) {
+        Ok(decoded) if decoded == *message => None,
+        Ok(decoded) => Some(format!("sent {message:?}, received {decoded:?}")),
+        Err(error) => Some(format!("{error}: {message:?}")),
+    }
+}
+
+/// What a check's probe says, and after how many nanoseconds.
+pub(crate) fn probe(seed: u64, who: u64, number: u64) -> (u64, CheckOutcome) {
+    let drawn = draw(seed, stream::PROBE, who, number);
+    let status = if ppm(drawn, 100_000) { CheckStatus::Critical } else { CheckStatus::Passing };
+    let outcome = CheckOutcome { status, output: String::new() };
+    (between(drawn, MILLI, 50 * MILLI), outcome)
 }
 
 /// What a message needs of the network.

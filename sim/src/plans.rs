@@ -2,30 +2,36 @@
 //! people do and what must hold at a moment are all items, so a story that fails shrinks like a
 //! world that the swarm drew.
 
-use crate::run::{Outcome, Telling};
+use crate::judge::Violation;
+use crate::run::{Outcome, Telling, guarded, rule_of};
 use crate::schedule::{line, lines, text_of};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
 use std::fmt::Debug;
 
 /// A kind of world, by its options.
 pub trait Setting: Clone + Debug + Default + PartialEq + Serialize + DeserializeOwned {
     /// What can happen in it.
     type What: Clone + Debug + PartialEq + Serialize + DeserializeOwned;
+    /// The world itself.
+    type World: PlannedWorld<Self>;
     /// Its name in files; in lower case, the name by which drawn worlds are replayed.
     const KIND: &'static str;
 
     /// The plan of a seed. The same seed gives the same plan.
     fn drawn(seed: u64) -> Plan<Self>;
 
-    /// Runs a plan to its end or to the first broken rule.
-    fn run(plan: &Plan<Self>, telling: Telling) -> Outcome;
-
     /// The planted fault that all carry; empty for none.
     fn planted(&mut self) -> &mut String;
 
+    /// Servers and clients of each datacenter.
+    fn datacenters(&self) -> &[(u16, u16)];
+
     /// How many machines there are.
-    fn machines(&self) -> u16;
+    fn machines(&self) -> u16 {
+        size_of(self.datacenters())
+    }
 
     /// What the world is, in a few words.
     fn words(&self) -> String;
@@ -35,6 +41,38 @@ pub trait Setting: Clone + Debug + Default + PartialEq + Serialize + Deserialize
 
     /// The span of something that lasts, in microseconds.
     fn span(what: &mut Self::What) -> Option<&mut u64>;
+}
+
+/// A world of a plan, while it runs.
+pub trait PlannedWorld<S: Setting> {
+    /// The world at its beginning.
+    fn begin(plan: &Plan<S>, telling: Telling) -> Self;
+
+    /// Runs to its end or to the first broken rule.
+    fn run(&mut self);
+
+    /// What it came to.
+    fn outcome(self) -> Outcome;
+}
+
+/// Runs a plan to its end or to the first broken rule.
+#[must_use]
+pub fn run<S: Setting>(plan: &Plan<S>, telling: Telling) -> Outcome {
+    let kept: RefCell<Option<S::World>> = RefCell::new(None);
+    let result = guarded(|| kept.borrow_mut().insert(S::World::begin(plan, telling)).run());
+    let mut sum = kept.into_inner().map(S::World::outcome).unwrap_or_default();
+    if let Err(text) = result {
+        sum.trace = 0;
+        let at = sum.simulated;
+        sum.violation.get_or_insert_with(|| Violation { rule: rule_of(&text), text, at });
+    }
+    sum
+}
+
+/// How many machines some datacenters have.
+pub(crate) fn size_of(datacenters: &[(u16, u16)]) -> u16 {
+    let sizes = datacenters.iter().map(|(servers, clients)| servers + clients);
+    sizes.fold(0, u16::saturating_add)
 }
 
 /// A whole world: run it, and the same things happen.
@@ -188,7 +226,7 @@ impl<S: Setting> Search<'_, S> {
             return false;
         }
         self.runs += 1;
-        let outcome = S::run(&candidate, Telling::Silent);
+        let outcome = run(&candidate, Telling::Silent);
         let same = outcome.violation.is_some_and(|broken| broken.rule == self.rule);
         if same {
             self.best = candidate;

@@ -83,7 +83,7 @@ pub(crate) fn outcome(engine: Option<&mut Engine>, panic: Option<String>) -> Out
         sum.committed = engine.judge.model.applied;
         sum.simulated = engine.now();
         sum.marks = engine.marks().clone();
-        sum.lines = std::mem::take(engine.recording.get_or_insert_default());
+        sum.lines = engine.lines.take();
     }
     if let (Some(text), None) = (panic, &sum.violation) {
         let rule = rule_of(&text);

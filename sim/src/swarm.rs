@@ -3,7 +3,7 @@
 use crate::plans::Setting;
 use crate::run::{Outcome, Telling, run};
 use crate::schedule::Mark;
-use crate::{clusters, pools, workload};
+use crate::{clusters, plans, pools, workload};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -129,5 +129,5 @@ fn one(kind: Kind, seed: u64, planted: &str) -> Outcome {
 fn planned<S: Setting>(seed: u64, planted: &str) -> Outcome {
     let mut plan = S::drawn(seed);
     planted.clone_into(plan.options.planted());
-    S::run(&plan, Telling::Silent)
+    plans::run(&plan, Telling::Silent)
 }

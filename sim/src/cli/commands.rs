@@ -4,7 +4,7 @@ use super::show::{self, Watch};
 use super::{HELD, Only, USAGE, VIOLATED, plans};
 use crate::clusters::{self, ClusterStory};
 use crate::mutants;
-use crate::plans::{Plan, PlannedStory, Setting};
+use crate::plans::{Plan, PlannedStory, Setting, run as run_plan};
 use crate::pools::{self, PoolStory};
 use crate::run::{Outcome, Telling, run as run_schedule};
 use crate::scenario::{Scenario, play};
@@ -107,7 +107,7 @@ fn traces_of<S: Setting>(stories: &[PlannedStory<S>], seeds: u64) -> u8 {
     let mut code = HELD;
     for story in stories.iter().filter(|story| !story.long) {
         for seed in 1..=seeds {
-            let outcome = S::run(&story.plan(seed, ""), Telling::Silent);
+            let outcome = run_plan(&story.plan(seed, ""), Telling::Silent);
             say!("{} {seed} trace {:#018x}", story.name, outcome.trace);
             if let Some(violation) = &outcome.violation {
                 say!("{}", crate::scenario::screen(violation));

@@ -23,7 +23,7 @@ pub(super) fn run<S: Setting>(story: &PlannedStory<S>, seed: u64, planted: &str,
     let command = show::with_planted(&command, planted);
     world(&plan);
     let watch = Watch::start();
-    let outcome = show::telling(log, |telling| S::run(&plan, telling));
+    let outcome = show::telling(log, |telling| plans::run(&plan, telling));
     ending(&plan, &outcome, &watch);
     if outcome.violation.is_some() {
         fail(&plan, &outcome, &command, &show::file_name(story.name, seed));
@@ -36,7 +36,7 @@ pub(super) fn run<S: Setting>(story: &PlannedStory<S>, seed: u64, planted: &str,
 pub(super) fn replay<S: Setting>(plan: &Plan<S>, log: bool) -> u8 {
     world(plan);
     let watch = Watch::start();
-    let outcome = show::telling(log, |telling| S::run(plan, telling));
+    let outcome = show::telling(log, |telling| plans::run(plan, telling));
     ending(plan, &outcome, &watch);
     if let Some(violation) = &outcome.violation {
         say!("{}", screen(violation));
@@ -84,7 +84,7 @@ pub(super) fn swarm<S: Setting>(
 
 /// Shortens a failing plan's file.
 pub(super) fn shrink<S: Setting>(plan: &Plan<S>, target: &Path, runs: u32) -> Result<u8, String> {
-    let Some(violation) = S::run(plan, Telling::Silent).violation else {
+    let Some(violation) = plans::run(plan, Telling::Silent).violation else {
         say!("every rule held: there is nothing to shrink");
         return Ok(HELD);
     };
@@ -98,7 +98,7 @@ pub(super) fn shrink<S: Setting>(plan: &Plan<S>, target: &Path, runs: u32) -> Re
 
 /// Writes the page of a plan's file.
 pub(super) fn page<S: Setting>(plan: &Plan<S>, target: &Path) -> Result<u8, String> {
-    let outcome = S::run(plan, Telling::Kept);
+    let outcome = plans::run(plan, Telling::Kept);
     std::fs::write(target, page_of(plan, &outcome))
         .map_err(|error| format!("{}: {error}", target.display()))?;
     say!("{}", target.display());
@@ -117,7 +117,7 @@ fn fail<S: Setting>(plan: &Plan<S>, outcome: &Outcome, command: &str, name: &str
     let Some(violation) = &outcome.violation else { return };
     let runs = if plan.options.machines() > 200 { 0 } else { 300 };
     let shrunk = plans::shrink(plan, &violation.rule, runs).plan;
-    let told = if runs == 0 { outcome.clone() } else { S::run(&shrunk, Telling::Kept) };
+    let told = if runs == 0 { outcome.clone() } else { plans::run(&shrunk, Telling::Kept) };
     let kept = Kept::write(name, &shrunk.text(), &page_of(&shrunk, &told));
     say!("{}", screen(told.violation.as_ref().unwrap_or(violation)));
     say!("shrunk to {} acts:", shrunk.acts.len());

@@ -16,7 +16,7 @@ impl World {
     pub(super) fn act(&mut self, number: usize) {
         let what = self.plan.acts[number].what.clone();
         self.trace.event(self.now, 0, 20, wide(number));
-        if self.lines.is_some() {
+        if self.lines.are_kept() {
             self.say(None, || format!("act {what:?}"));
         }
         match what {
@@ -201,7 +201,6 @@ impl World {
         let (name, dc) = (&machine.name, machine.place.dc);
         let body =
             format!(r#"{{"Datacenter":"dc{dc}","Node":"{name}","ServiceID":"web{service}"}}"#);
-        self.judge.meddled(of, service);
         let target = "/v1/catalog/deregister";
         self.ask(by, Purpose::Meddle { of, service }, Method::Put, target, &body);
     }

@@ -57,7 +57,7 @@ impl World {
         self.asked.insert(id.0, asked);
         self.judge.begins(id.0, &asked);
         self.trace.event(self.now, wide(by), 11, id.0);
-        if self.lines.is_some() {
+        if self.lines.are_kept() {
             self.say(Some(by), || format!("is asked #{} {method:?} {target}", id.0));
         }
         let request = Request::new(method, target, Bytes::copy_from_slice(body.as_bytes()));
@@ -85,7 +85,7 @@ impl World {
         open.swap_remove(at);
         self.trace.event(self.now, wide(number), 13, u64::from(response.status));
         self.trace.bytes(&response.body);
-        if self.lines.is_some() {
+        if self.lines.are_kept() {
             let body = String::from_utf8_lossy(&response.body);
             let body: String = body.chars().take(100).collect();
             self.say(Some(number), || format!("answers #{} {}: {body}", id.0, response.status));

@@ -80,14 +80,6 @@ impl Draw<'_> {
         u8::try_from(self.below(count)).unwrap_or(0)
     }
 
-    fn is_server(&self, machine: u16) -> bool {
-        let options = &self.plan.options;
-        (0..options.datacenters.len()).any(|dc| {
-            let first = options.first_of(dc);
-            (first..first + options.datacenters[dc].0).contains(&machine)
-        })
-    }
-
     fn client(&mut self) -> u16 {
         let dc = usize::from(self.dc());
         let (servers, clients) = self.plan.options.datacenters[dc];
@@ -236,9 +228,7 @@ impl Draw<'_> {
             let first = self.plan.options.first_of(dc);
             Who::Span(first, first + self.plan.options.datacenters[dc].0)
         } else {
-            let client = self.client();
-            debug_assert!(!self.is_server(client), "a client has no group");
-            Who::One(client)
+            Who::One(self.client())
         };
         self.put(at, What::Crash { who, down, moved: false, lost: true });
     }

@@ -104,9 +104,7 @@ impl Judge {
 
     /// A rule is broken; the first one counts.
     pub(super) fn broken(&mut self, rule: &str, at: u64, text: impl FnOnce() -> String) {
-        if self.violation.is_none() {
-            self.violation = Some(Violation { rule: rule.into(), text: text(), at });
-        }
+        Violation::note(&mut self.violation, rule, at, text);
     }
 
     pub(super) fn crashed(&mut self, machine: usize, returns: bool) {

@@ -5,11 +5,11 @@ use super::config;
 use super::world::{Ev, World};
 use crate::clock::Clock;
 use crate::disk::Disk;
-use crate::draw::{between, draw, ppm, stream};
+use crate::draw::{between, draw, stream};
 use crate::links::{Fate, Place, address};
 use crate::machine::{self, BodyCache, Node, View};
 use proconsul_core::checks::{CheckOutcome, CheckRun};
-use proconsul_core::types::{CheckStatus, NodeId, Pool, Seed, WallTime};
+use proconsul_core::types::{NodeId, Pool, Seed, WallTime};
 use proconsul_core::{Boot, Effect, ExitReason, Input, Lookup, RequestId};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -263,7 +263,7 @@ impl World {
                 self.machines[number].view = Some(view);
             }
             Effect::Event(event) => {
-                if self.lines.is_some() {
+                if self.lines.are_kept() {
                     self.say(Some(number), || machine::tell(&event));
                 }
                 self.happened(number, &event);
@@ -296,10 +296,8 @@ impl World {
     fn run_check(&mut self, number: usize, run: CheckRun) {
         let machine = &mut self.machines[number];
         machine.probes += 1;
-        let drawn = draw(self.plan.seed, stream::PROBE, machine.who(), machine.probes);
-        let status = if ppm(drawn, 100_000) { CheckStatus::Critical } else { CheckStatus::Passing };
-        let outcome = CheckOutcome { status, output: String::new() };
-        let at = self.now + between(drawn, MILLI, 50 * MILLI);
+        let (late, outcome) = machine::probe(self.plan.seed, machine.who(), machine.probes);
+        let at = self.now + late;
         self.queue.push(at, Ev::Probed { machine: number, life: machine.life, run, outcome });
     }
 

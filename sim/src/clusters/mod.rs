@@ -21,12 +21,10 @@ mod machines;
 pub mod plan;
 mod reads;
 mod rest;
-mod run;
 mod wires;
 mod world;
 
 pub use plan::{Carrier, Fact, Options, Plan, What, Who};
-pub use run::run;
 pub use world::World;
 
 /// A story of agents with a name.

@@ -2,8 +2,7 @@
 //! itself.
 
 pub use crate::links::{Carrier, Who};
-use crate::plans::Setting;
-use crate::run::{Outcome, Telling};
+use crate::plans::{Setting, size_of};
 use crate::schedule::Freshness;
 use serde::{Deserialize, Serialize};
 
@@ -82,8 +81,7 @@ impl Options {
     /// The first machine of a datacenter; its servers come first.
     #[must_use]
     pub fn first_of(&self, dc: usize) -> u16 {
-        let sizes = self.datacenters.iter().take(dc).map(|(servers, clients)| servers + clients);
-        sizes.fold(0, u16::saturating_add)
+        size_of(&self.datacenters[..dc.min(self.datacenters.len())])
     }
 
     /// How many servers a datacenter's group is founded with.
@@ -162,23 +160,19 @@ pub enum Fact {
 
 impl Setting for Options {
     type What = What;
+    type World = super::World;
     const KIND: &'static str = "Clusters";
 
     fn drawn(seed: u64) -> Plan {
         super::drawn::plan(seed)
     }
 
-    fn run(plan: &Plan, telling: Telling) -> Outcome {
-        super::run(plan, telling)
-    }
-
     fn planted(&mut self) -> &mut String {
         &mut self.planted
     }
 
-    fn machines(&self) -> u16 {
-        let sizes = self.datacenters.iter().map(|(servers, clients)| servers + clients);
-        sizes.fold(0, u16::saturating_add)
+    fn datacenters(&self) -> &[(u16, u16)] {
+        &self.datacenters
     }
 
     fn words(&self) -> String {

@@ -6,12 +6,13 @@ use super::machines::Machine;
 use super::plan::{Options, Plan, Who};
 use super::wires::Wires;
 use crate::draw::{draw, stream};
-use crate::judge::Violation;
 use crate::links::{End, Fate, Network, Place, Streams, Ways};
+use crate::log::Lines;
 use crate::machine::PeerMessage;
+use crate::plans::PlannedWorld;
 use crate::queue::Queue;
+use crate::run::{Outcome, Telling};
 use crate::trace::Trace;
-use crate::world::Line;
 use proconsul_core::checks::{CheckOutcome, CheckRun};
 use proconsul_core::gossip::StreamEvent;
 use proconsul_core::types::NodeId;
@@ -84,14 +85,13 @@ pub struct World {
     pub messages: u64,
     /// How many went through the codec.
     pub codec_checked: u64,
-    pub(super) lines: Option<(Vec<Line>, bool)>,
+    pub(super) lines: Lines,
     over: bool,
 }
 
 impl World {
     /// The world of a plan, at its beginning.
-    #[must_use]
-    pub fn new(plan: &Plan) -> Self {
+    fn new(plan: &Plan, telling: Telling) -> Self {
         let options = &plan.options;
         let mut world = Self {
             now: 0,
@@ -109,7 +109,7 @@ impl World {
             troubled_since: None,
             messages: 0,
             codec_checked: 0,
-            lines: None,
+            lines: Lines::new(telling),
             over: false,
             plan: plan.clone(),
         };
@@ -138,19 +138,8 @@ impl World {
         world
     }
 
-    /// Keeps what is said from now on; `loud`: and sends it to the log.
-    pub(super) fn record(&mut self, loud: bool) {
-        self.lines = Some((Vec::new(), loud));
-    }
-
-    /// The first broken rule, if one was.
-    #[must_use]
-    pub fn violation(&self) -> Option<&Violation> {
-        self.judge.violation.as_ref()
-    }
-
     /// Runs until a healed world has come to rest, or to the first broken rule.
-    pub fn run(&mut self) {
+    fn run(&mut self) {
         while self.judge.violation.is_none() && !self.over {
             let Some((at, event)) = self.queue.pop() else { break };
             self.now = at;
@@ -212,23 +201,37 @@ impl World {
 
     /// Says something, if anyone listens.
     pub(super) fn say(&mut self, machine: Option<usize>, text: impl FnOnce() -> String) {
-        let Some((lines, loud)) = &mut self.lines else { return };
-        let server = machine.and_then(|machine| u8::try_from(machine).ok());
-        let mut text = text();
-        if let (Some(machine), None) = (machine, server) {
-            text = format!("m{machine}: {text}");
-        }
-        let line = Line { at: self.now, server, text };
-        if *loud {
-            crate::log::say(&line);
-        }
-        lines.push(line);
+        self.lines.say(self.now, machine, text);
     }
 
     /// Whom an act is about.
     pub(super) fn machines_of(&self, who: Who) -> Vec<usize> {
         let named = self.machines.iter().filter(|machine| who.names(machine.place));
         named.map(|machine| usize::from(machine.place.number)).collect()
+    }
+}
+
+impl PlannedWorld<Options> for World {
+    fn begin(plan: &Plan, telling: Telling) -> Self {
+        Self::new(plan, telling)
+    }
+
+    fn run(&mut self) {
+        self.run();
+    }
+
+    fn outcome(mut self) -> Outcome {
+        Outcome {
+            violation: self.judge.violation,
+            trace: self.trace.hash(),
+            events: self.trace.events(),
+            messages: self.messages,
+            codec_checked: self.codec_checked,
+            committed: self.judge.answered,
+            simulated: self.now,
+            lines: self.lines.take(),
+            ..Outcome::default()
+        }
     }
 }
 

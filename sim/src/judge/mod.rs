@@ -31,6 +31,18 @@ pub struct Violation {
     pub at: u64,
 }
 
+impl Violation {
+    /// A rule is broken. Only the first counts.
+    pub(crate) fn note(
+        first: &mut Option<Self>,
+        rule: &str,
+        at: u64,
+        text: impl FnOnce() -> String,
+    ) {
+        first.get_or_insert_with(|| Self { rule: rule.into(), text: text(), at });
+    }
+}
+
 /// What was known to be committed at a moment: later reads may not answer anything older.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Floor {
@@ -87,9 +99,7 @@ impl Judge {
 
     /// A rule is broken. Only the first counts.
     pub fn broken(&mut self, rule: &str, text: impl FnOnce() -> String) {
-        if self.violation.is_none() {
-            self.violation = Some(Violation { rule: rule.into(), text: text(), at: self.now });
-        }
+        Violation::note(&mut self.violation, rule, self.now, text);
     }
 
     pub(crate) fn started(&mut self, server: usize) {

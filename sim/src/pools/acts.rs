@@ -20,7 +20,7 @@ impl World {
     pub(super) fn act(&mut self, number: usize) {
         let what = self.what(number);
         self.trace.event(self.now, 0, 20, wide(number));
-        if self.lines.is_some() {
+        if self.lines.are_kept() {
             self.say(None, || format!("fault {what:?}"));
         }
         match what {
@@ -348,7 +348,7 @@ impl World {
     pub(super) fn happened(&mut self, id: SeatId, event: &Event) {
         let machine = self.seats[place(id)].machine;
         self.judge.event(id, event, self.now, &self.machines, &self.seats, self.calm_since);
-        if self.lines.is_some() {
+        if self.lines.are_kept() {
             let wan = if self.seats[place(id)].wan { "wan " } else { "" };
             self.say(Some(machine), || format!("{wan}{}", words(event)));
         }

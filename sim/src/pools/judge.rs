@@ -170,9 +170,7 @@ impl Judge {
 
     /// A rule is broken; the first one counts.
     pub(super) fn broken(&mut self, rule: &str, at: u64, text: impl FnOnce() -> String) {
-        if self.violation.is_none() {
-            self.violation = Some(Violation { rule: rule.into(), text: text(), at });
-        }
+        Violation::note(&mut self.violation, rule, at, text);
     }
 
     /// A pool starts with this file.

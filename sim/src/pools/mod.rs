@@ -20,13 +20,11 @@ pub mod drawn;
 mod judge;
 pub mod plan;
 mod rounds;
-mod run;
 mod seats;
 mod views;
 mod world;
 
 pub use plan::{Carrier, Held, Options, Plan, Turn, What, Who};
-pub use run::run;
 pub use world::World;
 
 /// A story of pools with a name.

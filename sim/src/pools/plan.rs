@@ -5,7 +5,6 @@
 
 pub use crate::links::{Carrier, Who};
 use crate::plans::Setting;
-use crate::run::{Outcome, Telling};
 use serde::{Deserialize, Serialize};
 
 /// A whole world of pools: run it, and the same things happen.
@@ -156,23 +155,19 @@ pub enum What {
 
 impl Setting for Options {
     type What = What;
+    type World = super::World;
     const KIND: &'static str = "Pools";
 
     fn drawn(seed: u64) -> Plan {
         super::drawn::plan(seed)
     }
 
-    fn run(plan: &Plan, telling: Telling) -> Outcome {
-        super::run(plan, telling)
-    }
-
     fn planted(&mut self) -> &mut String {
         &mut self.planted
     }
 
-    fn machines(&self) -> u16 {
-        let sizes = self.datacenters.iter().map(|(servers, clients)| servers + clients);
-        sizes.fold(0, u16::saturating_add)
+    fn datacenters(&self) -> &[(u16, u16)] {
+        &self.datacenters
     }
 
     fn words(&self) -> String {

@@ -5,11 +5,12 @@ use super::plan::{Options, Plan, What, Who};
 use super::seats::{Seat, SeatId};
 use crate::clock::Clock;
 use crate::draw::{draw, ppm, stream};
-use crate::judge::Violation;
 use crate::links::{Fate, Fates, Network, Place, Streams, WAN_PORT, Ways, address, machine_at};
+use crate::log::Lines;
+use crate::plans::PlannedWorld;
 use crate::queue::Queue;
+use crate::run::{Outcome, Telling};
 use crate::trace::Trace;
-use crate::world::Line;
 use bytes::Bytes;
 use proconsul_core::gossip::{Effect, Founding, Input, QueryId, StreamEvent, StreamId};
 use proconsul_core::types::{Planted, Rng, Seed};
@@ -118,13 +119,12 @@ pub struct World {
     pub messages: u64,
     /// Messages that went through the codec.
     pub codec_checked: u64,
-    pub(super) lines: Option<(Vec<Line>, bool)>,
+    pub(super) lines: Lines,
 }
 
 impl World {
     /// The world of a plan, at its beginning.
-    #[must_use]
-    pub fn new(plan: &Plan) -> Self {
+    fn new(plan: &Plan, telling: Telling) -> Self {
         let mut world = Self {
             now: 0,
             queue: Queue::default(),
@@ -143,7 +143,7 @@ impl World {
             planted: crate::machine::planted(&plan.options.planted),
             messages: 0,
             codec_checked: 0,
-            lines: None,
+            lines: Lines::new(telling),
             plan: plan.clone(),
         };
         world.populate();
@@ -153,17 +153,6 @@ impl World {
         world.queue.push(plan.options.length * 1_000, Ev::Heal);
         world.queue.push(1_000_000_000, Ev::Look);
         world
-    }
-
-    /// Keeps what is said from now on; `loud`: and sends it to the log.
-    pub(super) fn record(&mut self, loud: bool) {
-        self.lines = Some((Vec::new(), loud));
-    }
-
-    /// The first broken rule, if one was.
-    #[must_use]
-    pub fn violation(&self) -> Option<&Violation> {
-        self.judge.violation.as_ref()
     }
 
     /// Where machines are, in order, and who lives there.
@@ -217,7 +206,7 @@ impl World {
     }
 
     /// Runs until the end of the plan or the first broken rule.
-    pub fn run(&mut self) {
+    fn run(&mut self) {
         while self.judge.violation.is_none() {
             let Some((at, event)) = self.queue.pop() else { break };
             if at > self.judge.end {
@@ -420,17 +409,7 @@ impl World {
 
     /// Says something, if anyone listens.
     pub(super) fn say(&mut self, machine: Option<usize>, text: impl FnOnce() -> String) {
-        let Some((lines, loud)) = &mut self.lines else { return };
-        let server = machine.and_then(|machine| u8::try_from(machine).ok());
-        let mut text = text();
-        if let (Some(machine), None) = (machine, server) {
-            text = format!("m{machine}: {text}");
-        }
-        let line = Line { at: self.now, server, text };
-        if *loud {
-            crate::log::say(&line);
-        }
-        lines.push(line);
+        self.lines.say(self.now, machine, text);
     }
 
     /// Whom an act is about.
@@ -448,6 +427,30 @@ impl World {
     pub(super) fn chance(&self, seat: SeatId, life: u32) -> Rng {
         let who = (u64::from(life) << 32) | u64::from(seat);
         Rng::new(Seed(draw(self.plan.seed, stream::NODE, who, 1)))
+    }
+}
+
+impl PlannedWorld<Options> for World {
+    fn begin(plan: &Plan, telling: Telling) -> Self {
+        Self::new(plan, telling)
+    }
+
+    fn run(&mut self) {
+        self.run();
+    }
+
+    fn outcome(mut self) -> Outcome {
+        Outcome {
+            violation: self.judge.violation,
+            trace: self.trace.hash(),
+            events: self.trace.events(),
+            messages: self.messages,
+            codec_checked: self.codec_checked,
+            committed: self.judge.told,
+            simulated: self.now,
+            lines: self.lines.take(),
+            ..Outcome::default()
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::options::Options;
 use crate::schedule::Mark;
 use proconsul_core::checks::{CheckOutcome, CheckRun};
 use proconsul_core::http::Request;
-use proconsul_core::types::{CheckStatus, NodeId, Seed, WallTime};
+use proconsul_core::types::{NodeId, Seed, WallTime};
 use proconsul_core::{Admin, Boot, Config, Effect, ExitReason, Input, PeerEntry, RequestId};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -218,7 +218,7 @@ impl Engine {
         let detail = u64::from(small(from)) ^ (machine::fingerprint(&message) << 8);
         self.trace.event(self.now, u64::from(small(to)), 4, detail);
         self.messages += 1;
-        if self.recording.is_some() {
+        if self.lines.are_kept() {
             self.note(Some(to), || format!("<- s{from} {}", machine::describe(&message)));
         }
         let from_id = self.ids[from];
@@ -370,10 +370,8 @@ impl Engine {
     fn run_check(&mut self, server: usize, run: CheckRun) {
         let host = &mut self.hosts[server];
         host.probes += 1;
-        let drawn = draw(self.seed, stream::PROBE, u64::from(small(server)), host.probes);
-        let status = if ppm(drawn, 100_000) { CheckStatus::Critical } else { CheckStatus::Passing };
-        let outcome = CheckOutcome { status, output: String::new() };
-        let at = self.now + between(drawn, MILLI, 50 * MILLI);
+        let (late, outcome) = machine::probe(self.seed, u64::from(small(server)), host.probes);
+        let at = self.now + late;
         let life = host.starts;
         self.queue.push(at, Ev::Probed { host: small(server), life, run, outcome });
     }
@@ -385,7 +383,7 @@ impl Engine {
         if let (PeerMessage::Raft(said), Life::Up(node)) = (&message, &self.hosts[from].life) {
             self.judge.sends(from, to, said, node);
         }
-        let message = self.through_codec(from, message);
+        self.through_codec(from, &message);
         let now = self.now;
         let kind = machine::kind(&message);
         let fate = self.net.send(now, from, to, reachable, kind, || machine::size(&message));
@@ -411,32 +409,18 @@ impl Engine {
     }
 
     /// A share of messages is encoded and decoded, and must come out as it went in (design D7b).
-    fn through_codec(&mut self, from: usize, message: PeerMessage) -> PeerMessage {
-        if self.options.codec_ppm == 0 {
-            return message;
-        }
+    fn through_codec(&mut self, from: usize, message: &PeerMessage) {
         let drawn = draw(self.seed, stream::CODEC, u64::from(small(from)), self.trace.events());
-        if !ppm(drawn, self.options.codec_ppm) {
-            return message;
-        }
-        self.codec_checked += 1;
-        match machine::round_trip(&message) {
-            Ok(decoded) if decoded == message => decoded,
-            Ok(decoded) => {
-                self.judge.broken("wire.round-trip", || {
-                    format!("sent {message:?}, received {decoded:?}")
-                });
-                message
-            }
-            Err(error) => {
-                self.judge.broken("wire.round-trip", || format!("{error}: {message:?}"));
-                message
+        if ppm(drawn, self.options.codec_ppm) {
+            self.codec_checked += 1;
+            if let Some(text) = machine::codec_differs(message) {
+                self.judge.broken("wire.round-trip", || text);
             }
         }
     }
 
     fn happened(&mut self, server: usize, event: &proconsul_core::Event) {
-        if self.recording.is_some() {
+        if self.lines.are_kept() {
             self.note(Some(server), || machine::tell(event));
         }
         if let Life::Up(node) = &self.hosts[server].life {

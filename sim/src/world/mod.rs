@@ -11,10 +11,12 @@ pub use requests::{Lost, Run};
 
 use crate::client::Client;
 use crate::judge::{Judge, Violation};
+use crate::log::Lines;
 use crate::machine::PeerMessage;
 use crate::net::Net;
 use crate::options::Options;
 use crate::queue::Queue;
+use crate::run::Telling;
 use crate::schedule::{Fault, Mark, Op, Schedule, When};
 use crate::trace::Trace;
 use faults::{Tripwire, Undo};
@@ -93,8 +95,7 @@ pub struct Engine {
     pub(crate) marks: BTreeMap<Mark, u32>,
     pub(crate) woken: bool,
     pub(crate) answers: BTreeMap<u32, Result<Response, Lost>>,
-    pub(crate) recording: Option<Vec<Line>>,
-    pub(crate) loud: bool,
+    pub(crate) lines: Lines,
     pub(crate) codec_checked: u64,
     pub(crate) messages: u64,
     scratch: Vec<proconsul_core::Effect>,
@@ -128,8 +129,7 @@ impl Engine {
             marks: BTreeMap::new(),
             woken: false,
             answers: BTreeMap::new(),
-            recording: None,
-            loud: false,
+            lines: Lines::default(),
             codec_checked: 0,
             messages: 0,
             scratch: Vec::new(),
@@ -219,7 +219,7 @@ impl Engine {
         if self.trace.events() > EVENTS_AT_ONCE + at / EVENT_NANOS {
             self.judge.broken("live.storm", || "servers say far more than they need to".into());
         }
-        if self.loud {
+        if self.lines.are_loud() {
             crate::log::set_now(at);
         }
         match event {
@@ -280,25 +280,17 @@ impl Engine {
     /// What was said so far, if the world was asked to keep it.
     #[must_use]
     pub fn lines(&self) -> &[Line] {
-        self.recording.as_deref().unwrap_or_default()
+        self.lines.kept()
     }
 
     /// Keeps every line from now on; `loud` sends them to the log as well.
     pub fn record(&mut self, loud: bool) {
-        self.recording = Some(Vec::new());
-        self.loud = loud;
+        self.lines = Lines::new(if loud { Telling::Loud } else { Telling::Kept });
     }
 
     /// Says something, if anyone listens.
     pub(crate) fn note(&mut self, server: Option<usize>, text: impl FnOnce() -> String) {
-        if let Some(lines) = &mut self.recording {
-            let server = server.and_then(|server| u8::try_from(server).ok());
-            let line = Line { at: self.now, server, text: text() };
-            if self.loud {
-                crate::log::say(&line);
-            }
-            lines.push(line);
-        }
+        self.lines.say(self.now, server, text);
     }
 
     /// Who leads in the newest term, if anyone says that it does.

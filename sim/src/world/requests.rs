@@ -111,7 +111,7 @@ impl Engine {
         let deadline = run.started + run.patience;
         self.trace.event(now, u64::from(host), 11, u64::from(number));
         self.judge.asks(place, &self.runs[place], &self.clients);
-        if self.recording.is_some() {
+        if self.lines.are_kept() {
             let text = format!("{:?} {}?{}", request.method, request.path, request.query);
             self.note(None, || format!("client asks s{host} #{number}: {text}"));
         }
@@ -202,7 +202,7 @@ impl Engine {
         run.open = false;
         self.trace.event(self.now, u64::from(small(from)), 13, u64::from(answer.status));
         self.trace.bytes(&answer.body);
-        if self.recording.is_some() {
+        if self.lines.are_kept() {
             let body = String::from_utf8_lossy(&answer.body);
             let body: String = body.chars().take(100).collect();
             let text = format!("client #{number} hears {}: {body}", answer.status);
