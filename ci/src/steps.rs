@@ -17,11 +17,10 @@ pub struct Step {
 const DETERMINISM_SEEDS: &str = "3";
 /// Fresh seeds of one verification: worlds that nobody has tried.
 const FRESH_SEEDS: u64 = 1_000;
-/// Drawn worlds of pools: so many from seed 0 must hold, and fewer fresh ones are told.
-const HELD_POOLS: u64 = 1_000;
-const TOLD_POOLS: u64 = 400;
-/// Drawn worlds of whole agents: so many from seed 0 must hold, and so many fresh ones are told.
-const CLUSTERS: u64 = 400;
+/// Drawn worlds of pools: so many from seed 0 must hold, and so many fresh ones are told.
+const POOLS: [u64; 2] = [1_000, 400];
+/// The same of whole agents.
+const CLUSTERS: [u64; 2] = [400, 400];
 /// Seeds and trials for each planted fault in one verification; `cargo ci mutants` is full size.
 const MUTANT_SEEDS: u64 = 300;
 const MUTANT_TRIALS: u64 = 1;
@@ -62,8 +61,10 @@ pub fn verify(fresh_seed: u64) -> Vec<Step> {
     steps.push(step("determinism: two processes, two profiles", determinism));
     steps.push(peers());
     steps.push(swarm(FRESH_SEEDS, fresh_seed));
-    steps.push(held_pools(fresh_seed));
-    steps.push(clusters(fresh_seed));
+    let name = "swarm of pools (fresh ones are told and do not gate)";
+    steps.push(held(name, "pools", POOLS, fresh_seed));
+    let name = "swarm of clusters (fresh ones are told and do not gate)";
+    steps.push(held(name, "clusters", CLUSTERS, fresh_seed));
     steps.push(mutants(MUTANT_SEEDS, MUTANT_TRIALS));
     steps
 }
@@ -97,25 +98,14 @@ pub fn pools(seeds: u64, first: u64) -> Step {
     step("swarm of pools", move || swarm_of(seeds, first, &["--only", "pools"]))
 }
 
-/// Worlds of bare pools that must hold, and fresh ones that are told: about one in 10,000 is still
+/// Worlds of a kind: those from seed 0 must hold, fresh ones are told. Some of their last rules are
 /// open (CHANGELOG, "Known").
-fn held_pools(fresh: u64) -> Step {
-    step("swarm of pools (fresh ones are told and do not gate)", move || {
-        for finding in swarm_of(TOLD_POOLS, fresh, &["--only", "pools"]) {
+fn held(name: &'static str, kind: &'static str, [held, tried]: [u64; 2], fresh: u64) -> Step {
+    step(name, move || {
+        for finding in swarm_of(tried, fresh, &["--only", kind]) {
             told(&finding);
         }
-        swarm_of(HELD_POOLS, 0, &["--only", "pools"])
-    })
-}
-
-/// Worlds of whole agents that must hold, and fresh ones that are told: their last rules are open
-/// (CHANGELOG, "Known").
-fn clusters(fresh: u64) -> Step {
-    step("swarm of clusters (fresh ones are told and do not gate)", move || {
-        for finding in swarm_of(CLUSTERS, fresh, &["--only", "clusters"]) {
-            told(&finding);
-        }
-        swarm_of(CLUSTERS, 0, &["--only", "clusters"])
+        swarm_of(held, 0, &["--only", kind])
     })
 }
 
