@@ -188,6 +188,13 @@ impl Judge {
         let life = self.beside[place(id)].life + 1;
         let names = || gossip.members().map(|member| Arc::clone(&member.name));
         let met = if self.closely && founded { names().collect() } else { BTreeSet::new() };
+        // Only what is judged message by message is counted: everyone in everyone's rounds is a
+        // square, and the largest part of a large world.
+        let rounds = if self.closely {
+            Rounds::begin(&gossip.local().name, names())
+        } else {
+            Rounds::default()
+        };
         let last = clocks_of(file);
         self.beside[place(id)] = Beside {
             life,
@@ -196,7 +203,7 @@ impl Judge {
             ring: Some(gossip.keyring().clone()),
             founded,
             met,
-            rounds: Rounds::begin(&gossip.local().name, names()),
+            rounds,
             ..Beside::default()
         };
         self.step = Step::default();
