@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use proconsul_catalog::AutopilotConfig;
 use proconsul_http::{AutopilotHealth, ServerHealth};
-use proconsul_raft::{Member, MembershipChange, Status};
+use proconsul_raft::{FollowerStatus, Member, MembershipChange, Status};
 use proconsul_types::{
     Duration, Fault, Instant, LogIndex, MemberStatus, NodeId, Planted, Term, WallTime,
 };
@@ -30,7 +30,9 @@ pub(crate) struct Watched {
 pub(crate) struct Judged {
     id: NodeId,
     voter: bool,
-    /// Failed, or unknown to gossip for long; and raft does not hear it.
+    /// Raft does not hear it, and gossip does not say that it is alive.
+    away: bool,
+    /// Away, and failed or unknown to gossip for long.
     dead: bool,
     /// For how long it has been healthy.
     stable: Option<Duration>,
@@ -68,8 +70,14 @@ pub(crate) fn decide(config: &AutopilotConfig, servers: &[Judged], planted: Plan
     let dead_voters = servers.iter().filter(|server| server.voter && server.dead).count();
     let left = u64::try_from(voters - dead_voters).unwrap_or(u64::MAX);
     // Only where those that stay are a safe majority of those that were, so that what they decide
-    // without the dead is decided for all.
-    let is_safe = dead_voters < voters / 2 && left >= config.min_quorum;
+    // without the dead is decided for all. Who is away may be dead before anybody knows: a leader
+    // of a group that has just started has not met the dead.
+    let away = |server: &&Judged| server.voter && (server.dead || server.away);
+    let missing = match planted.is(Fault::AutopilotCountsFailedOnly) {
+        true => dead_voters,
+        false => servers.iter().filter(away).count(),
+    };
+    let is_safe = missing < voters / 2 && left >= config.min_quorum;
     let may = is_safe || planted.is(Fault::AutopilotBelowQuorum);
     let dead = servers.iter().filter(|server| server.dead && (!server.voter || may));
     steps.extend(dead.map(|server| Step::GiveUp(server.id)));
@@ -117,11 +125,7 @@ impl Node {
         let follower = raft.followers.iter().find(|follower| follower.id == id);
         let (contact, last_index) = match follower {
             _ if own => (Some(Duration::ZERO), raft.last.index),
-            Some(follower) => {
-                let contact =
-                    (follower.heard_at > Instant::START).then(|| self.now.since(follower.heard_at));
-                (contact, follower.matched)
-            }
+            Some(follower) => (self.contact(follower), follower.matched),
             None => (None, LogIndex(0)),
         };
         let last_term = match self.raft.entry_id(last_index) {
@@ -129,10 +133,8 @@ impl Node {
             // Behind the log's beginning; a leader's entries begin after its election.
             None => Term::default(),
         };
-        let patience =
-            config.last_contact_threshold.max(self.config.raft.heartbeat_interval * HEARTBEATS);
         let behind = raft.last.index.0.saturating_sub(last_index.0);
-        let heard = contact.is_some_and(|contact| contact <= patience);
+        let heard = contact.is_some_and(|contact| contact <= self.patience(config));
         let healthy = status == MemberStatus::Alive && heard && behind <= config.max_trailing_logs;
         let (now, wall) = (self.now, self.wall);
         let fresh = Watched { healthy, heard, since: now, since_wall: wall, lost_since: None };
@@ -164,6 +166,25 @@ impl Node {
         }
     }
 
+    /// Who was heard this long ago is there.
+    fn patience(&self, config: &AutopilotConfig) -> Duration {
+        config.last_contact_threshold.max(self.config.raft.heartbeat_interval * HEARTBEATS)
+    }
+
+    /// How long ago raft heard a follower.
+    fn contact(&self, follower: &FollowerStatus) -> Option<Duration> {
+        (follower.heard_at > Instant::START).then(|| self.now.since(follower.heard_at))
+    }
+
+    /// Whether a server of the group answers raft, whatever gossip says of it.
+    pub(crate) fn is_heard(&self, id: NodeId) -> bool {
+        let patience = self.patience(&self.autopilot_config());
+        let raft = self.raft.status();
+        let follower = raft.followers.iter().find(|follower| follower.id == id);
+        let contact = follower.and_then(|follower| self.contact(follower));
+        contact.is_some_and(|contact| contact <= patience)
+    }
+
     /// Does what the judgement asks for.
     pub(crate) fn promote_or_give_up(&mut self, out: &mut Vec<Effect>) {
         let Some(health) = self.duties.health.clone() else {
@@ -177,13 +198,15 @@ impl Node {
             .filter_map(|server| {
                 let watched = self.duties.watched.get(&server.id)?;
                 let lost = watched.lost_since.is_some_and(|at| now.since(at) >= LOST_AFTER);
+                // Whatever gossip says: who answers raft is not dead.
+                let away = server.id != self.config.id
+                    && !watched.heard
+                    && server.status != MemberStatus::Alive;
                 Some(Judged {
                     id: server.id,
                     voter: server.voter,
-                    // Whatever gossip says: who answers raft is not dead.
-                    dead: server.id != self.config.id
-                        && !watched.heard
-                        && (server.status == MemberStatus::Failed || lost),
+                    away,
+                    dead: away && (server.status == MemberStatus::Failed || lost),
                     // Some servers are never to have a vote.
                     stable: (watched.healthy && !without_vote(server.id))
                         .then(|| now.since(watched.since)),
@@ -207,7 +230,7 @@ mod tests {
 
     fn server(number: u128, voter: bool, dead: bool, stable_seconds: u64) -> Judged {
         let stable = (!dead).then(|| Duration::from_secs(stable_seconds));
-        Judged { id: NodeId(number), voter, dead, stable }
+        Judged { id: NodeId(number), voter, away: dead, dead, stable }
     }
 
     fn steps(servers: &[Judged]) -> Vec<Step> {
@@ -235,6 +258,17 @@ mod tests {
         assert_eq!(of(5, 2), 0);
         assert_eq!(of(7, 2), 2);
         assert_eq!(of(7, 3), 0);
+    }
+
+    #[test]
+    fn who_is_away_unmet_counts_before_anyone_goes() {
+        let mut servers: Vec<Judged> =
+            (0..5).map(|number| server(number, true, number == 0, 100)).collect();
+        assert_eq!(steps(&servers), [Step::GiveUp(NodeId(0))]);
+        (servers[1].away, servers[1].stable) = (true, None);
+        assert_eq!(steps(&servers), [], "three of five are left");
+        (servers[1].voter, servers[1].dead) = (false, true);
+        assert_eq!(steps(&servers), [Step::GiveUp(NodeId(0)), Step::GiveUp(NodeId(1))]);
     }
 
     #[test]

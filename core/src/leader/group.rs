@@ -10,7 +10,7 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use proconsul_gossip::{Member, Server, server_of};
 use proconsul_raft::{Member as Seat, MembershipChange};
-use proconsul_types::{MemberStatus, NodeId, Pool};
+use proconsul_types::{Fault, MemberStatus, NodeId, Pool};
 
 /// How a member stands with the group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,10 @@ impl Node {
             return;
         }
         self.duties.changing = true;
+        if let MembershipChange::Remove(id) = change {
+            // Who comes again earns its vote again.
+            self.duties.watched.remove(&id);
+        }
         let ticket = self.proposals.ticket(Asked::Duty(Some(Duty::Group)), None);
         self.raft_input(proconsul_raft::Input::Change(ticket, change));
     }
@@ -105,10 +109,28 @@ impl Node {
             let known = self.servers.get(other);
             known.is_none_or(|known| known.status != MemberStatus::Alive)
         };
+        self.seats_at(id, server).find(|other| is_gone(*other))
+    }
+
+    /// Other servers of the group at the address of this one.
+    fn seats_at(&self, id: NodeId, server: &Server) -> impl Iterator<Item = NodeId> {
         let seats = self.raft.membership().members.keys().copied();
-        seats
-            .filter(|other| *other != id && *other != self.config.id)
-            .find(|other| self.addresses.get(*other) == Some(server.rpc()) && is_gone(*other))
+        let others = seats.filter(move |other| *other != id && *other != self.config.id);
+        let at = server.rpc();
+        others.filter(move |other| self.addresses.get(*other) == Some(at))
+    }
+
+    /// Whether a member is said to be here who cannot be: another server answers raft from its
+    /// address. Agents that lived through the loss of all servers still tell of the old ones, until
+    /// the new ones refute it.
+    pub(crate) fn is_of_the_past(&self, member: &Member) -> bool {
+        if member.status != MemberStatus::Alive || self.planted.is(Fault::OldNameTakesSeat) {
+            return false;
+        }
+        let Some(server) = server_of(member) else { return false };
+        let Some(id) = server.id else { return false };
+        !self.raft.membership().contains(id)
+            && self.seats_at(id, &server).any(|other| self.is_heard(other))
     }
 
     /// The seat of a server that left and was forgotten at once, as an operator wished. Whoever

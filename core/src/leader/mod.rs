@@ -182,6 +182,10 @@ impl Node {
 
     fn look_at_member(&mut self, name: &Arc<str>, out: &mut Vec<Effect>) {
         let member = self.pools.member(Pool::Lan, name);
+        if member.as_deref().is_some_and(|member| self.is_of_the_past(member)) {
+            self.again_soon(Arc::clone(name));
+            return;
+        }
         if self.reconcile_group(name, member.as_deref(), out) == group::Standing::Later {
             self.again_soon(Arc::clone(name));
         }

@@ -158,6 +158,12 @@ pub enum Fault {
     ReconcileKeepsOldId,
     /// Autopilot removes dead servers even where the rest is not safe without them.
     AutopilotBelowQuorum,
+    /// Autopilot counts as missing only those that gossip holds for failed: a leader that has not
+    /// met the dead gives up others beside them.
+    AutopilotCountsFailedOnly,
+    /// What old members tell of a server that was lost with its disk takes the seat of the one that
+    /// lives under its name.
+    OldNameTakesSeat,
     /// Autopilot makes a server a voter the moment it is added.
     AutopilotPromotesAtOnce,
     /// `bootstrap_expect` does not ask whether the others have a group already.
