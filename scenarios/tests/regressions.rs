@@ -1,11 +1,10 @@
-//! Schedules of servers and plans of pools kept because of what they show: each holds, and if it
-//! names a planted fault, it breaks its rule with that. They show what drawn worlds show too seldom
-//! to be relied on.
+//! Schedules of servers, plans of pools and of agents kept because of what they show: each holds,
+//! and if it names a planted fault, it breaks its rule with that. They show what drawn worlds show
+//! too seldom to be relied on.
 
-use proconsul_sim::plans;
-use proconsul_sim::pools::Plan;
+use proconsul_sim::plans::{self, Plan, Setting};
 use proconsul_sim::run::run;
-use proconsul_sim::{Schedule, Telling, quiet_panics};
+use proconsul_sim::{Schedule, Telling, clusters, pools, quiet_panics};
 use std::path::Path;
 
 #[test]
@@ -17,11 +16,7 @@ fn each_kept_schedule_holds_and_shows_the_fault_it_names() {
         let path = entry.expect("a folder can be listed").path();
         let text = std::fs::read_to_string(&path).expect("a schedule file can be read");
         kept += 1;
-        if Plan::is_one(&text) {
-            let plan = Plan::parse(&text).expect("a kept plan is one");
-            assert_eq!(plan.options.planted, "", "{} shows no fault", path.display());
-            let sound = plans::run(&plan, Telling::Silent).violation;
-            assert_eq!(sound, None, "{}", path.display());
+        if hold::<pools::Options>(&text, &path) || hold::<clusters::Options>(&text, &path) {
             continue;
         }
         let mut schedule = Schedule::parse(&text).expect("a kept schedule is one");
@@ -35,4 +30,22 @@ fn each_kept_schedule_holds_and_shows_the_fault_it_names() {
         assert_eq!(sound, None, "{} without its fault", path.display());
     }
     assert!(kept >= 3, "kept schedules are where this test looks");
+}
+
+/// Tries a plan, if the text is one of this kind.
+fn hold<S: Setting>(text: &str, path: &Path) -> bool {
+    if !Plan::<S>::is_one(text) {
+        return false;
+    }
+    let mut plan = Plan::<S>::parse(text).expect("a kept plan is one");
+    let planted = std::mem::take(plan.options.planted());
+    let sound = plans::run(&plan, Telling::Silent).violation;
+    assert_eq!(sound, None, "{}", path.display());
+    if !planted.is_empty() {
+        *plan.options.planted() = planted;
+        let shown = plans::run(&plan, Telling::Silent).violation;
+        let rule = shown.as_ref().map(|violation| violation.rule.as_str());
+        assert_eq!(rule, Some(plan.rule.as_str()), "{}: {shown:?}", path.display());
+    }
+    true
 }

@@ -84,6 +84,8 @@ pub const CLUSTER: &[Fault] = &[
     Fault::ReconcileOnlyEvents,
     Fault::ReconcileKeepsOldId,
     Fault::AutopilotBelowQuorum,
+    Fault::AutopilotCountsFailedOnly,
+    Fault::OldNameTakesSeat,
     Fault::AutopilotPromotesAtOnce,
     Fault::BootstrapExpectIgnoresPeers,
     Fault::ForwardRetriesWrite,
@@ -98,6 +100,14 @@ pub const BY_HAND: &[(Fault, &str)] = &[
     (
         Fault::VoteAtOnceAfterRestart,
         "a restart within a lease, beside a candidate; regressions/vote_after_restart",
+    ),
+    (
+        Fault::AutopilotCountsFailedOnly,
+        "a death, a restart of all, another death; regressions/given_up_beside_the_unmet",
+    ),
+    (
+        Fault::OldNameTakesSeat,
+        "all servers lost, and an agent that heard nothing of it; regressions/old_name_takes_seat",
     ),
     (Fault::SnapshotKeepsLog, "the leader's next append mends it; core/raft/tests/all/planted.rs"),
 ];
