@@ -14,7 +14,6 @@ mod driver;
 mod events;
 mod http;
 pub mod log;
-mod machine;
 mod net;
 mod peers;
 pub mod pool;

@@ -7,8 +7,6 @@ mod command;
 #[cfg(test)]
 mod fleet;
 #[cfg(test)]
-mod following;
-#[cfg(test)]
 mod full;
 #[cfg(test)]
 mod gossip;

@@ -125,7 +125,12 @@ impl World {
             }
             Purpose::Session => self.session_made(number, done, text),
             Purpose::Probe { dc } => {
-                if !done {
+                // A leader that is not heard because a link lost one segment twice gives way: over
+                // links that lose, people ask again.
+                let again = self.plan.options.loss_ppm > 0 && self.has_patience();
+                if !done && again {
+                    self.judge.ask_again.push((number, dc));
+                } else if !done {
                     let status = response.status;
                     self.judge.broken("rest.request", self.now, || {
                         format!("m{number} cannot write in dc{dc}: {status} {text}")

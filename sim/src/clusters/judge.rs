@@ -3,11 +3,14 @@
 //! - `one.leader`: a term has one leader. `same.state`: servers that applied as much hold the same.
 //! - `read.*` ([`super::reads`]), `create.denied`: no acknowledged write is lost, none done twice.
 //! - `offer.stays`: what an agent offers does not leave the catalog because the agent, a server or
-//!   a link was away for a while.
+//!   a link was away for a while. A server that the pool holds for failed is given up with all it
+//!   offers at autopilot's next look; an agent that the leader has not met for long is forgotten.
 //! - `vote.early`, `vote.taken`: a vote is earned by time, and the dead lose theirs only where the
-//!   rest is a safe majority of those that were.
+//!   rest is a safe majority of those that were. `seat.taken`: who lives and is missed by nobody
+//!   stays in the group.
 
 use super::asks::{Asked, Purpose};
+use super::config;
 use super::machines::Machine;
 use super::plan::Options;
 use super::reads::Keys;
@@ -18,7 +21,7 @@ use crate::machine::{View, catalog_index, state_hash};
 use proconsul_core::Event;
 use proconsul_core::catalog::Catalog;
 use proconsul_core::raft;
-use proconsul_core::types::{NodeId, Term};
+use proconsul_core::types::{MemberStatus, NodeId, Pool, Term};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -31,10 +34,8 @@ const VOTE_EARNED: u64 = 7 * SECOND;
 /// A death is known after this long, in a small pool without trouble.
 const KNOWN_DEAD: u64 = 30 * SECOND;
 /// A leader that has just started knows nothing of who is away, and lets them go after its second
-/// full look: who is away for less than this is not forgotten.
-const AWAY_MAX: u64 = 45 * SECOND;
-/// Autopilot forces a server out, with all it offers, as soon as the pool holds it for failed.
-const SERVER_AWAY_MAX: u64 = 2 * SECOND;
+/// full look: a client that its pool has missed for less than this is not forgotten.
+const MISSED_MAX: u64 = 45 * SECOND;
 
 /// What an agent is known to offer.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +65,8 @@ pub(super) struct Judge {
     pub(super) healed_at: Option<u64>,
     /// When a healed world was first seen at rest.
     pub(super) rested_at: Option<u64>,
+    /// Agents of a world at rest that could not write in a datacenter.
+    pub(super) ask_again: Vec<(usize, usize)>,
     /// Requests that were answered with 200.
     pub(super) answered: u64,
     /// Who comes back after its crash.
@@ -76,6 +79,8 @@ pub(super) struct Judge {
     leaders: BTreeMap<(usize, u64, Term), NodeId>,
     /// Services that were in a catalog, with the index they were first seen at.
     seen: BTreeMap<(usize, u8), u64>,
+    /// Since when a server of its datacenter, or its leader, does not hold an agent for alive.
+    missed: BTreeMap<usize, u64>,
     /// Services that someone took out by hand.
     meddled: BTreeSet<(usize, u8)>,
     groups: Vec<Group>,
@@ -90,6 +95,7 @@ impl Judge {
             offers: BTreeMap::new(),
             healed_at: None,
             rested_at: None,
+            ask_again: Vec::new(),
             answered: 0,
             returning: BTreeSet::new(),
             eras: vec![0; count],
@@ -97,6 +103,7 @@ impl Judge {
             states: BTreeMap::new(),
             leaders: BTreeMap::new(),
             seen: BTreeMap::new(),
+            missed: BTreeMap::new(),
             meddled: BTreeSet::new(),
             groups: vec![Group::default(); count],
         }
@@ -202,13 +209,6 @@ impl Judge {
     }
 }
 
-impl Machine {
-    /// How long it may be away before it is forgotten.
-    fn away_max(&self) -> u64 {
-        if self.server { SERVER_AWAY_MAX } else { AWAY_MAX }
-    }
-}
-
 impl World {
     pub(super) fn published(&mut self, number: usize, view: &Arc<View>) {
         let machine = &self.machines[number];
@@ -218,36 +218,61 @@ impl World {
     }
 
     pub(super) fn happened(&mut self, number: usize, event: &Event) {
+        let machine = &self.machines[number];
         if let Event::Raft(raft::Event::Leader(term)) = event {
-            let machine = &self.machines[number];
             let (id, dc) = (machine.id(self.plan.seed), machine.place.dc);
             self.judge.leads((number, dc), id, *term, self.now);
+        }
+        if let Event::Member(Pool::Lan, name, status) = event
+            && *status != MemberStatus::Alive
+            && machine.server
+            && let Some(of) = config::number_of(name)
+        {
+            self.judge.missed.entry(of.into()).or_insert(self.now);
         }
     }
 
     /// Once a second.
     pub(super) fn look(&mut self) {
-        self.troubled_since = match self.active.is_empty() {
-            true => None,
-            false => self.troubled_since.or(Some(self.now)),
-        };
-        if let Some(since) = self.troubled_since {
-            let (machines, now) = (&self.machines, self.now);
-            self.judge.seen.retain(|(of, _), _| now <= since + machines[*of].away_max());
-        }
         for dc in 0..self.plan.options.datacenters.len() {
             let Some(leader) = self.leader_of(dc) else { continue };
             let Some(node) = &self.machines[leader].node else { continue };
             let catalog = node.catalog().clone();
             let raft = node.raft();
             let membership = raft.membership();
-            if node.applied().term == raft.term() && raft.committed() >= raft.membership_index() {
+            let knows = node.applied().term == raft.term();
+            if knows && raft.committed() >= raft.membership_index() {
                 let members = membership.members.iter();
                 let members = members.map(|(id, member)| (*id, member.voter)).collect();
                 self.look_at_group(dc, raft.term(), &members);
             }
             self.look_at_offers(dc, &catalog);
+            if knows {
+                self.look_for_missed(leader);
+            }
         }
+    }
+
+    /// Whom a leader holds for alive, nobody misses any more.
+    fn look_for_missed(&mut self, leader: usize) {
+        let dc = self.machines[leader].place.dc;
+        let pool = self.machines[leader].node.as_ref().and_then(|node| node.pool(Pool::Lan));
+        let Some(pool) = pool else { return };
+        for machine in self.machines.iter().filter(|machine| machine.place.dc == dc) {
+            let number = usize::from(machine.place.number);
+            let held = pool.member(&machine.name).map(|member| member.status);
+            if held == Some(MemberStatus::Alive) {
+                self.judge.missed.remove(&number);
+            } else {
+                self.judge.missed.entry(number).or_insert(self.now);
+            }
+        }
+    }
+
+    /// Whether an agent's offers may leave the catalog: servers do with their seats.
+    fn may_be_forgotten(&self, number: usize) -> bool {
+        let patience = if self.machines[number].server { 0 } else { MISSED_MAX };
+        self.judge.missed.get(&number).is_some_and(|since| self.now >= since + patience)
     }
 
     fn look_at_group(&mut self, dc: usize, term: Term, members: &BTreeMap<NodeId, bool>) {
@@ -275,6 +300,16 @@ impl World {
             }
         }
         self.judge.groups[dc] = after;
+        let lives = |number: &usize| {
+            let machine = &self.machines[*number];
+            machine.is_up() && machine.since < before.at && !self.judge.missed.contains_key(number)
+        };
+        let gone = before.members.keys().filter(|id| !members.contains_key(*id));
+        let robbed = gone.filter_map(|id| self.machine_of(*id)).find(lives);
+        if let Some(number) = robbed {
+            self.judge.broken("seat.taken", now, || format!("m{number} lost its seat in dc{dc}"));
+            return;
+        }
         let voters: Vec<NodeId> =
             before.members.iter().filter(|(_, (_, voter))| *voter).map(|(id, _)| *id).collect();
         let taken = |id: &&NodeId| !members.contains_key(*id) && self.is_dead(**id, 0);
@@ -329,9 +364,10 @@ impl World {
             let machine = &self.machines[number];
             let stays = match machine.fate {
                 Fate::Up => true,
-                Fate::Down => self.now < machine.since + machine.away_max() && !machine.forced,
+                Fate::Down => !machine.forced,
                 Fate::Off | Fate::Leaving | Fate::Left => false,
             };
+            let stays = stays && !self.may_be_forgotten(number);
             let stays = stays && !self.judge.meddled.contains(&(number, service));
             if machine.place.dc != dc || !stays || !offer.sure || offer.port.is_none() {
                 self.judge.seen.remove(&(number, service));

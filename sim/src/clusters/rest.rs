@@ -64,6 +64,9 @@ impl World {
             self.queue.push(self.now + SECOND, Ev::Rest);
             return;
         }
+        for (number, dc) in std::mem::take(&mut self.judge.ask_again) {
+            self.probe(number, dc);
+        }
         match self.judge.rested_at {
             None => {
                 self.judge.rested_at = Some(self.now);
@@ -102,10 +105,20 @@ impl World {
                 if self.leader_of(dc).is_none() {
                     continue;
                 }
-                let target = format!("/v1/kv/probe/{number}?dc=dc{dc}");
-                self.ask(number, Purpose::Probe { dc }, Method::Put, &target, "1");
+                self.probe(number, dc);
             }
         }
+    }
+
+    /// An agent writes in a datacenter.
+    fn probe(&mut self, number: usize, dc: usize) {
+        let target = format!("/v1/kv/probe/{number}?dc=dc{dc}");
+        self.ask(number, Purpose::Probe { dc }, Method::Put, &target, "1");
+    }
+
+    /// Whether those who try a world at rest wait on.
+    pub(super) fn has_patience(&self) -> bool {
+        self.judge.rested_at.is_some_and(|at| self.now < at + PATIENCE)
     }
 
     /// What is not as it should be at rest.

@@ -79,8 +79,6 @@ pub struct World {
     /// Requests without an answer.
     pub(super) asked: BTreeMap<u64, Asked>,
     pub(super) next_request: u64,
-    /// Since when something is wrong with links or processes.
-    pub(super) troubled_since: Option<u64>,
     /// Messages and datagrams that arrived.
     pub messages: u64,
     /// How many went through the codec.
@@ -106,7 +104,6 @@ impl World {
             scratch: Vec::new(),
             asked: BTreeMap::new(),
             next_request: 1,
-            troubled_since: None,
             messages: 0,
             codec_checked: 0,
             lines: Lines::new(telling),
