@@ -192,8 +192,8 @@ impl Node {
     }
 
     /// The connection to `peer` broke. Nobody there wants an answer any more, and what it owes
-    /// will not come.
-    pub(crate) fn peer_lost(&mut self, peer: NodeId, out: &mut Vec<Effect>) {
+    /// will not come. The calls in `unsent` never left.
+    pub(crate) fn peer_lost(&mut self, peer: NodeId, unsent: &[CallId], out: &mut Vec<Effect>) {
         self.raft_input(proconsul_raft::Input::PeerLost(peer));
         // Nothing is ever forwarded to strangers.
         let is_stranger = self.pools.pool(Pool::Lan).is_some()
@@ -213,7 +213,7 @@ impl Node {
             self.forget(origin, out);
         }
         for origin in self.forwarded_to(|to| to == peer) {
-            self.call_lost(origin);
+            self.call_lost(origin, unsent);
         }
     }
 
@@ -224,7 +224,7 @@ impl Node {
         for origin in self.forwarded_to(|to| to == server) {
             let is_read = self.opens.get(&origin).is_some_and(|open| open.job.is_read());
             if has_failed || is_read {
-                self.call_lost(origin);
+                self.call_lost(origin, &[]);
             } else {
                 self.wait_no_longer(origin);
             }
@@ -384,7 +384,7 @@ impl Node {
         for origin in lost {
             let is_read = self.opens.get(&origin).is_some_and(|open| open.job.is_read());
             if is_read {
-                self.call_lost(origin);
+                self.call_lost(origin, &[]);
             } else {
                 self.wait_no_longer(origin);
             }
@@ -406,9 +406,9 @@ impl Node {
         self.calls.outgoing.values().copied().filter(concerns).collect()
     }
 
-    /// No answer will come to a forwarded request. A read is asked again; a write may have been
-    /// done, so it is not.
-    fn call_lost(&mut self, origin: Origin) {
+    /// No answer will come to a forwarded request. A read is asked again, and so is a write that is
+    /// among the `unsent`; any other write may have been done, so it is not.
+    fn call_lost(&mut self, origin: Origin, unsent: &[CallId]) {
         let Some(open) = self.opens.get_mut(&origin) else {
             return;
         };
@@ -417,7 +417,7 @@ impl Node {
         };
         self.calls.outgoing.remove(&id);
         self.timers.clear(&Timer::Call(origin));
-        if open.job.is_read() {
+        if open.job.is_read() || unsent.contains(&id) {
             let over = open.hold_until.is_some_and(|until| until <= self.now);
             let briefly = self.now.since(open.sent) < self.config.rpc_hold_timeout;
             let afar = open.way == Way::Server && self.servers.get(to).is_none();

@@ -1,6 +1,6 @@
 //! Everything that can happen to a node.
 
-use crate::PeerMessage;
+use crate::{CallId, PeerMessage};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -44,6 +44,9 @@ pub enum Input {
     },
     /// The connection to an agent broke; answers still owed by it will not come.
     PeerLost(NodeId),
+    /// The same, or there never was one; and these calls were certainly never sent to it: no byte
+    /// of them left this machine. A host that is not certain does not name a call.
+    PeerUnreached(NodeId, Vec<CallId>),
     /// A greeting told where an agent can be reached now.
     PeerAt(NodeId, SocketAddr),
     /// An HTTP request that `http::read` did not answer.

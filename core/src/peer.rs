@@ -39,6 +39,17 @@ pub enum PeerMessage {
     Abandon(CallId),
 }
 
+impl PeerMessage {
+    /// The call that this message asks for.
+    #[must_use]
+    pub fn call(&self) -> Option<CallId> {
+        match self {
+            Self::Call { id, .. } => Some(*id),
+            Self::Raft(_) | Self::Reply { .. } | Self::Abandon(_) => None,
+        }
+    }
+}
+
 /// What one agent can ask of another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Call {

@@ -187,6 +187,38 @@ fn datacenters_ask_one_another() {
 }
 
 #[test]
+fn a_write_that_was_never_sent_goes_to_another_server() {
+    // Whichever server of the other datacenter is asked first, in one of these worlds it is gone.
+    for victim in 1..=3 {
+        let mut table = Table::with(vec![
+            server(1, "dc1", 1),
+            joining_wan(server(2, "dc2", 3), 1),
+            joining(server(3, "dc2", 3), 2),
+            joining(server(4, "dc2", 3), 2),
+        ]);
+        table.until(|table| {
+            let node = |n: usize| table.nodes[n].as_ref().unwrap();
+            let leads = |n: usize| node(n).raft().is_leader();
+            let seen = node(0).view().pools.wan.as_ref().map_or(0, |wan| wan.members.len());
+            leads(0) && (1..=3).any(leads) && seen == 4
+        });
+        table.run(Duration::from_secs(5));
+        // It goes without a word, and no connection to it was open.
+        table.nodes[victim] = None;
+        for key in ["a", "b"] {
+            let written = table.put(0, &format!("/v1/kv/{key}?dc=dc2&cas=0"), "1");
+            assert_eq!(written, "true", "server {victim} is gone");
+        }
+        // Nor is anyone there when all are gone: that is said, and at once.
+        (1..=3).for_each(|number| table.nodes[number] = None);
+        let begun = table.now;
+        let lost = table.ask(0, Method::Put, "/v1/kv/c?dc=dc2", "1");
+        assert_eq!((lost.status, text(&lost).as_str()), (500, "rpc error making call: EOF"));
+        assert!(table.now.since(begun) < Duration::from_secs(1));
+    }
+}
+
+#[test]
 fn servers_of_one_lan_meet_in_the_wan() {
     let mut table = Table::with(vec![
         server(1, "dc1", 2),

@@ -5,7 +5,8 @@ use proconsul_core::gossip::{StreamEvent, StreamId};
 use proconsul_core::http::{AgentFacts, Method, Request, Response};
 use proconsul_core::types::{Duration, Instant, NodeId, Planted, Pool, Seed, WallTime};
 use proconsul_core::{
-    Boot, Config, Effect, ExitReason, Input, Lookup, Node, PeerEntry, PeerMessage, RequestId,
+    Boot, CallId, Config, Effect, ExitReason, Input, Lookup, Node, PeerEntry, PeerMessage,
+    RequestId,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -20,6 +21,8 @@ type End = (usize, Pool, StreamId);
 enum Coming {
     Peer(usize, PeerMessage),
     Input(Input),
+    /// A dial failed; with it everything that waited.
+    Unreached(usize),
 }
 
 /// Some nodes, their wires and their disks.
@@ -52,6 +55,8 @@ pub(crate) struct Table {
     pub(crate) lookups: Vec<(Lookup, Arc<str>)>,
     /// The server that a client agent called last.
     pub(crate) called: Option<usize>,
+    /// Calls that wait for a dial that will fail: who dials whom.
+    unsent: BTreeMap<(usize, usize), Vec<CallId>>,
     /// Everyone with pools who left.
     pub(crate) gone: BTreeSet<usize>,
     /// Nodes on whose disks nothing new finds room.
@@ -147,6 +152,7 @@ impl Table {
             replies: BTreeMap::new(),
             lookups: Vec::new(),
             called: None,
+            unsent: BTreeMap::new(),
             gone: BTreeSet::new(),
             no_room: BTreeSet::new(),
             unmade: BTreeSet::new(),
@@ -334,8 +340,9 @@ impl Table {
                 if self.nodes[to].is_some() {
                     self.later(to, Coming::Peer(number, message));
                 } else {
-                    let lost = Input::PeerLost(node_id(to + 1));
-                    self.later(number, Coming::Input(lost));
+                    // Nobody is there to dial: nothing was sent.
+                    self.unsent.entry((number, to)).or_default().extend(message.call());
+                    self.later(number, Coming::Unreached(to));
                 }
             }
             Effect::Respond(id, response) => {
@@ -454,6 +461,10 @@ impl Table {
             {
                 match what {
                     Coming::Input(input) => self.step(to, input),
+                    Coming::Unreached(peer) => {
+                        let unsent = self.unsent.remove(&(to, peer)).unwrap_or_default();
+                        self.step(to, Input::PeerUnreached(node_id(peer + 1), unsent));
+                    }
                     Coming::Peer(from, message) => {
                         if self.reaches(from, to) {
                             // The greeting of the connection it comes by.

@@ -53,8 +53,9 @@ impl Peers {
     /// Queues a message. It never blocks.
     pub(crate) fn send(&mut self, to: NodeId, address: SocketAddr, message: PeerMessage) {
         if address.port() == 0 {
+            let call = message.call();
             if !self.shared.lines.send(to, message) {
-                self.shared.input(Input::PeerLost(to));
+                self.shared.input(Input::PeerUnreached(to, call.into_iter().collect()));
             }
             return;
         }
@@ -72,7 +73,10 @@ impl Peers {
         });
         match queue.try_send((address, message)) {
             Ok(()) => {}
-            Err(TrySendError::Full(_)) => self.shared.input(Input::PeerLost(to)),
+            Err(TrySendError::Full((_, message))) => {
+                let unsent = message.call().into_iter().collect();
+                self.shared.input(Input::PeerUnreached(to, unsent));
+            }
             Err(TrySendError::Closed(_)) => {
                 // Its task ended with the runtime; there is nobody left to tell.
             }
@@ -120,10 +124,13 @@ impl Speaker {
                 // Not a loss: the peer moved, and this batch goes to its new address.
                 continue;
             }
-            // What waited for this connection is old by now; whoever needs it says it again.
-            batch.clear();
-            while self.letters.try_recv().is_ok() {}
-            self.shared.input(Input::PeerLost(self.to));
+            // What waited for this connection is old by now; whoever needs it says it again. None
+            // of it was written: only what was is gone from the batch.
+            while let Ok(letter) = self.letters.try_recv() {
+                batch.push(letter);
+            }
+            let unsent = batch.drain(..).filter_map(|(_, message)| message.call()).collect();
+            self.shared.input(Input::PeerUnreached(self.to, unsent));
         }
     }
 

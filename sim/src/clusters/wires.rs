@@ -6,11 +6,11 @@ use super::world::{Ev, World};
 use crate::draw::{between, draw, ppm, stream};
 use crate::links::{Fates, WAN_PORT, Way, address, codec_differs, machine_at};
 use crate::machine::{self, PeerMessage};
-use proconsul_core::Input;
 use proconsul_core::gossip::{StreamEvent, StreamId};
 use proconsul_core::types::{NodeId, Pool};
 use proconsul_core::wire::packet::Datagram;
 use proconsul_core::wire::stream::Sealed;
+use proconsul_core::{CallId, Input};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -27,6 +27,8 @@ struct Wire {
     who: Option<[NodeId; 2]>,
     /// The last arrival, by direction.
     last: [u64; 2],
+    /// By direction: who is dialled in vain, and the calls that wait for it.
+    dialled: [Option<(NodeId, Vec<CallId>)>; 2],
     sent: u64,
 }
 
@@ -58,13 +60,20 @@ impl World {
             let drawn = draw(seed, stream::BREAK, self.now, wide(from));
             let life = self.machines[from].life;
             let at = self.now + between(drawn, SILENCE / 3, SILENCE);
-            self.queue.push(at, Ev::Lost { machine: from, life, who: to });
+            let unsent = message.call();
+            self.queue.push(at, Ev::Lost { machine: from, life, who: to, unsent });
             return;
         };
         self.through_codec(from, &message);
         let key = pair(from, other);
         let ids = [self.machines[key.0].id(seed), self.machines[key.1].id(seed)];
         let wire = self.wires.wires.entry(key).or_default();
+        let way = usize::from(from > other);
+        if let Some((who, unsent)) = &mut wire.dialled[way] {
+            // Whoever waits for another one there waits in vain, too.
+            unsent.extend(message.call().filter(|_| *who == to));
+            return;
+        }
         if wire.breaking {
             return;
         }
@@ -80,18 +89,20 @@ impl World {
         if !is_linked || !answers {
             let late = if is_linked { 30_000_000 } else { SILENCE };
             let at = self.now + between(drawn, 1_000_000, late);
+            let (life, unsent) = (one.life, message.call());
             if wire.open {
                 wire.breaking = true;
                 self.queue.push(at, Ev::Broken { between: key, epoch: wire.epoch });
-            }
-            if wire.who.is_none_or(|who| !who.contains(&to)) {
-                // Nobody answers there, or someone else does.
-                let life = self.machines[from].life;
-                self.queue.push(at, Ev::Lost { machine: from, life, who: to });
+                if wire.who.is_none_or(|who| !who.contains(&to)) {
+                    // Someone else answers there.
+                    self.queue.push(at, Ev::Lost { machine: from, life, who: to, unsent });
+                }
+            } else {
+                wire.dialled[way] = Some((to, unsent.into_iter().collect()));
+                self.queue.push(at, Ev::Undialled { from, life, to: other });
             }
             return;
         }
-        let way = usize::from(from > other);
         let time = self.network.streamed(one.place, two.place, number);
         let at = (self.now + time).max(wire.last[way] + 1);
         wire.last[way] = at;
@@ -126,6 +137,17 @@ impl World {
         self.feed(to, Input::Peer { from: id, message });
     }
 
+    /// Who dialled in vain hears so: nothing of what waited was sent.
+    pub(super) fn undialled(&mut self, from: usize, life: u32, to: usize) {
+        let Some(wire) = self.wires.wires.get_mut(&pair(from, to)) else { return };
+        // What a process waited for ended with it.
+        if self.machines[from].life == life
+            && let Some((who, unsent)) = wire.dialled[usize::from(from > to)].take()
+        {
+            self.feed(from, Input::PeerUnreached(who, unsent));
+        }
+    }
+
     /// Both ends of a connection notice that it is broken.
     pub(super) fn broken(&mut self, between: (usize, usize), epoch: u32) {
         let Some(wire) = self.wires.wires.get_mut(&between) else { return };
@@ -133,7 +155,8 @@ impl World {
             return;
         }
         let who = wire.who;
-        *wire = Wire { epoch: epoch + 1, sent: wire.sent, ..Wire::default() };
+        let dialled = std::mem::take(&mut wire.dialled);
+        *wire = Wire { epoch: epoch + 1, sent: wire.sent, dialled, ..Wire::default() };
         self.trace.event(self.now, wide(between.0), 3, wide(between.1));
         let Some([low, high]) = who else { return };
         self.feed(between.0, Input::PeerLost(high));
@@ -144,6 +167,9 @@ impl World {
     pub(super) fn hang_up(&mut self, number: usize) {
         let mut ends = Vec::new();
         for (key, wire) in &mut self.wires.wires {
+            if key.0 == number || key.1 == number {
+                wire.dialled[usize::from(key.1 == number)] = None;
+            }
             if (key.0 == number || key.1 == number) && wire.open && !wire.breaking {
                 wire.breaking = true;
                 ends.push((*key, wire.epoch));

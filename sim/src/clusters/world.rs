@@ -17,7 +17,7 @@ use proconsul_core::checks::{CheckOutcome, CheckRun};
 use proconsul_core::gossip::StreamEvent;
 use proconsul_core::types::NodeId;
 use proconsul_core::wire::packet::Datagram;
-use proconsul_core::{Input, Lookup};
+use proconsul_core::{CallId, Input, Lookup};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
@@ -34,7 +34,9 @@ pub(super) enum Ev {
     /// A connection is noticed to be broken.
     Broken { between: (usize, usize), epoch: u32 },
     /// What was sent to an address that nobody has is given up.
-    Lost { machine: usize, life: u32, who: NodeId },
+    Lost { machine: usize, life: u32, who: NodeId, unsent: Option<CallId> },
+    /// A machine gives up dialling another.
+    Undialled { from: usize, life: u32, to: usize },
     /// A datagram comes to an address.
     Datagram { from: SocketAddr, to: SocketAddr, datagram: Datagram },
     /// Something happens on a stream of a pool.
@@ -162,11 +164,13 @@ impl World {
                 self.peer((from, to), epoch, opened, *message);
             }
             Ev::Broken { between, epoch } => self.broken(between, epoch),
-            Ev::Lost { machine, life, who } => {
+            Ev::Lost { machine, life, who, unsent } => {
                 if self.machines[machine].life == life {
-                    self.feed(machine, Input::PeerLost(who));
+                    let unsent = unsent.into_iter().collect();
+                    self.feed(machine, Input::PeerUnreached(who, unsent));
                 }
             }
+            Ev::Undialled { from, life, to } => self.undialled(from, life, to),
             Ev::Datagram { from, to, datagram } => self.datagram(from, to, datagram),
             Ev::Stream { end, event } => self.stream(end, event),
             Ev::Synced { machine, life, lane } => self.synced(machine, life, lane),
