@@ -244,7 +244,7 @@ impl Judge {
         }
         self.step = Step { health: gossip.health_score(), ..Step::default() };
         self.beside[place(id)].rounds.stepped();
-        if matches!(input, Input::Stream(..)) {
+        if may_accuse_and_join(input) {
             self.step.size = Some(alive_count(gossip));
         }
         match input {
@@ -694,6 +694,14 @@ impl Judge {
             self.fired.entry(what).and_modify(|spread| spread.wide = Some(now));
         }
     }
+}
+
+/// Whether one input may bring an accusation and someone who joins: the pool is counted before it as
+/// well, for the accusation may come first.
+fn may_accuse_and_join(input: &Input) -> bool {
+    let accuses = |message: &Message| matches!(message, Message::Suspect(_));
+    matches!(input, Input::Stream(..) | Input::Packet(..))
+        || matches!(input, Input::Datagram(_, told) if told.messages.iter().any(accuses))
 }
 
 /// How large a pool is for itself, up to ten: the shortest suspicion is the same up to that.
