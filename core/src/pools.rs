@@ -126,7 +126,7 @@ impl Pools {
 
     /// How many members of the LAN are known.
     pub(crate) fn lan_count(&self) -> usize {
-        self.pool(Pool::Lan).map_or(1, |lan| lan.members().count())
+        self.pool(Pool::Lan).map_or(1, Gossip::member_count)
     }
 
     /// A member of a pool.
@@ -305,7 +305,8 @@ impl Node {
 
 impl Part {
     fn shown(&self, with_places: bool) -> PoolMembers {
-        let members: Vec<Arc<Member>> = self.gossip.members().collect();
+        let mut members: Vec<Arc<Member>> = Vec::with_capacity(self.gossip.member_count());
+        members.extend(self.gossip.members());
         let coordinates = members.iter().filter(|_| with_places).filter_map(|member| {
             let place = self.gossip.coordinate_of(&member.name)?;
             Some((Arc::clone(&member.name), place.clone()))

@@ -168,6 +168,12 @@ impl Gossip {
         self.serf.members()
     }
 
+    /// How many are known, of every status.
+    #[must_use]
+    pub fn member_count(&self) -> usize {
+        self.serf.member_count()
+    }
+
     /// Who has this name, if known.
     #[must_use]
     pub fn member(&self, name: &str) -> Option<Arc<Member>> {

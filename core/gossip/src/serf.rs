@@ -341,6 +341,11 @@ impl Serf {
         self.members.iter().map(|known| known.member())
     }
 
+    /// How many are known, of every status.
+    pub(crate) fn member_count(&self) -> usize {
+        self.members.len()
+    }
+
     /// Who has this name, if known.
     pub(crate) fn member(&self, name: &str) -> Option<Arc<Member>> {
         self.members.get(name).map(|known| known.member())
