@@ -10,6 +10,7 @@ mod servers_killed_one_by_one;
 mod servers_lose_state;
 mod servers_replaced;
 mod sync_of_many;
+mod three_datacenters;
 mod wan_cut_with_traffic;
 
 /// Every story of agents, in the order of this list.
@@ -23,4 +24,5 @@ pub const CLUSTERS: &[ClusterStory] = &[
     group_lost_for_good::STORY,
     wan_cut_with_traffic::STORY,
     sync_of_many::STORY,
+    three_datacenters::STORY,
 ];
