@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 const SECTOR: usize = 512;
+/// So many synced writes of a file wait at most until they are put in their places.
+const WRITTEN_MAX: usize = 256;
 
 /// One host's data directory. It outlives the process.
 #[derive(Debug, Default)]
@@ -36,9 +38,16 @@ pub struct Completion {
     pub result: Result<(), IoError>,
 }
 
+/// A file: what a crash leaves of it, and what it may take.
 #[derive(Debug, Default)]
 struct Body {
+    /// What was synced, up to `written`.
     synced: Vec<u8>,
+    /// What was synced after it, in order: most files are never read, so it is put in its place
+    /// only when someone looks.
+    written: Vec<(usize, Bytes)>,
+    /// How long what was synced is.
+    synced_len: usize,
     pending: Vec<(usize, Bytes)>,
     len: usize,
 }
@@ -137,11 +146,12 @@ impl Disk {
     pub fn files(&self) -> BTreeMap<Arc<str>, Bytes> {
         let content = |id: &u32| {
             let body = &self.bodies[id];
-            let mut bytes = body.synced.clone();
-            for (offset, written) in &body.pending {
+            let mut bytes = Vec::with_capacity(body.len.max(body.synced_len));
+            bytes.extend_from_slice(&body.synced);
+            for (offset, written) in body.written.iter().chain(&body.pending) {
                 put(&mut bytes, *offset, written);
             }
-            bytes.resize(body.len.max(bytes.len()), 0);
+            bytes.resize(body.len.max(body.synced_len), 0);
             Bytes::from(bytes)
         };
         self.live.iter().map(|(name, id)| (name.clone(), content(id))).collect()
@@ -171,6 +181,9 @@ impl Disk {
 
     /// Flips a bit in a file that is not the newest of its directory. Says which.
     pub fn rot(&mut self, number: u64) -> Option<Arc<str>> {
+        for body in self.bodies.values_mut() {
+            body.settle();
+        }
         // A spare of the log is all zeros: what was written last is in the file before it.
         let written = |name: &&Arc<str>| {
             self.bodies[&self.durable[*name]].synced.iter().any(|byte| *byte != 0)
@@ -306,7 +319,7 @@ impl Disk {
 
     fn tear_files(&mut self) {
         for (id, body) in &mut self.bodies {
-            if !body.pending.is_empty() || body.len != body.synced.len() {
+            if !body.pending.is_empty() || body.len != body.synced_len {
                 body.tear(draw(self.seed, stream::TEAR, self.crashes, 1_000 + u64::from(*id)));
             }
         }
@@ -345,16 +358,24 @@ impl Change {
 
 impl Body {
     fn flush(&mut self) {
-        for (offset, bytes) in self.pending.drain(..) {
+        self.written.append(&mut self.pending);
+        self.synced_len = self.synced_len.max(self.len);
+        if self.written.len() > WRITTEN_MAX {
+            self.settle();
+        }
+    }
+
+    /// Puts everything synced in its place.
+    fn settle(&mut self) {
+        for (offset, bytes) in self.written.drain(..) {
             put(&mut self.synced, offset, &bytes);
         }
-        if self.synced.len() < self.len {
-            self.synced.resize(self.len, 0);
-        }
+        self.synced.resize(self.synced_len, 0);
     }
 
     /// Keeps nothing, everything, a beginning, or any sectors of what was written and not synced.
     fn tear(&mut self, drawn: u64) {
+        self.settle();
         let pending = std::mem::take(&mut self.pending);
         let sectors: usize = pending.iter().map(|(_, bytes)| bytes.len() / SECTOR + 1).sum();
         let keep = match drawn % 4 {
@@ -385,15 +406,18 @@ impl Body {
         if keep >= sectors && !drawn.is_multiple_of(4) && self.synced.len() < self.len {
             self.synced.resize(self.len, 0);
         }
-        self.len = self.synced.len();
+        self.synced_len = self.synced.len();
+        self.len = self.synced_len;
     }
 }
 
 fn put(bytes: &mut Vec<u8>, offset: usize, piece: &[u8]) {
-    if bytes.len() < offset + piece.len() {
-        bytes.resize(offset + piece.len(), 0);
+    if bytes.len() < offset {
+        bytes.resize(offset, 0);
     }
-    bytes[offset..offset + piece.len()].copy_from_slice(piece);
+    let (over, new) = piece.split_at(piece.len().min(bytes.len() - offset));
+    bytes[offset..offset + over.len()].copy_from_slice(over);
+    bytes.extend_from_slice(new);
 }
 
 fn parent(name: &str) -> &str {
