@@ -7,6 +7,7 @@ use crate::open::{Job, Open, Origin, Seen, Stage, Way};
 use crate::timers::Timer;
 use crate::{Call, CallAnswer, CallId, Effect, Event, PeerMessage};
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::collections::btree_map::Entry;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -344,7 +345,7 @@ impl Node {
         self.calls.sent(id, origin);
         self.timers.set(Timer::Call(origin), self.now.after(patience));
         out.push(Effect::Event(Event::Forwarded(to)));
-        self.send_peer(to, PeerMessage::Call { id, hops, call }, out);
+        self.send_peer(to, PeerMessage::Call { id, hops, call: Box::new(call) }, out);
     }
 
     /// Keeps a request until there is a leader, and looks again after `pause` at the latest.
@@ -558,7 +559,7 @@ impl Node {
     /// Answers another agent.
     pub(crate) fn reply(&mut self, to: NodeId, id: CallId, answer: CallAnswer) {
         if let Some(address) = self.addresses.get(to) {
-            let message = PeerMessage::Reply { id, answer };
+            let message = PeerMessage::Reply { id, answer: Box::new(answer) };
             self.answers.push(Effect::SendPeer { to, address, message });
         }
     }

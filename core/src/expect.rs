@@ -4,6 +4,7 @@
 use crate::node::Node;
 use crate::timers::Timer;
 use crate::{Call, CallAnswer, CallId, Effect, Event, PeerMessage};
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -72,7 +73,7 @@ impl Node {
         for id in others {
             let call = self.calls.fresh();
             open.insert(call, id);
-            let message = PeerMessage::Call { id: call, hops: 1, call: Call::Peers };
+            let message = PeerMessage::Call { id: call, hops: 1, call: Box::new(Call::Peers) };
             self.send_peer(id, message, out);
         }
         if open.is_empty() {

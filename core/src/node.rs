@@ -152,8 +152,8 @@ impl Node {
                 self.raft_input(proconsul_raft::Input::Message { from, message });
             }
             PeerMessage::Raft(_) => {}
-            PeerMessage::Call { id, hops, call } => self.called(from, id, hops, call),
-            PeerMessage::Reply { id, answer } => self.replied(from, id, answer, out),
+            PeerMessage::Call { id, hops, call } => self.called(from, id, hops, *call),
+            PeerMessage::Reply { id, answer } => self.replied(from, id, *answer, out),
             PeerMessage::Abandon(id) => self.forget(Origin::Peer(from, id), out),
         }
     }

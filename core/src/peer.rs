@@ -26,14 +26,14 @@ pub enum PeerMessage {
         /// How often it was forwarded already; a call that went round too often is refused.
         hops: u8,
         /// What.
-        call: Call,
+        call: Box<Call>,
     },
     /// The answer to a call.
     Reply {
         /// The caller's name for it.
         id: CallId,
         /// The answer.
-        answer: CallAnswer,
+        answer: Box<CallAnswer>,
     },
     /// The caller no longer wants an answer.
     Abandon(CallId),

@@ -214,10 +214,17 @@ pub(crate) fn size(message: &PeerMessage) -> u64 {
             | Message::TimeoutNow { .. },
         )
         | PeerMessage::Abandon(_) => 64,
-        PeerMessage::Call { call: Call::Http(request) | Call::Serve(request), .. } => {
-            128 + request.body.len()
-        }
-        PeerMessage::Call { .. } | PeerMessage::Reply { .. } => 256,
+        PeerMessage::Call { call, .. } => match &**call {
+            Call::Http(request) | Call::Serve(request) => 128 + request.body.len(),
+            Call::Apply(_)
+            | Call::Submit(_)
+            | Call::Node(_)
+            | Call::Place(_)
+            | Call::Peers
+            | Call::Dns(..)
+            | Call::Keys(_) => 256,
+        },
+        PeerMessage::Reply { .. } => 256,
     };
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
@@ -276,16 +283,16 @@ pub(crate) fn describe(message: &PeerMessage) -> String {
             format!("snapshot t{term} {} from {}", chunk.snapshot.last, chunk.offset)
         }
         PeerMessage::Raft(message) => format!("{message:?}"),
-        PeerMessage::Call { id, hops, call: Call::Http(request) | Call::Serve(request) } => {
-            format!(
+        PeerMessage::Call { id, hops, call } => match &**call {
+            Call::Http(request) | Call::Serve(request) => format!(
                 "call {} hop {hops} {:?} {}?{}",
                 id.0, request.method, request.path, request.query
-            )
-        }
-        PeerMessage::Call { id, hops, call: Call::Apply(_) | Call::Submit(_) } => {
-            format!("call {} hop {hops} apply", id.0)
-        }
-        PeerMessage::Call { id, hops, call } => format!("call {} hop {hops} {call:?}", id.0),
+            ),
+            Call::Apply(_) | Call::Submit(_) => format!("call {} hop {hops} apply", id.0),
+            Call::Node(_) | Call::Place(_) | Call::Peers | Call::Dns(..) | Call::Keys(_) => {
+                format!("call {} hop {hops} {call:?}", id.0)
+            }
+        },
         PeerMessage::Reply { id, answer } => {
             let text = format!("{answer:?}");
             format!("reply {} {}", id.0, text.chars().take(60).collect::<String>())

@@ -128,7 +128,7 @@ impl Raft {
             Message::Appended { term, round, outcome, election_timeout_min } => {
                 self.on_appended(from, term, round, outcome, election_timeout_min);
             }
-            Message::Snapshot { term, round, chunk } => self.on_snapshot(from, term, round, chunk),
+            Message::Snapshot { term, round, chunk } => self.on_snapshot(from, term, round, *chunk),
             Message::SnapshotStored { term, round, snapshot, offset, installed } => {
                 self.on_snapshot_stored(from, term, round, snapshot, offset, installed);
             }

@@ -1,6 +1,7 @@
 //! What servers say to one another.
 
 use crate::{Membership, SnapshotMeta};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use proconsul_types::{EntryId, LogIndex, Term};
@@ -97,7 +98,7 @@ pub enum Message {
         /// Round number, as in `Append`.
         round: u64,
         /// The piece.
-        chunk: SnapshotChunk,
+        chunk: Box<SnapshotChunk>,
     },
     /// Answer to `Snapshot`.
     SnapshotStored {

@@ -2,6 +2,7 @@
 
 use crate::progress::Mode;
 use crate::{Effect, Event, Message, Raft, SnapshotChunk, SnapshotMeta};
+use alloc::boxed::Box;
 use proconsul_types::{EntryId, LogIndex, ServerId, Term};
 
 /// For a live follower that is behind, so many times the trailing log is kept, and no more.
@@ -80,7 +81,7 @@ impl Raft {
         peer.sent_at = now;
         let offset = chunk.offset;
         self.event(Event::ChunkSent(to, offset));
-        self.send(to, Message::Snapshot { term, round, chunk });
+        self.send(to, Message::Snapshot { term, round, chunk: Box::new(chunk) });
     }
 
     /// A follower says how much of a snapshot it has.

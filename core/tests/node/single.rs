@@ -134,7 +134,8 @@ fn nobody_is_answered_twice_and_late_inputs_are_harmless() {
     table.step(0, Input::Http(id, request.clone()));
     table.step(0, Input::Http(id, request));
     table.step(0, Input::HttpGone(RequestId(5)));
-    let stale = PeerMessage::Reply { id: CallId(9), answer: CallAnswer::NotLeader(None) };
+    let answer = Box::new(CallAnswer::NotLeader(None));
+    let stale = PeerMessage::Reply { id: CallId(9), answer };
     table.step(0, Input::Peer { from: NodeId(9), message: stale });
     table.step(0, Input::Io(proconsul_core::disk::IoToken(1), Ok(())));
     table.step(0, Input::PeerLost(NodeId(9)));

@@ -14,7 +14,7 @@ fn sound(servers: usize, clients: usize) -> Table {
 
 /// `from` calls `to`, in so many words.
 fn call(table: &mut Table, from: usize, to: usize, id: u64, call: Call) {
-    let message = PeerMessage::Call { id: CallId(id), hops: 0, call };
+    let message = PeerMessage::Call { id: CallId(id), hops: 0, call: Box::new(call) };
     table.step(to, Input::Peer { from: node_id(from + 1), message });
 }
 

@@ -18,7 +18,7 @@ pub(crate) fn meta(last: EntryId) -> SnapshotMeta {
 pub(crate) fn chunk(last: EntryId, offset: u64, is_last: bool) -> Message {
     let bytes = Bytes::from_static(b"12345");
     let chunk = SnapshotChunk { snapshot: meta(last), offset, bytes, last: is_last };
-    Message::Snapshot { term: Term(5), round: 1, chunk }
+    Message::Snapshot { term: Term(5), round: 1, chunk: Box::new(chunk) }
 }
 
 fn stored(bench: &mut Bench, last: EntryId, offset: u64, installed: bool) -> Vec<Effect> {
