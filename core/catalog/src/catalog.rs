@@ -4,6 +4,7 @@ use crate::autopilot::Autopilot;
 use crate::codec::RestoreError;
 use crate::command::Command;
 use crate::digest::{self, Digest};
+use crate::kv::Filed;
 use crate::outcome::{Applied, Fact, Outcome, Rejected};
 use crate::places::Place;
 use crate::radix::Tree;
@@ -14,7 +15,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use proconsul_types::{
-    CatalogIndex, Check, Duration, KvPair, Node, NodeId, Planted, Service, Session, SessionId,
+    CatalogIndex, Check, Duration, Node, NodeId, Planted, Service, Session, SessionId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +32,7 @@ pub struct Catalog {
     pub(crate) sum: u64,
     pub(crate) empty: Arc<str>,
     /// Keys and values.
-    pub(crate) kv: Tree<KvPair>,
+    pub(crate) kv: Tree<Filed>,
     /// Keys whose lock-delay runs.
     pub(crate) delays: Tree<Row<LockDelay>>,
     /// Nodes by folded name.

@@ -7,8 +7,10 @@ use crate::command::Command;
 use alloc::string::String;
 use alloc::vec::Vec;
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 use core::fmt;
+use serde::Deserializer;
+use serde::de::Visitor;
 
 /// The form in which records are written: little-endian, small numbers short, and no record larger
 /// than the largest message between servers.
@@ -109,12 +111,33 @@ pub fn decode_command(bytes: &[u8]) -> Result<Command, DecodeError> {
     }
 }
 
+/// Reads bytes with a single pass over them: the usual way fills memory with zeros first.
+pub(crate) fn copied<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
+    struct Copied;
+    impl Visitor<'_> for Copied {
+        type Value = Bytes;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("bytes")
+        }
+
+        fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Bytes, E> {
+            Ok(Bytes::copy_from_slice(bytes))
+        }
+
+        fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Bytes, E> {
+            Ok(Bytes::from(bytes))
+        }
+    }
+    from.deserialize_bytes(Copied)
+}
+
 /// Appends a record in [`FORM`].
-pub(crate) fn append<T: serde::Serialize + ?Sized>(bytes: &mut Vec<u8>, record: &T) {
-    struct Tail<'a>(&'a mut Vec<u8>);
-    impl bincode::enc::write::Writer for Tail<'_> {
+pub(crate) fn append<T: serde::Serialize + ?Sized>(bytes: &mut impl BufMut, record: &T) {
+    struct Tail<'a, B>(&'a mut B);
+    impl<B: BufMut> bincode::enc::write::Writer for Tail<'_, B> {
         fn write(&mut self, bytes: &[u8]) -> Result<(), bincode::error::EncodeError> {
-            self.0.extend_from_slice(bytes);
+            self.0.put_slice(bytes);
             Ok(())
         }
     }

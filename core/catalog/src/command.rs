@@ -46,6 +46,7 @@ pub struct KvOp {
     /// Which key, or which prefix for `DeleteTree`.
     pub key: Arc<str>,
     /// The new value, for the verbs that write one.
+    #[serde(deserialize_with = "crate::codec::copied")]
     pub value: Bytes,
     /// The new flags, for the verbs that write one.
     pub flags: u64,

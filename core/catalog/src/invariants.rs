@@ -15,7 +15,7 @@ impl Catalog {
         if let Some(rule) = self.broken_link() {
             panic!("{rule}");
         }
-        for pair in self.kv.iter() {
+        for pair in self.kv_prefix("") {
             if let Some(session) = pair.session {
                 assert!(
                     self.held.get(&held_key(session, &pair.key)).is_some(),
@@ -29,7 +29,7 @@ impl Catalog {
             assert!(pair.created <= pair.modified, "a pair is created before it changes");
             assert!(pair.modified <= self.index, "no pair is ahead of the log");
         }
-        let locked = self.kv.iter().filter(|pair| pair.session.is_some()).count();
+        let locked = self.kv_prefix("").filter(|pair| pair.session.is_some()).count();
         assert!(locked == self.held.len(), "only locked keys are known as locks");
         for check in self.checks() {
             assert!(
@@ -39,7 +39,7 @@ impl Catalog {
             );
         }
         if !self.planted.is(Fault::DeleteKeepsPrefixIndex) {
-            let top = self.kv.iter().map(|pair| pair.modified.0).max().unwrap_or(0);
+            let top = self.kv_prefix("").map(|pair| pair.modified.0).max().unwrap_or(0);
             assert!(self.kv.top() >= top, "the table of keys is as new as its newest pair");
         }
         assert!(self.sum == self.summed(), "the sum is that of the records");
@@ -122,7 +122,7 @@ impl Catalog {
     fn summed(&self) -> u64 {
         let mut sum = 0_u64;
         let mut add = |hash: u64| sum = sum.wrapping_add(hash);
-        self.kv.iter().for_each(|pair| add(digest::of_pair(domain::KV, pair)));
+        self.kv_prefix("").for_each(|pair| add(digest::of_pair(domain::KV, pair)));
         self.delays.iter().for_each(|row| add(digest::of(domain::DELAY, &row.value)));
         self.nodes.iter().for_each(|row| add(digest::of(domain::NODE, &row.value)));
         self.names.iter().for_each(|row| add(digest::of(domain::NAME, &row.value)));

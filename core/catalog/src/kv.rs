@@ -4,6 +4,7 @@ use crate::catalog::{Catalog, Effects, LockDelay, domain, reject};
 use crate::command::{KvOp, KvVerb};
 use crate::digest;
 use crate::outcome::{Fact, Outcome};
+use crate::radix::Keyed;
 use crate::table::Row;
 use crate::watch::Topic;
 use alloc::format;
@@ -14,6 +15,23 @@ use proconsul_types::{CatalogIndex, Duration, Fault, KvPair, SessionId};
 
 /// Beyond this many keys a recursive delete names its prefix instead of each key.
 const NAMED_KEYS_MAX: usize = 16;
+
+/// A pair, and its hash as it is part of the catalog's sum.
+#[derive(Clone, Debug)]
+pub(crate) struct Filed {
+    pub(crate) pair: KvPair,
+    pub(crate) digest: u64,
+}
+
+impl Keyed for Filed {
+    fn key(&self) -> &[u8] {
+        self.pair.key()
+    }
+
+    fn index(&self) -> u64 {
+        self.pair.index()
+    }
+}
 
 /// What became of a KV write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,7 +152,7 @@ impl Catalog {
         session: Option<SessionId>,
         effects: &mut Effects,
     ) {
-        let (key, created) = match self.kv.get(op.key.as_bytes()) {
+        let (key, created) = match self.kv_get(&op.key) {
             Some(old)
                 if *old.value == *op.value
                     && old.flags == op.flags
@@ -164,13 +182,15 @@ impl Catalog {
 
     /// Files a pair, with all that follows from it.
     pub(crate) fn put(&mut self, pair: KvPair) {
-        self.sum = self.sum.wrapping_add(digest::of_pair(domain::KV, &pair));
-        let pair = Arc::new(pair);
-        let old = self.kv.insert(Arc::clone(&pair));
-        let before = old.as_ref().and_then(|old| old.session);
+        let digest = digest::of_pair(domain::KV, &pair);
+        self.sum = self.sum.wrapping_add(digest);
+        let filed = Arc::new(Filed { pair, digest });
+        let old = self.kv.insert(Arc::clone(&filed));
+        let before = old.as_ref().and_then(|old| old.pair.session);
         if let Some(old) = &old {
-            self.sum = self.sum.wrapping_sub(digest::of_pair(domain::KV, old));
+            self.sum = self.sum.wrapping_sub(old.digest);
         }
+        let pair = &filed.pair;
         if before == pair.session {
             return;
         }
@@ -197,20 +217,20 @@ impl Catalog {
         let raised = if self.planted.is(Fault::DeleteKeepsPrefixIndex) { 0 } else { index.0 };
         if let Some(old) = self.kv.remove(key.as_bytes(), raised) {
             self.forget(&old);
-            effects.topics.add(Topic::Key(Arc::clone(&old.key)));
+            effects.topics.add(Topic::Key(Arc::clone(&old.pair.key)));
         }
     }
 
     fn delete_tree(&mut self, index: CatalogIndex, prefix: &Arc<str>, effects: &mut Effects) {
-        let gone: Vec<Arc<KvPair>> = self.kv.prefix(prefix.as_bytes()).map(Arc::clone).collect();
-        for pair in &gone {
-            self.forget(pair);
+        let gone: Vec<Arc<Filed>> = self.kv.prefix(prefix.as_bytes()).map(Arc::clone).collect();
+        for filed in &gone {
+            self.forget(filed);
         }
         if gone.len() > NAMED_KEYS_MAX {
             effects.topics.add(Topic::Prefix(Arc::clone(prefix)));
         } else {
-            for pair in &gone {
-                effects.topics.add(Topic::Key(Arc::clone(&pair.key)));
+            for filed in &gone {
+                effects.topics.add(Topic::Key(Arc::clone(&filed.pair.key)));
             }
         }
         let raised = if self.planted.is(Fault::DeleteKeepsPrefixIndex) { 0 } else { index.0 };
@@ -218,8 +238,8 @@ impl Catalog {
     }
 
     /// Takes a removed pair out of what is kept beside the pairs.
-    fn forget(&mut self, pair: &KvPair) {
-        self.sum = self.sum.wrapping_sub(digest::of_pair(domain::KV, pair));
+    fn forget(&mut self, Filed { pair, digest }: &Filed) {
+        self.sum = self.sum.wrapping_sub(*digest);
         if let Some(session) = pair.session {
             self.held.remove(&held_key(session, &pair.key), 0);
         }
@@ -251,12 +271,12 @@ impl Catalog {
     /// The pair under `key`.
     #[must_use]
     pub fn kv_get(&self, key: &str) -> Option<&KvPair> {
-        self.kv.get(key.as_bytes()).map(|pair| &**pair)
+        self.kv.get(key.as_bytes()).map(|filed| &filed.pair)
     }
 
     /// The pairs whose keys start with `prefix`, in the order of their bytes.
     pub fn kv_prefix<'a>(&'a self, prefix: &str) -> impl Iterator<Item = &'a KvPair> + use<'a> {
-        self.kv.prefix(prefix.as_bytes()).map(|pair| &**pair)
+        self.kv.prefix(prefix.as_bytes()).map(|filed| &filed.pair)
     }
 
     /// Of the pairs whose keys start with `prefix`, those after the key `after`.
@@ -270,7 +290,7 @@ impl Catalog {
         } else {
             self.kv.after(after.as_bytes())
         };
-        pairs.map(|pair| &**pair).take_while(move |pair| pair.key.starts_with(prefix))
+        pairs.map(|filed| &filed.pair).take_while(move |pair| pair.key.starts_with(prefix))
     }
 
     /// The keys that start with `prefix`; with a separator, cut after its first occurrence past the
@@ -282,8 +302,8 @@ impl Catalog {
         }
         let mut keys: Vec<Arc<str>> = Vec::new();
         let mut rest = self.kv.prefix(prefix.as_bytes());
-        while let Some(pair) = rest.next() {
-            let key = &pair.key;
+        while let Some(filed) = rest.next() {
+            let key = &filed.pair.key;
             if !key.starts_with(prefix) {
                 break;
             }

@@ -7,12 +7,12 @@
 use crate::autopilot::Autopilot;
 use crate::catalog::{Catalog, LockDelay, Marks, NameEntry, NodeEntry};
 use crate::codec::{FORM, RECORD_BYTES_MAX, RestoreError, append};
+use crate::kv::Filed;
 use crate::places::Place;
 use crate::radix::{Walk, WalkStep};
 use crate::table::Row;
 use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
 use proconsul_types::{
     CatalogIndex, Check, Fault, KvPair, Node, Planted, Service, Session, SessionId,
@@ -75,6 +75,7 @@ struct PairRef<'a> {
 #[derive(Deserialize)]
 struct PairRecord {
     key: Arc<str>,
+    #[serde(deserialize_with = "crate::codec::copied")]
     value: Bytes,
     flags: u64,
     lock_index: u64,
@@ -92,7 +93,7 @@ struct Scar {
 #[derive(Clone, Debug)]
 enum Stage {
     Head,
-    Pairs(Walk<KvPair>),
+    Pairs(Walk<Filed>),
     Delays(Walk<Row<LockDelay>>),
     Nodes(Walk<Row<NodeEntry>>),
     Services(Walk<Row<Arc<Service>>>),
@@ -114,8 +115,10 @@ pub struct SnapshotReader {
     stage: Stage,
     checksum: u32,
     records: u64,
-    frame: Vec<u8>,
+    /// What nobody took yet; a frame that is not full is its end.
     pending: BytesMut,
+    /// Where the frame that is not full begins in it.
+    open: Option<usize>,
 }
 
 impl SnapshotReader {
@@ -123,7 +126,7 @@ impl SnapshotReader {
         let mut pending = BytesMut::with_capacity(FRAME_BYTES);
         pending.extend_from_slice(&MAGIC);
         pending.extend_from_slice(&[VERSION]);
-        Self { catalog, stage: Stage::Head, checksum: 0, records: 0, frame: Vec::new(), pending }
+        Self { catalog, stage: Stage::Head, checksum: 0, records: 0, pending, open: None }
     }
 
     /// The index of the last command in it.
@@ -135,11 +138,17 @@ impl SnapshotReader {
     /// The next bytes, at most `max_bytes` and fewer only at the end; `None` after the last.
     pub fn next_chunk(&mut self, max_bytes: usize) -> Option<Bytes> {
         assert!(max_bytes > 0, "a chunk has room for something");
-        while self.pending.len() < max_bytes && !matches!(self.stage, Stage::Done) {
+        while self.full_bytes() < max_bytes && !matches!(self.stage, Stage::Done) {
             self.step();
         }
-        let len = self.pending.len().min(max_bytes);
+        let len = self.full_bytes().min(max_bytes);
+        self.open = self.open.map(|open| open - len);
         (len > 0).then(|| self.pending.split_to(len).freeze())
+    }
+
+    /// How many bytes of full frames nobody took yet.
+    fn full_bytes(&self) -> usize {
+        self.open.unwrap_or(self.pending.len())
     }
 
     /// Writes one record, and the frame if it is full.
@@ -151,8 +160,8 @@ impl SnapshotReader {
                 Some(Stage::Pairs(self.catalog.kv.walk()))
             }
             Stage::Pairs(walk) => match walk.next() {
-                Some(WalkStep::Record(pair)) => {
-                    self.write(tag::PAIR, &pair_ref(&pair));
+                Some(WalkStep::Record(filed)) => {
+                    self.write(tag::PAIR, &pair_ref(&filed.pair));
                     None
                 }
                 Some(WalkStep::Scar(path, top)) => {
@@ -216,27 +225,33 @@ impl SnapshotReader {
         if let Some(next) = next {
             self.stage = next;
         }
-        if self.frame.len() >= FRAME_BYTES {
+        let frame = self.open.map_or(0, |open| self.pending.len() - open - FRAME_HEAD_BYTES);
+        if frame >= FRAME_BYTES {
             self.close_frame();
         }
     }
 
     /// Appends a record to the frame. The stage stays what it is.
     fn write<T: Serialize>(&mut self, tag: u8, record: &T) -> Option<Stage> {
-        self.frame.push(tag);
-        append(&mut self.frame, record);
+        if self.open.is_none() {
+            self.open = Some(self.pending.len());
+            self.pending.extend_from_slice(&[0; FRAME_HEAD_BYTES]);
+        }
+        self.pending.extend_from_slice(&[tag]);
+        append(&mut self.pending, record);
         self.records += 1;
         None
     }
 
     fn close_frame(&mut self) {
-        let len = u32::try_from(self.frame.len()).expect("a frame is far below 4 GiB");
-        self.checksum = crc32c::crc32c_append(self.checksum, &len.to_le_bytes());
-        self.checksum = crc32c::crc32c_append(self.checksum, &self.frame);
-        self.pending.extend_from_slice(&len.to_le_bytes());
-        self.pending.extend_from_slice(&self.checksum.to_le_bytes());
-        self.pending.extend_from_slice(&self.frame);
-        self.frame.clear();
+        let Some(open) = self.open.take() else { return };
+        let (head, frame) = self.pending[open..].split_at_mut(FRAME_HEAD_BYTES);
+        let len = u32::try_from(frame.len()).expect("a frame is far below 4 GiB").to_le_bytes();
+        self.checksum = crc32c::crc32c_append(self.checksum, &len);
+        self.checksum = crc32c::crc32c_append(self.checksum, frame);
+        let (at, checksum) = head.split_at_mut(len.len());
+        at.copy_from_slice(&len);
+        checksum.copy_from_slice(&self.checksum.to_le_bytes());
     }
 }
 
