@@ -3,7 +3,7 @@
 mod segments;
 mod snapshots;
 
-use crate::format::{self, Kind};
+use crate::format::{self, Kind, MARK_BYTES};
 use crate::recover::Recovered;
 use crate::snapshot::Writer;
 use crate::{Batch, FileOp, HardState, IoError, IoToken, Lane, Progress, SnapshotProgress, names};
@@ -79,11 +79,18 @@ enum Wait {
 /// Batches that came while the disk was busy, or that nobody waits for.
 #[derive(Clone, Debug, Default)]
 struct Pending {
-    /// Records of batch `sequence`, in order.
+    /// Records of batch `sequence`, in order, behind room for its mark; empty before the first.
     bytes: Vec<u8>,
     /// Number of the newest batch in it.
     number: Option<u64>,
     urgent: bool,
+}
+
+impl Pending {
+    /// How many bytes of records there are.
+    fn content(&self) -> usize {
+        self.bytes.len().saturating_sub(MARK_BYTES)
+    }
 }
 
 /// The log of one server.
@@ -412,7 +419,7 @@ impl Store {
                 if self.pending.urgent && !self.in_flight && self.needs_segment() {
                     // Nowhere to write what someone waits for. Nothing is broken: room may come.
                     self.starving = Some(error.clone());
-                    if self.pending.bytes.len() > STARVED_BYTES_MAX {
+                    if self.pending.content() > STARVED_BYTES_MAX {
                         self.failed = Some(error.clone());
                         return Err(error);
                     }
@@ -431,7 +438,11 @@ impl Store {
 
     fn put(&mut self, kind: Kind, payload_kind: u8, id: EntryId, payload: &[u8]) {
         // CRCs depend on the segment, which is known when the batch is written; see `seal`.
-        format::put(&mut self.pending.bytes, kind, payload_kind, id, payload);
+        let bytes = &mut self.pending.bytes;
+        if bytes.is_empty() {
+            bytes.resize(MARK_BYTES, 0);
+        }
+        format::put(bytes, kind, payload_kind, id, payload);
     }
 
     fn truncate(&mut self, from: LogIndex) {

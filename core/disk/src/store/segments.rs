@@ -11,7 +11,7 @@ use proconsul_types::{Fault, LogIndex};
 
 impl Store {
     pub(super) fn needs_segment(&self) -> bool {
-        let bytes = u64_of(MARK_BYTES + self.pending.bytes.len());
+        let bytes = u64_of(MARK_BYTES + self.pending.content());
         self.segments.back().is_none_or(|active| active.end + bytes > active.size)
     }
 
@@ -20,14 +20,14 @@ impl Store {
         if self.in_flight || self.open_waits > 0 || self.failed.is_some() {
             return;
         }
-        let big = u64_of(self.pending.bytes.len()) > self.config.segment_bytes / 4;
+        let big = u64_of(self.pending.content()) > self.config.segment_bytes / 4;
         let Some(number) = self.pending.number.filter(|_| self.pending.urgent || big) else {
             return;
         };
-        let mut bytes = Vec::new();
+        let mut head = Vec::new();
         if self.needs_segment() {
             match self.spare.take_if(|spare| spare.ready) {
-                Some(spare) => bytes = self.begin_segment(spare),
+                Some(spare) => head = self.begin_segment(spare),
                 None => {
                     if self.spare.is_none() && self.starving.is_none() {
                         self.prepare_spare(out);
@@ -37,12 +37,16 @@ impl Store {
             }
         }
         let active = self.segments.back_mut().expect("a segment was just begun if none was there");
-        let content = core::mem::take(&mut self.pending.bytes);
-        bytes.reserve(MARK_BYTES + content.len());
-        bytes.extend_from_slice(&format::mark(active.id, self.sequence, content.len()));
-        let from = bytes.len();
-        bytes.extend_from_slice(&content);
-        format::seal(&mut bytes[from..], format::batch_seed(active.id, self.sequence));
+        let mark = format::mark(active.id, self.sequence, self.pending.content());
+        let mut bytes = core::mem::take(&mut self.pending.bytes);
+        bytes.resize(bytes.len().max(MARK_BYTES), 0);
+        bytes[..MARK_BYTES].copy_from_slice(&mark);
+        let seed = format::batch_seed(active.id, self.sequence);
+        format::seal(&mut bytes[MARK_BYTES..], seed);
+        if !head.is_empty() {
+            head.append(&mut bytes);
+            bytes = head;
+        }
         let (file, offset, lane) = (active.file.clone(), active.end, Lane::Log);
         active.end += u64_of(bytes.len());
         active.size = active.size.max(active.end);
