@@ -232,11 +232,13 @@ pub(crate) fn find<'a>(
     let Some(below) = path.strip_prefix("/v1/") else {
         return Err(respond::unknown_path());
     };
-    let hit = ROUTES.iter().find(|route| {
-        below
-            .strip_prefix(route.pattern)
-            .is_some_and(|tail| tail.is_empty() || route.pattern.ends_with('/'))
-    });
+    let first = below.as_bytes().first();
+    let hit =
+        ROUTES.iter().filter(|route| route.pattern.as_bytes().first() == first).find(|route| {
+            below
+                .strip_prefix(route.pattern)
+                .is_some_and(|tail| tail.is_empty() || route.pattern.ends_with('/'))
+        });
     let Some(hit) = hit else {
         let is_folder = ROUTES.iter().any(|route| route.pattern.strip_suffix('/') == Some(below));
         return Err(if is_folder {
