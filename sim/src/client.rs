@@ -11,6 +11,7 @@ pub const KEYS_MAX: usize = 8;
 
 /// Bytes of a large value.
 pub const FILL_BYTES: usize = 150_000;
+static FILL: [u8; FILL_BYTES] = [b'x'; FILL_BYTES];
 
 /// One client process.
 #[derive(Clone, Debug, Default)]
@@ -46,7 +47,7 @@ pub fn request(want: Want, context: &Context<'_>) -> Option<Request> {
     match want {
         Want::Put { key } => put(format!("/v1/kv/k/{key}?flags={tag}"), value()),
         Want::Fill { key } => {
-            put(format!("/v1/kv/fill/{key}?flags={tag}"), Bytes::from(vec![b'x'; FILL_BYTES]))
+            put(format!("/v1/kv/fill/{key}?flags={tag}"), Bytes::from_static(&FILL))
         }
         Want::Cas { key } => {
             let seen = context.client.seen[usize::from(key) % KEYS_MAX];
