@@ -152,6 +152,10 @@ fn decide(view: &View, now: Instant, request: &Request, desk: &mut Desk<'_>) -> 
     let call = Call { view, now, request, endpoint, family, tail, params, elsewhere };
     let plan = endpoint::decide(&call, desk).unwrap_or_else(Plan::Answer);
     let Some(named) = call.elsewhere.take() else { return plan };
+    if !view.agent.server {
+        // Servers know the other datacenters.
+        return if desk.is_worker() { Plan::Enter } else { Plan::Leader };
+    }
     match view.pools.datacenters.iter().find(|known| ***known == *named) {
         Some(_) if desk.is_worker() => Plan::Enter,
         Some(known) => Plan::Elsewhere(Arc::clone(known)),

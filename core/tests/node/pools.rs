@@ -172,6 +172,15 @@ fn datacenters_ask_one_another() {
     assert_eq!((nowhere.status, text(&nowhere)), (500, through_a_server.into()));
     let refused = table.ask(0, Method::Put, "/v1/session/create?dc=dc2", r#"{"Node":"none"}"#);
     assert!(text(&refused).starts_with("rpc error making call: "), "{}", text(&refused));
+    for (asker, name) in [(0, "near"), (2, "through-a-server")] {
+        let fired = table.put(asker, &format!("/v1/event/fire/{name}?dc=dc2"), "now");
+        assert!(fired.contains(name), "{fired}");
+        table.run(Duration::from_secs(1));
+        assert!(table.get(1, "/v1/event/list").contains(name), "{name} was told there");
+        assert!(!table.get(0, "/v1/event/list").contains(name), "{name} was told there alone");
+    }
+    let nowhere = table.ask(2, Method::Put, "/v1/event/fire/x?dc=dc9", "");
+    assert_eq!((nowhere.status, text(&nowhere)), (500, through_a_server.into()));
     // Before the pool knows, whoever asks learns at once that nobody is there.
     table.kill(1);
     for asker in [0, 2, 0] {
