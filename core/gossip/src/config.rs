@@ -1,6 +1,8 @@
 //! What a pool is: its name, its tags, its timing.
 
+use crate::network::Network;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 use proconsul_types::{Duration, NodeId, Planted, Pool, TextMap};
 use proconsul_wire::crypto::Keyring;
@@ -25,6 +27,8 @@ pub struct Config {
     pub tags: TextMap,
     /// Whom it lets in.
     pub admission: Admission,
+    /// The networks in which others may be, and from which they may speak of others; empty: any.
+    pub allowed: Vec<Network>,
     /// Keys; an empty ring means that nothing is encrypted.
     pub keyring: Keyring,
     /// Refuse plaintext (`encrypt_verify_incoming`).

@@ -24,6 +24,7 @@ mod digest;
 mod face;
 mod founding;
 mod gossip;
+mod network;
 mod recent;
 mod serf;
 mod server;
@@ -37,5 +38,6 @@ pub use face::{
 };
 pub use founding::Founding;
 pub use gossip::{Gossip, Status};
+pub use network::{Network, NoNetwork};
 pub use serf::{Clocks, QueueLengths};
 pub use server::{Build, Server, server_of};

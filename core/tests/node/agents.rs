@@ -72,6 +72,7 @@ fn pool(node: &Config, pool: Pool, number: usize, expect: u32) -> Pools {
         durable: true,
         rejoin_after_leave: false,
         resolve_conflicts: false,
+        allowed: Vec::new(),
         event_bytes_max: 512,
         timing: if lan { Timing::lan() } else { Timing::wan() },
         planted: Planted::none(),

@@ -53,6 +53,7 @@ impl Options {
             durable: false,
             rejoin_after_leave: false,
             resolve_conflicts: true,
+            allowed: Vec::new(),
             event_bytes_max: 512,
             timing,
             planted: Planted::none(),

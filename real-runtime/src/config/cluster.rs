@@ -1,8 +1,9 @@
 //! What is configured of pools, joining, leaving and servers.
 
+use super::check::multi_error;
 use super::settings::Reader;
 use proconsul_core::catalog::AutopilotConfig;
-use proconsul_core::gossip::Timing;
+use proconsul_core::gossip::{Network, Timing};
 use proconsul_core::types::Duration;
 use proconsul_core::wire::crypto::{Key, KeyringError};
 use proconsul_core::{Coordinates, Joining};
@@ -13,6 +14,8 @@ use proconsul_core::{Coordinates, Joining};
 pub struct ClusterSettings {
     pub serf_lan: Option<String>,
     pub serf_wan: Option<String>,
+    pub serf_lan_allowed_cidrs: Vec<Network>,
+    pub serf_wan_allowed_cidrs: Vec<Network>,
     pub gossip_lan: Timing,
     pub gossip_wan: Timing,
     pub encrypt: Option<Key>,
@@ -35,6 +38,8 @@ impl ClusterSettings {
         Ok(Self {
             serf_lan: read.text("serf_lan"),
             serf_wan: read.text("serf_wan"),
+            serf_lan_allowed_cidrs: networks(read, "serf_lan_allowed_cidrs")?,
+            serf_wan_allowed_cidrs: networks(read, "serf_wan_allowed_cidrs")?,
             gossip_lan: timing(read, "lan", Timing::lan())?,
             gossip_wan: timing(read, "wan", Timing::wan())?,
             encrypt: read.text("encrypt").map(|text| key(&text)).transpose()?,
@@ -50,6 +55,21 @@ impl ClusterSettings {
             autopilot: autopilot(read)?,
             coordinates: coordinates(read)?,
         })
+    }
+}
+
+/// Networks, or everything in the list that is none.
+fn networks(read: &Reader<'_>, path: &str) -> Result<Vec<Network>, String> {
+    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    for text in read.list(path) {
+        match text.parse() {
+            Ok(network) => good.push(network),
+            Err(_) => bad.push(format!("invalid cidr: {text}")),
+        }
+    }
+    match multi_error(&bad) {
+        None => Ok(good),
+        Some(text) => Err(format!("{path}: {text}")),
     }
 }
 

@@ -71,18 +71,20 @@ fn member(
 ) -> Config {
     let own = &settings.cluster;
     let datacenter = settings.datacenter.as_str();
-    let (name, ip, admission, timing) = match pool {
+    let (name, ip, admission, timing, allowed) = match pool {
         Pool::Lan => (
             name.into(),
             places.address,
             Admission::Datacenter { datacenter: datacenter.into(), segment: "".into(), id },
             own.gossip_lan.clone(),
+            own.serf_lan_allowed_cidrs.clone(),
         ),
         Pool::Wan => (
             format!("{name}.{datacenter}").into(),
             places.address_wan,
             Admission::Servers,
             own.gossip_wan.clone(),
+            own.serf_wan_allowed_cidrs.clone(),
         ),
     };
     Config {
@@ -92,6 +94,7 @@ fn member(
         bind_port: port,
         tags: tags(settings, id, pool),
         admission,
+        allowed,
         keyring: Keyring::new(own.encrypt.iter().cloned().collect()),
         verify_incoming: own.encrypt_verify_incoming,
         verify_outgoing: own.encrypt_verify_outgoing,

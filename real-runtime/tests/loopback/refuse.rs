@@ -37,6 +37,12 @@ fn files_are_refused_with_file_key_and_reason() {
         (r#"{"encrypt": "AAAA"}"#, &["Invalid key: key size must be 16, 24 or 32 bytes"]),
         (r#"{"gossip_lan": {"nosuch": 1}}"#, &["t.json", "invalid config key gossip_lan.nosuch"]),
         (r#"{"gossip_lan": {"gossip_nodes": -1}}"#, &["gossip_lan.gossip_nodes cannot be -1"]),
+        (
+            r#"{"serf_wan_allowed_cidrs": ["10.0.0.0/8", "nope", "1.2.3.4"]}"#,
+            &[
+                "serf_wan_allowed_cidrs: 2 errors occurred:\n\t* invalid cidr: nope\n\t* invalid cidr: 1.2",
+            ],
+        ),
         (r#"{"retry_max": -1}"#, &["retry_max cannot be -1"]),
         (r#"{"retry_join": ["provider=x"]}"#, &["retry_join: \"provider=x\": finding addresses"]),
         (

@@ -120,6 +120,7 @@ fn pool(node: &Config, of: &Machine, pool: Pool, expect: u32, options: &Options)
         durable: true,
         rejoin_after_leave: true,
         resolve_conflicts: false,
+        allowed: Vec::new(),
         event_bytes_max: 512,
         timing: if lan { Timing::lan() } else { Timing::wan() },
         planted: node.planted,

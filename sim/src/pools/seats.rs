@@ -252,6 +252,7 @@ impl World {
             durable: options.durable,
             rejoin_after_leave: true,
             resolve_conflicts: options.resolve_conflicts,
+            allowed: Vec::new(),
             event_bytes_max: 9 * 1024,
             timing: timing(seat.wan, options.probe_timeout_ms),
             planted: self.planted,

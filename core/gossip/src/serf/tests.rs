@@ -65,6 +65,7 @@ fn config(name: &str) -> Config {
         durable: true,
         rejoin_after_leave: false,
         resolve_conflicts: true,
+        allowed: Vec::new(),
         event_bytes_max: 512,
         timing: Timing::lan(),
         planted: Planted::none(),

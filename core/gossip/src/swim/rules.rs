@@ -9,6 +9,7 @@ use crate::serf::Candidate;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
+use core::net::IpAddr;
 use proconsul_types::{Fault, Incarnation, Liveness};
 use proconsul_wire::memberlist::{Accusation, Alive, Message, NodeState};
 
@@ -37,6 +38,14 @@ impl Swim {
         }
         let held = self.members.get(&heard.node).cloned();
         if !own && !self.admits(turn, heard, held.as_ref()) {
+            return;
+        }
+        let is_there = held.as_ref().is_some_and(|held| held.alive.address == heard.address);
+        if !own && !is_there && !heard.address.is_none_or(|address| self.is_allowed(address)) {
+            turn.notice(format!(
+                "Rejected node {} at an address outside of the allowed networks",
+                heard.node
+            ));
             return;
         }
         let alive = self.complete(heard);
@@ -75,6 +84,12 @@ impl Swim {
             }
             Some(_) | None => self.take_over(turn, held.as_ref(), alive),
         }
+    }
+
+    /// Whether others may be at this address.
+    pub(super) fn is_allowed(&self, address: IpAddr) -> bool {
+        let allowed = &self.config.allowed;
+        allowed.is_empty() || allowed.iter().any(|network| network.contains(address))
     }
 
     /// Whether an alive message passes the filter. One that says what is held of its member already

@@ -218,7 +218,11 @@ impl Swim {
             Message::Ack(ack) => self.acked(turn, ack),
             Message::Nack { sequence } => self.nacked(*sequence),
             Message::Suspect(said) => self.suspect(turn, said),
-            Message::Alive(alive) => self.alive(turn, alive, false),
+            Message::Alive(alive) if self.is_allowed(from.ip()) => self.alive(turn, alive, false),
+            Message::Alive(alive) => {
+                let name = &alive.node;
+                turn.notice(format!("Blocked an alive message for '{name}' from={from}"));
+            }
             Message::Dead(said) => self.dead(turn, said),
             Message::User(bytes) => turn.serf.on_user(turn.now, bytes),
         }

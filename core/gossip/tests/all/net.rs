@@ -134,6 +134,7 @@ impl Net {
             durable: true,
             rejoin_after_leave: false,
             resolve_conflicts: false,
+            allowed: Vec::new(),
             event_bytes_max: 512,
             timing: Timing::lan(),
             planted: Planted::none(),

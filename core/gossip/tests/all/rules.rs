@@ -44,6 +44,24 @@ fn among_equals_dead_beats_suspect_beats_alive() {
 }
 
 #[test]
+fn only_allowed_networks_are_let_in() {
+    let mut solo = Solo::new(|config| config.allowed = vec!["10.0.0.0/16".parse().unwrap()]);
+    let stranger: SocketAddr = "10.9.0.1:8301".parse().unwrap();
+    solo.hear_from(stranger, Message::Alive(alive(1, 1)));
+    assert_eq!(solo.held(1), None, "who tells is elsewhere");
+    solo.hear(elsewhere(1, 1));
+    assert_eq!(solo.held(1), None, "who is told of is elsewhere");
+    solo.hear(Message::Alive(alive(1, 1)));
+    assert_eq!(solo.held(1), Some((Liveness::Alive, Incarnation(1))));
+    let said = solo.notices();
+    assert!(said.contains("Blocked an alive message for 'n1' from=10.9.0.1:8301"), "{said}");
+    assert!(said.contains("Rejected node n1 at an address outside"), "{said}");
+    solo.hear(Message::Dead(self::said(1, 1, 1)));
+    solo.hear(elsewhere(1, 2));
+    assert_eq!(solo.liveness(1), Some(Liveness::Left), "nor may a member move there");
+}
+
+#[test]
 fn a_death_by_the_own_word_is_a_leave() {
     let mut solo = Solo::with_others(4, Planted::none());
     solo.hear(Message::Dead(said(1, 1, 1)));
