@@ -261,6 +261,7 @@ impl Node {
             | Plan::SnapshotSave
             | Plan::SnapshotRestore(_)
             | Plan::Operator(_)
+            | Plan::Host(_)
             | Plan::Elsewhere(_) => self.release_group(id),
         }
     }

@@ -55,7 +55,7 @@ impl Events {
 fn too_long(what: &str, limit: usize, when: &str) -> String {
     format!(
         "1 error occurred:\n\t* error broadcasting event to segment \"\": {what} exceeds \
-         configured limit of {limit} bytes {when} encoding\n\n\n\n"
+         configured limit of {limit} bytes {when} encoding\n\n"
     )
 }
 

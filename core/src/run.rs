@@ -52,6 +52,7 @@ impl Node {
         match plan {
             Plan::Answer(response) => self.answer(origin, response),
             Plan::Enter => unreachable!("the event loop is never told to enter itself"),
+            Plan::Host(_) => unreachable!("the event loop has no host around it"),
             Plan::Leader => self.need_leader(origin, out),
             Plan::Confirm => self.confirm(origin),
             Plan::Park(wait) => self.park(origin, wait),

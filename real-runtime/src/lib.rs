@@ -14,6 +14,7 @@ mod driver;
 mod events;
 mod http;
 pub mod log;
+mod machine;
 mod net;
 mod peers;
 pub mod pool;

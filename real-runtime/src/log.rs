@@ -2,9 +2,11 @@
 
 use crate::clock::wall;
 use proconsul_core::types::Calendar;
+pub use proconsul_core::types::LogLevel;
 use std::fmt;
-use std::str::FromStr;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::sync::mpsc;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
@@ -16,51 +18,6 @@ use tracing_subscriber::{Layer, fmt::layer};
 
 /// How much is said; changed by a reload.
 static VERBOSITY: AtomicU8 = AtomicU8::new(2);
-
-/// A level of the log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LogLevel {
-    /// Only what is wrong.
-    Error,
-    /// And what is odd.
-    Warn,
-    /// And what operators want to know.
-    #[default]
-    Info,
-    /// And what developers want to know.
-    Debug,
-    /// And everything else.
-    Trace,
-}
-
-impl FromStr for LogLevel {
-    type Err = String;
-
-    fn from_str(word: &str) -> Result<Self, String> {
-        match word.to_ascii_uppercase().as_str() {
-            "ERR" | "ERROR" => Ok(Self::Error),
-            "WARN" => Ok(Self::Warn),
-            "INFO" => Ok(Self::Info),
-            "DEBUG" => Ok(Self::Debug),
-            "TRACE" => Ok(Self::Trace),
-            _ => Err(format!(
-                "Invalid log level: {word}. Valid log levels are: [TRACE DEBUG INFO WARN ERR ERROR]"
-            )),
-        }
-    }
-}
-
-impl LogLevel {
-    fn rank(self) -> u8 {
-        match self {
-            Self::Error => 0,
-            Self::Warn => 1,
-            Self::Info => 2,
-            Self::Debug => 3,
-            Self::Trace => 4,
-        }
-    }
-}
 
 fn rank(level: Level) -> u8 {
     match level {
@@ -80,17 +37,120 @@ pub fn set_level(level: LogLevel) {
 /// Starts writing log lines to standard output. Only the first call of a process has an effect.
 pub fn start(level: LogLevel, json: bool) {
     set_level(level);
-    let lines = layer().event_format(Lines { json }).with_filter(OwnLevel);
-    drop(tracing_subscriber::registry().with(lines).try_init());
+    let lines = layer().event_format(Lines { json }).with_filter(UpTo(&VERBOSITY));
+    let told = Listening.with_filter(UpTo(&LISTENED));
+    drop(tracing_subscriber::registry().with(lines).with(told).try_init());
 }
 
 /// Lets through what is said at the level in force, and nothing that libraries say.
-struct OwnLevel;
+struct UpTo(&'static AtomicU8);
 
-impl<S> Filter<S> for OwnLevel {
+impl<S> Filter<S> for UpTo {
     fn enabled(&self, meta: &tracing::Metadata<'_>, _: &Context<'_, S>) -> bool {
-        rank(*meta.level()) <= VERBOSITY.load(Ordering::Relaxed)
-            && meta.target().starts_with("agent")
+        let level = self.0.load(Ordering::Relaxed);
+        level != NOBODY && rank(*meta.level()) <= level && meta.target().starts_with("agent")
+    }
+}
+
+/// The verbosity at which nothing is heard.
+const NOBODY: u8 = u8::MAX;
+/// How much the most curious listener hears.
+static LISTENED: AtomicU8 = AtomicU8::new(NOBODY);
+/// Who listens besides standard output.
+static LISTENERS: Mutex<Vec<Listener>> = Mutex::new(Vec::new());
+/// Lines that wait for one listener; who reads slower than that misses some.
+const LINES_WAITING_MAX: usize = 512;
+
+struct Listener {
+    id: u64,
+    level: LogLevel,
+    json: bool,
+    lines: mpsc::Sender<String>,
+    missed: u64,
+}
+
+/// The log from now on, for one who asked. Dropped, it ends.
+#[derive(Debug)]
+pub(crate) struct Heard {
+    id: u64,
+    lines: mpsc::Receiver<String>,
+}
+
+/// Listens to the log.
+pub(crate) fn listen(level: LogLevel, json: bool) -> Heard {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let id = NEXT.fetch_add(1, Ordering::Relaxed);
+    let (sender, lines) = mpsc::channel(LINES_WAITING_MAX);
+    let mut listeners = listeners();
+    listeners.push(Listener { id, level, json, lines: sender, missed: 0 });
+    note_level(&listeners);
+    Heard { id, lines }
+}
+
+impl Heard {
+    /// The next line, with its end.
+    pub(crate) fn poll(
+        &mut self,
+        task: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<String>> {
+        self.lines.poll_recv(task)
+    }
+}
+
+impl Drop for Heard {
+    fn drop(&mut self) {
+        let missed = {
+            let mut listeners = listeners();
+            let at = listeners.iter().position(|listener| listener.id == self.id);
+            let missed = at.map_or(0, |at| listeners.remove(at).missed);
+            note_level(&listeners);
+            missed
+        };
+        if missed > 0 {
+            tracing::warn!(
+                target: "agent",
+                "Dropped logs during monitor request: dropped_count={missed}"
+            );
+        }
+    }
+}
+
+fn listeners() -> MutexGuard<'static, Vec<Listener>> {
+    LISTENERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn note_level(listeners: &[Listener]) {
+    let most = listeners.iter().map(|listener| listener.level.rank()).max();
+    LISTENED.store(most.unwrap_or(NOBODY), Ordering::Relaxed);
+}
+
+/// Hands every line to all who listen. It never waits for them.
+struct Listening;
+
+impl<S: Subscriber> Layer<S> for Listening {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let level = *event.metadata().level();
+        for listener in listeners().iter_mut() {
+            if rank(level) <= listener.level.rank() {
+                let mut line = line(event, listener.json);
+                line.push('\n');
+                if listener.lines.try_send(line).is_err() {
+                    listener.missed += 1;
+                }
+            }
+        }
+    }
+}
+
+fn line(event: &Event<'_>, json: bool) -> String {
+    let mut said = Said::default();
+    event.record(&mut said);
+    let meta = event.metadata();
+    let time = Calendar::of(wall()).rfc3339();
+    if json {
+        json_line(&time, *meta.level(), meta.target(), &said)
+    } else {
+        plain_line(&time, *meta.level(), meta.target(), &said)
     }
 }
 
@@ -109,16 +169,8 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut said = Said::default();
-        event.record(&mut said);
-        let meta = event.metadata();
-        let time = Calendar::of(wall()).rfc3339();
-        let line = if self.json {
-            json_line(&time, *meta.level(), meta.target(), &said)
-        } else {
-            plain_line(&time, *meta.level(), meta.target(), &said)
-        };
-        writeln!(writer, "{line}")
+        let line = line(event, self.json);
+        if self.json { writeln!(writer, "{line}") } else { writeln!(writer, "    {line}") }
     }
 }
 
@@ -147,7 +199,7 @@ fn plain_line(time: &str, level: Level, target: &str, said: &Said) -> String {
         Level::DEBUG => "[DEBUG]",
         Level::TRACE => "[TRACE]",
     };
-    let mut line = format!("    {time} {word} {target}: {}", said.message);
+    let mut line = format!("{time} {word} {target}: {}", said.message);
     if !said.fields.is_empty() {
         line.push(':');
     }
@@ -179,17 +231,10 @@ mod tests {
         let time = "2026-11-22T10:15:17.292Z";
         assert_eq!(
             plain_line(time, Level::INFO, "agent.server.raft", &said),
-            "    2026-11-22T10:15:17.292Z [INFO]  agent.server.raft: initial: index=0"
+            "2026-11-22T10:15:17.292Z [INFO]  agent.server.raft: initial: index=0"
         );
         let json = json_line(time, Level::WARN, "agent", &said);
         assert!(json.contains("\"@level\":\"warn\""), "{json}");
         assert!(json.contains("\"index\":\"0\""), "{json}");
-    }
-
-    #[test]
-    fn levels_have_consuls_names() {
-        assert_eq!("err".parse(), Ok(LogLevel::Error));
-        let refused = "x".parse::<LogLevel>().unwrap_err();
-        assert!(refused.starts_with("Invalid log level: x. Valid log levels are: [TRACE"));
     }
 }

@@ -30,15 +30,15 @@ pub struct PlanContext<'a> {
     pub expired: bool,
 }
 
-/// What a worker thread can do with a request: answer it from the published view, or hand it over
-/// ([`Plan::Enter`]). It never gives anything else.
+/// What a worker thread can do with a request: answer it from the published view, hand it over
+/// ([`Plan::Enter`]), or have its host answer ([`Plan::Host`]). It never gives anything else.
 #[must_use]
 pub fn read(view: &View, now: Instant, request: &Request, cache: &mut BodyCache) -> Plan {
     let mut desk = Desk { cache, rng: None, confirmed: false, expired: false };
     decide(view, now, request, &mut desk)
 }
 
-/// What the event loop must do for a request. It never gives [`Plan::Enter`].
+/// What the event loop must do for a request. It never gives [`Plan::Enter`] or [`Plan::Host`].
 #[must_use]
 pub fn plan(view: &View, now: Instant, request: &Request, context: &mut PlanContext<'_>) -> Plan {
     let mut desk = Desk {

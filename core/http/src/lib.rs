@@ -26,10 +26,12 @@ mod view;
 pub use cache::BodyCache;
 pub use decide::{PlanContext, plan, read};
 pub use message::{Method, Request, Response};
-pub use plan::{Consistency, LocalOp, OperatorOp, Plan, Reply, Wait};
+pub use plan::{Consistency, HostOp, LocalOp, OperatorOp, Plan, Reply, Wait};
 pub use pools::{
     AutopilotHealth, KeyAction, KeyringAnswer, KeyringOp, PoolMembers, PoolView, ServerHealth,
     UserEvent,
 };
-pub use render::{done, event_fired, forward, keys_answered, local_refused, render, snapshot};
+pub use render::{
+    done, event_fired, forward, keys_answered, local_refused, machine, render, snapshot,
+};
 pub use view::{AgentFacts, Leadership, Server, View};

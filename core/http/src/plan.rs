@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use proconsul_catalog::{Command, Topic};
-use proconsul_types::{CatalogIndex, CheckStatus, Duration, NodeId, SessionId};
+use proconsul_types::{CatalogIndex, CheckStatus, Duration, LogLevel, NodeId, SessionId};
 
 /// How fresh a read must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +64,29 @@ pub enum Plan {
     Operator(OperatorOp),
     /// A server of this other datacenter: the loop forwards it there.
     Elsewhere(Arc<str>),
+    /// Only the host knows this. A worker gets it and answers by itself; in the event loop there is
+    /// no such endpoint.
+    Host(HostOp),
+}
+
+/// What only the host can tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostOp {
+    /// The machine: memory, processors, disk. Answered by [`machine`](crate::machine).
+    Machine {
+        /// Whether the answer is indented.
+        pretty: bool,
+    },
+    /// The log as it is written from now on, until the client goes away. This is the head of the
+    /// answer; lines follow as they come.
+    Log {
+        /// How much of it.
+        level: LogLevel,
+        /// Each line as a JSON object.
+        json: bool,
+        /// Status and headers.
+        head: Response,
+    },
 }
 
 /// How the outcome of a command becomes an answer.

@@ -60,6 +60,12 @@ pub fn local_refused(view: &View, reason: &LocalError) -> Response {
     error::plain(view, reason.status, &reason.text)
 }
 
+/// The answer of [`HostOp::Machine`](crate::HostOp): what the host says of its machine, as JSON.
+#[must_use]
+pub fn machine(view: &View, told: Vec<u8>) -> Response {
+    respond::json(view, 200, told)
+}
+
 /// The answer to an event that was fired.
 #[must_use]
 pub fn event_fired(view: &View, request: &Request, event: &UserEvent) -> Response {

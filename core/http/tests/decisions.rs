@@ -2,8 +2,8 @@
 
 mod world;
 
-use proconsul_http::{Plan, Request};
-use proconsul_types::{CatalogIndex, Duration, Instant};
+use proconsul_http::{HostOp, Plan, Request};
+use proconsul_types::{CatalogIndex, Duration, Instant, LogLevel};
 use world::{World, request};
 
 fn get(target: &str) -> Request {
@@ -165,4 +165,28 @@ mod planted {
 #[test]
 fn no_moment_is_before_the_start() {
     assert!(World::new().now > Instant::START);
+}
+
+#[test]
+fn the_host_tells_of_its_machine_and_of_the_log() {
+    let mut world = World::new();
+    let Plan::Host(HostOp::Log { level, json, head }) =
+        world.read(&get("/v1/agent/monitor?loglevel=warn&logjson"))
+    else {
+        panic!("the host writes the log");
+    };
+    assert_eq!((level, json, head.status), (LogLevel::Warn, true, 200));
+    assert_eq!(head.header("content-type"), None);
+    let told = world.read(&get("/v1/agent/host?pretty"));
+    assert_eq!(told, Plan::Host(HostOp::Machine { pretty: true }));
+    // Who has no host around it has no such endpoints.
+    let Plan::Answer(unknown) = world.plan(&get("/v1/agent/host"), false, false) else {
+        panic!("the loop answers")
+    };
+    assert_eq!(unknown.status, 404);
+    let Plan::Answer(refused) = world.read(&get("/v1/agent/monitor?loglevel=nope")) else {
+        panic!("a refusal is an answer")
+    };
+    assert_eq!(refused.status, 400);
+    assert_eq!(&refused.body[..], b"Bad request: Unknown log level: nope");
 }

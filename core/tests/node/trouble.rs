@@ -171,9 +171,8 @@ fn an_event_is_told_or_refused_and_never_both() {
         }
         let start = "1 error occurred:\n\t* error broadcasting event to segment \"\": ";
         let refusal = answer.strip_prefix(start).unwrap();
-        let before = "user event exceeds configured limit of 512 bytes before encoding\n\n\n\n";
-        let after =
-            "encoded user event exceeds configured limit of 512 bytes after encoding\n\n\n\n";
+        let before = "user event exceeds configured limit of 512 bytes before encoding\n\n";
+        let after = "encoded user event exceeds configured limit of 512 bytes after encoding\n\n";
         assert!(refusal == before || refusal == after, "{refusal}");
         refusals[usize::from(refusal == before)] += 1;
     }

@@ -12,6 +12,7 @@ mod health;
 mod ident;
 mod index;
 pub mod limits;
+mod log_level;
 mod planted;
 pub mod radix;
 mod records;
@@ -24,6 +25,7 @@ pub use gossip::{Coordinate, Incarnation, LamportTime, Liveness, MemberStatus, P
 pub use health::CheckStatus;
 pub use ident::{NodeId, ServerId, SessionId};
 pub use index::{CatalogIndex, EntryId, LogIndex, Term};
+pub use log_level::LogLevel;
 pub use planted::{Fault, Planted};
 pub use records::{
     Check, KvPair, Node, Service, ServiceAddress, ServiceKind, Session, SessionBehavior, TextMap,

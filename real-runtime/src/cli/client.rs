@@ -119,18 +119,44 @@ impl Client {
         body: &[u8],
     ) -> Result<Answer, Failed> {
         let target = self.target(path, query);
-        let failed = |reason: &io::Error| {
-            let mut word = method.to_ascii_lowercase();
-            word[..1].make_ascii_uppercase();
-            let address = self.address.trim_start_matches("http://");
-            let reason = if reason.kind() == io::ErrorKind::ConnectionRefused {
-                format!("dial tcp {address}: connect: connection refused")
-            } else {
-                reason.to_string()
-            };
-            Failed::Unreachable(format!("{word} \"http://{address}{target}\": {reason}"))
+        self.exchange(method, &target, body)
+            .and_then(|mut reader| read_answer(&mut reader))
+            .map_err(|error| self.failed(method, &target, &error))
+    }
+
+    /// Reads an answer that has no end, line by line; returns when the agent ends it all the same.
+    pub(super) fn follow(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        mut each: impl FnMut(&[u8]),
+    ) -> Result<(), Failed> {
+        let target = self.target(path, query);
+        let failed = |error: io::Error| self.failed("GET", &target, &error);
+        let mut reader = self.exchange("GET", &target, &[]).map_err(failed)?;
+        let head = read_head(&mut reader).map_err(failed)?;
+        if head.status != 200 {
+            let body = read_body(&mut reader, &head).map_err(failed)?;
+            return good(Answer { status: head.status, body }).map(drop);
+        }
+        while let Ok(piece) = read_chunk(&mut reader)
+            && !piece.is_empty()
+        {
+            each(&piece);
+        }
+        Ok(())
+    }
+
+    fn failed(&self, method: &str, target: &str, reason: &io::Error) -> Failed {
+        let mut word = method.to_ascii_lowercase();
+        word[..1].make_ascii_uppercase();
+        let address = self.address.trim_start_matches("http://");
+        let reason = if reason.kind() == io::ErrorKind::ConnectionRefused {
+            format!("dial tcp {address}: connect: connection refused")
+        } else {
+            reason.to_string()
         };
-        self.exchange(method, &target, body).map_err(|error| failed(&error))
+        Failed::Unreachable(format!("{word} \"http://{address}{target}\": {reason}"))
     }
 
     fn target(&self, path: &str, query: &[(&str, &str)]) -> String {
@@ -149,7 +175,12 @@ impl Client {
         target
     }
 
-    fn exchange(&self, method: &str, target: &str, body: &[u8]) -> io::Result<Answer> {
+    fn exchange(
+        &self,
+        method: &str,
+        target: &str,
+        body: &[u8],
+    ) -> io::Result<BufReader<Box<dyn Connection>>> {
         let mut connection = self.connect()?;
         let host = self.address.trim_start_matches("http://");
         let host = if host.starts_with("unix://") { "localhost" } else { host };
@@ -165,7 +196,7 @@ impl Client {
         connection.write_all(head.as_bytes())?;
         connection.write_all(body)?;
         connection.flush()?;
-        read_answer(&mut BufReader::new(connection))
+        Ok(BufReader::new(connection))
     }
 
     fn connect(&self) -> io::Result<Box<dyn Connection>> {
@@ -199,43 +230,59 @@ fn good(answer: Answer) -> Result<Vec<u8>, Failed> {
     Err(Failed::Status(answer.status, text.into_owned()))
 }
 
+fn bad(text: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, text.to_owned())
+}
+
+/// What an answer begins with.
+struct Head {
+    status: u16,
+    length: Option<u64>,
+    chunked: bool,
+}
+
 fn read_answer(reader: &mut impl BufRead) -> io::Result<Answer> {
-    let bad = |text: &str| io::Error::new(io::ErrorKind::InvalidData, text.to_owned());
+    let head = read_head(reader)?;
+    let body = read_body(reader, &head)?;
+    Ok(Answer { status: head.status, body })
+}
+
+fn read_head(reader: &mut impl BufRead) -> io::Result<Head> {
     let status_line = read_line(reader)?;
     let status = status_line
         .split(' ')
         .nth(1)
         .and_then(|code| code.parse().ok())
         .ok_or_else(|| bad("malformed HTTP response"))?;
-    let mut length = None;
-    let mut chunked = false;
+    let mut head = Head { status, length: None, chunked: false };
     loop {
         let line = read_line(reader)?;
         if line.is_empty() {
-            break;
+            return Ok(head);
         }
         let Some((name, value)) = line.split_once(':') else {
             return Err(bad("malformed HTTP header"));
         };
-        if name.eq_ignore_ascii_case("content-length") {
-            length = value.trim().parse::<u64>().ok();
+        let value = value.trim();
+        match name.to_ascii_lowercase().as_str() {
+            "content-length" => head.length = value.parse().ok(),
+            "transfer-encoding" => head.chunked |= value.eq_ignore_ascii_case("chunked"),
+            _ => {}
         }
-        chunked |= name.eq_ignore_ascii_case("transfer-encoding")
-            && value.trim().eq_ignore_ascii_case("chunked");
     }
+}
+
+fn read_body(reader: &mut impl BufRead, head: &Head) -> io::Result<Vec<u8>> {
     let mut body = Vec::new();
-    if chunked {
+    if head.chunked {
         loop {
-            let line = read_line(reader)?;
-            let size = line.split(';').next().unwrap_or_default().trim();
-            let size = u64::from_str_radix(size, 16).map_err(|_| bad("malformed chunk"))?;
-            if size == 0 {
+            let piece = read_chunk(reader)?;
+            if piece.is_empty() {
                 break;
             }
-            reader.take(size).read_to_end(&mut body)?;
-            read_line(reader)?;
+            body.extend_from_slice(&piece);
         }
-    } else if let Some(length) = length {
+    } else if let Some(length) = head.length {
         reader.take(length).read_to_end(&mut body)?;
         if u64::try_from(body.len()).ok() != Some(length) {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "unexpected EOF"));
@@ -243,7 +290,20 @@ fn read_answer(reader: &mut impl BufRead) -> io::Result<Answer> {
     } else {
         reader.read_to_end(&mut body)?;
     }
-    Ok(Answer { status, body })
+    Ok(body)
+}
+
+/// One piece of a chunked body; the last one is empty.
+fn read_chunk(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let line = read_line(reader)?;
+    let size = line.split(';').next().unwrap_or_default().trim();
+    let size = u64::from_str_radix(size, 16).map_err(|_| bad("malformed chunk"))?;
+    let mut piece = Vec::new();
+    if size > 0 {
+        reader.take(size).read_to_end(&mut piece)?;
+        read_line(reader)?;
+    }
+    Ok(piece)
 }
 
 fn read_line(reader: &mut impl BufRead) -> io::Result<String> {

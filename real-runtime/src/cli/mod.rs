@@ -11,6 +11,7 @@ mod keyring;
 mod kv;
 mod maint;
 mod members;
+mod monitor;
 mod raft;
 mod rtt;
 mod services;
@@ -52,6 +53,7 @@ const COMMANDS: &[Command] = &[
     kv::PUT,
     maint::COMMAND,
     members::COMMAND,
+    monitor::COMMAND,
     autopilot::GET,
     autopilot::SET,
     raft::LIST_PEERS,
@@ -147,8 +149,13 @@ fn usage(group: &[&str]) -> String {
 
 /// Writes to standard output. A reader that went away is no error.
 fn out(text: &str) {
+    out_bytes(text.as_bytes());
+}
+
+/// Writes what need not be text to standard output.
+fn out_bytes(bytes: &[u8]) {
     let mut stdout = std::io::stdout().lock();
-    drop(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
+    drop(stdout.write_all(bytes).and_then(|()| stdout.flush()));
 }
 
 /// Writes to standard error.

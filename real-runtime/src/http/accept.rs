@@ -90,7 +90,7 @@ fn open(stream: TcpStream, client: SocketAddr, shared: &Arc<Shared>, limit: &Arc
     let shared = Arc::clone(shared);
     tokio::spawn(async move {
         let _slot = slot;
-        let service = service_fn(|request| answer(&shared, request));
+        let service = service_fn(|request| answer(&shared, client, request));
         let served = http1::Builder::new()
             .title_case_headers(true)
             .max_buf_size(CONNECTION_BUFFER_BYTES_MAX)

@@ -2,19 +2,24 @@
 
 use crate::archive;
 use crate::http::compress::{accepts_gzip, gzip};
-use crate::net;
 use crate::shared::{Inbound, Shared};
+use crate::{log, machine, net};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::{Body, Incoming};
+use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
+use hyper::body::{Body, Frame, Incoming};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{StatusCode, http};
 use proconsul_core::RequestId;
-use proconsul_core::http::{Method, Plan, Request, Response, read};
+use proconsul_core::http::{HostOp, Method, Plan, Request, Response, read};
+use proconsul_core::syntax::duration::format_duration;
 use proconsul_core::types::limits::HTTP_BODY_BYTES_MAX;
 use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use tokio::sync::oneshot;
+use tracing::Level;
 
 /// Largest snapshot archive that is taken.
 const SNAPSHOT_BYTES_MAX: usize = 4 << 30;
@@ -23,23 +28,76 @@ const HEADERS: [&str; 4] = ["x-consul-token", "authorization", "cache-control", 
 /// Where snapshots come and go.
 const SNAPSHOT_PATH: &str = "/v1/snapshot";
 
-type Answer = hyper::Response<Full<Bytes>>;
+type Answer = hyper::Response<Either<Full<Bytes>, LogLines>>;
 
 /// Answers one request.
 pub(super) async fn answer(
     shared: &Arc<Shared>,
+    client: SocketAddr,
     request: hyper::Request<Incoming>,
 ) -> Result<Answer, Infallible> {
+    let asked = tracing::enabled!(target: "agent.http", Level::DEBUG).then(|| {
+        let url = request.uri().path_and_query().map_or("", |url| url.as_str());
+        (shared.clock.now(), request.method().clone(), hidden(url))
+    });
     let packed = request
         .headers()
         .get(header::ACCEPT_ENCODING)
         .and_then(|accept| accept.to_str().ok())
         .is_some_and(accepts_gzip);
-    let response = match collect(shared, request).await {
-        Ok(request) => decide(shared, request).await,
-        Err(refusal) => refusal,
+    let answer = match collect(shared, request).await {
+        Ok(request) => match decide(shared, request).await {
+            Decided::Whole(response) => convert(response, packed),
+            Decided::Log(head, lines) => convert(head, false).map(|_| Either::Right(lines)),
+        },
+        Err(refusal) => convert(refusal, packed),
     };
-    Ok(convert(response, packed))
+    if let Some((came, method, url)) = asked {
+        let latency = format_duration(shared.clock.now().since(came));
+        tracing::debug!(
+            target: "agent.http",
+            "Request finished: method={method} url={url} from={client} latency={latency}"
+        );
+    }
+    Ok(answer)
+}
+
+/// A path and query without the secrets in it.
+fn hidden(url: &str) -> String {
+    let mut kept = String::with_capacity(url.len());
+    for (at, part) in url.split_inclusive(['?', '&']).enumerate() {
+        match part.strip_prefix("token=").filter(|_| at > 0) {
+            Some(secret) => {
+                kept.push_str("token=<hidden>");
+                kept.push_str(if secret.ends_with('&') { "&" } else { "" });
+            }
+            None => kept.push_str(part),
+        }
+    }
+    kept
+}
+
+/// How a request is answered.
+enum Decided {
+    Whole(Response),
+    /// With the log, after this head.
+    Log(Response, LogLines),
+}
+
+/// A body that lasts as long as someone reads it.
+pub(super) struct LogLines(log::Heard);
+
+impl Body for LogLines {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        task: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let line = self.get_mut().0.poll(task);
+        line.map(|line| line.map(|line| Ok(Frame::data(line.into()))))
+    }
 }
 
 /// Reads the body and makes core's request. `Err` is the answer to one that cannot be taken.
@@ -94,18 +152,37 @@ fn oversized(path: &str, declared: u64, value_bytes_max: usize, limit: usize) ->
 }
 
 /// Asks the view; what it cannot answer goes through the loop.
-async fn decide(shared: &Arc<Shared>, request: Request) -> Response {
+async fn decide(shared: &Arc<Shared>, request: Request) -> Decided {
     let planned = {
         let view = shared.view.load();
         read(&view, shared.clock.now(), &request, &mut shared.cache())
     };
-    if let Plan::Answer(response) = planned {
-        return response;
+    if request.path == SNAPSHOT_PATH && planned == Plan::Enter {
+        return Decided::Whole(snapshot(shared, request).await);
     }
-    if request.path == SNAPSHOT_PATH {
-        return snapshot(shared, request).await;
-    }
-    enter(shared, request).await
+    Decided::Whole(match planned {
+        Plan::Answer(response) => response,
+        Plan::Host(HostOp::Log { level, json, head }) => {
+            return Decided::Log(head, LogLines(log::listen(level, json)));
+        }
+        Plan::Host(HostOp::Machine { pretty }) => {
+            match net::aside(move || machine::tell(pretty)).await {
+                Ok(told) => proconsul_core::http::machine(&shared.view.load(), told),
+                Err(reason) => plain(500, reason),
+            }
+        }
+        Plan::Enter
+        | Plan::Leader
+        | Plan::Confirm
+        | Plan::Park(_)
+        | Plan::Write(..)
+        | Plan::Renew(..)
+        | Plan::Local(_)
+        | Plan::SnapshotSave
+        | Plan::SnapshotRestore(_)
+        | Plan::Operator(_)
+        | Plan::Elsewhere(_) => enter(shared, request).await,
+    })
 }
 
 /// Hands a request to the loop and waits for the answer. If this future is dropped first, because
@@ -190,7 +267,7 @@ fn plain(status: u16, text: String) -> Response {
 /// Core's response as hyper's, compressed if the client takes that.
 fn convert(response: Response, packed: bool) -> Answer {
     let mut body = response.body;
-    let mut answer = hyper::Response::new(Full::default());
+    let mut answer = hyper::Response::new(Either::Left(Full::default()));
     *answer.status_mut() =
         StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut plain_body = true;
@@ -209,7 +286,7 @@ fn convert(response: Response, packed: bool) -> Answer {
         body = smaller;
         answer.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
-    *answer.body_mut() = Full::new(body);
+    *answer.body_mut() = Either::Left(Full::new(body));
     answer
 }
 
@@ -223,6 +300,13 @@ mod tests {
         assert_eq!(refusal.status, 413);
         let text = String::from_utf8(refusal.body.to_vec()).unwrap();
         assert!(text.starts_with("Request body(9000000 bytes) too large, max size: 524288 bytes."));
+    }
+
+    #[test]
+    fn no_secret_is_logged() {
+        assert_eq!(hidden("/v1/kv/a?token=s&b=1"), "/v1/kv/a?token=<hidden>&b=1");
+        assert_eq!(hidden("/v1/kv/a?dc=x&token=s"), "/v1/kv/a?dc=x&token=<hidden>");
+        assert_eq!(hidden("/v1/kv/token=s"), "/v1/kv/token=s");
     }
 
     #[test]

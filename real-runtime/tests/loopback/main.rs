@@ -7,6 +7,8 @@ mod command;
 #[cfg(test)]
 mod fleet;
 #[cfg(test)]
+mod following;
+#[cfg(test)]
 mod full;
 #[cfg(test)]
 mod gossip;

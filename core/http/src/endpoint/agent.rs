@@ -6,13 +6,13 @@ use crate::content_hash::content_hash;
 use crate::decide::{Call, Desk, Modes};
 use crate::json::Json;
 use crate::json::records::{self, Empty, kind_word};
-use crate::{Plan, Response, error, respond};
+use crate::{HostOp, Plan, Response, error, respond};
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use proconsul_checks::{CheckKind, LocalCheck, LocalService};
-use proconsul_types::{Check, ServiceKind};
+use proconsul_types::{Check, LogLevel, ServiceKind};
 
 /// The place every coordinate starts from.
 const NOWHERE: &str = r#"{"Vec":[0,0,0,0,0,0,0,0],"Error":1.5,"Adjustment":0,"Height":0.00001}"#;
@@ -20,6 +20,28 @@ const NOWHERE: &str = r#"{"Vec":[0,0,0,0,0,0,0,0],"Error":1.5,"Adjustment":0,"He
 /// The agent itself, its configuration and counters.
 pub(super) fn own(call: &Call<'_>) -> Plan {
     shown(call, self_body(call))
+}
+
+/// The machine this agent runs on.
+pub(super) fn host(call: &Call<'_>, desk: &Desk<'_>) -> Result<Plan, Response> {
+    only_host(desk, HostOp::Machine { pretty: call.is_pretty() })
+}
+
+/// What the agent says from now on.
+pub(super) fn monitor(call: &Call<'_>, desk: &Desk<'_>) -> Result<Plan, Response> {
+    let level = match call.params.text("loglevel") {
+        "" => LogLevel::default(),
+        level => level
+            .parse()
+            .map_err(|_| call.bad(&format!("Bad request: Unknown log level: {level}")))?,
+    };
+    let json = call.params.has("logjson");
+    only_host(desk, HostOp::Log { level, json, head: respond::empty(call.view, 200) })
+}
+
+/// A worker has a host around it; the loop has none.
+fn only_host(desk: &Desk<'_>, op: HostOp) -> Result<Plan, Response> {
+    if desk.is_worker() { Ok(Plan::Host(op)) } else { Err(respond::unknown_path()) }
 }
 
 pub(super) fn shown(call: &Call<'_>, body: Vec<u8>) -> Plan {

@@ -67,6 +67,8 @@ pub(crate) fn decide(call: &Call<'_>, desk: &mut Desk<'_>) -> Result<Plan, Respo
         Endpoint::HealthConnect => health::service(call, desk, true),
         Endpoint::HealthState => health::state(call, desk),
         Endpoint::AgentSelf => Ok(agent::own(call)),
+        Endpoint::AgentHost => agent::host(call, desk),
+        Endpoint::AgentMonitor => agent::monitor(call, desk),
         Endpoint::AgentMembers => agent_pools::members(call),
         Endpoint::AgentMetrics => agent_pools::metrics(call),
         Endpoint::AgentJoin => agent_pools::join(call),

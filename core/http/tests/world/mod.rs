@@ -142,7 +142,7 @@ impl World {
         loop {
             match self.plan(request, confirmed, expired) {
                 Plan::Answer(response) | Plan::Renew(_, response) => return response,
-                Plan::Enter => panic!("the loop never hands over"),
+                Plan::Enter | Plan::Host(_) => panic!("the loop never hands over"),
                 Plan::Leader => {
                     return proconsul_http::error::no_leader(&self.view, request);
                 }
