@@ -13,6 +13,7 @@ mod dns;
 mod driver;
 mod events;
 mod http;
+mod indented;
 pub mod log;
 mod machine;
 mod net;

@@ -2,6 +2,7 @@
 //! Consul's tools read it. Linux tells all of it in `/proc`; elsewhere `Errors` says what is
 //! missing.
 
+use crate::indented::indented;
 use serde_json::{Map, Value, json};
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -39,17 +40,6 @@ pub(crate) fn tell(pretty: bool) -> Vec<u8> {
 fn read(name: &str) -> Result<String, String> {
     let path = format!("{PROC}/{name}");
     fs::read_to_string(&path).map_err(|error| format!("open {path}: {error}"))
-}
-
-/// Four spaces a level, as the agent indents all its JSON.
-fn indented(told: &Value) -> String {
-    let mut text = Vec::new();
-    let form = serde_json::ser::PrettyFormatter::with_indent(b"    ");
-    let mut writer = serde_json::Serializer::with_formatter(&mut text, form);
-    match serde::Serialize::serialize(told, &mut writer) {
-        Ok(()) => String::from_utf8_lossy(&text).into_owned(),
-        Err(_) => told.to_string(),
-    }
 }
 
 /// Field names of Consul's answer, and the rows of `meminfo` that hold them.

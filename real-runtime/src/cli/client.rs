@@ -21,6 +21,8 @@ pub(super) struct Client {
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
+    /// `X-Consul-Index`, if there was one.
+    pub(super) index: Option<u64>,
     pub(super) body: Vec<u8>,
 }
 
@@ -137,7 +139,7 @@ impl Client {
         let head = read_head(&mut reader).map_err(failed)?;
         if head.status != 200 {
             let body = read_body(&mut reader, &head).map_err(failed)?;
-            return good(Answer { status: head.status, body }).map(drop);
+            return good(Answer { status: head.status, index: None, body }).map(drop);
         }
         while let Ok(piece) = read_chunk(&mut reader)
             && !piece.is_empty()
@@ -237,6 +239,7 @@ fn bad(text: &str) -> io::Error {
 /// What an answer begins with.
 struct Head {
     status: u16,
+    index: Option<u64>,
     length: Option<u64>,
     chunked: bool,
 }
@@ -244,7 +247,7 @@ struct Head {
 fn read_answer(reader: &mut impl BufRead) -> io::Result<Answer> {
     let head = read_head(reader)?;
     let body = read_body(reader, &head)?;
-    Ok(Answer { status: head.status, body })
+    Ok(Answer { status: head.status, index: head.index, body })
 }
 
 fn read_head(reader: &mut impl BufRead) -> io::Result<Head> {
@@ -254,7 +257,7 @@ fn read_head(reader: &mut impl BufRead) -> io::Result<Head> {
         .nth(1)
         .and_then(|code| code.parse().ok())
         .ok_or_else(|| bad("malformed HTTP response"))?;
-    let mut head = Head { status, length: None, chunked: false };
+    let mut head = Head { status, index: None, length: None, chunked: false };
     loop {
         let line = read_line(reader)?;
         if line.is_empty() {
@@ -266,6 +269,7 @@ fn read_head(reader: &mut impl BufRead) -> io::Result<Head> {
         let value = value.trim();
         match name.to_ascii_lowercase().as_str() {
             "content-length" => head.length = value.parse().ok(),
+            "x-consul-index" => head.index = value.parse().ok(),
             "transfer-encoding" => head.chunked |= value.eq_ignore_ascii_case("chunked"),
             _ => {}
         }

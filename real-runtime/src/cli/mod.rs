@@ -3,6 +3,7 @@
 mod agent;
 mod autopilot;
 mod catalog;
+mod child;
 mod client;
 mod control;
 mod flag;
@@ -19,6 +20,7 @@ mod snapshot;
 mod table;
 mod validate;
 mod version;
+mod watch;
 
 use flag::{Flags, Outcome};
 use std::io::Write;
@@ -67,6 +69,7 @@ const COMMANDS: &[Command] = &[
     snapshot::SAVE,
     validate::COMMAND,
     version::COMMAND,
+    watch::COMMAND,
 ];
 
 /// Exit code for a command that does not exist, and for no command at all.

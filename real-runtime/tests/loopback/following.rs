@@ -59,6 +59,57 @@ fn the_log_is_shown_to_who_asks() {
 }
 
 #[test]
+fn changes_are_watched() {
+    let scratch = Scratch::new("watch");
+    let agent = Agent::dev(&scratch, &["-node", "s1"]);
+    let address = format!("-http-addr={}", agent.http);
+    let look = |words: &[&str]| {
+        let mut all = vec!["watch", address.as_str()];
+        all.extend_from_slice(words);
+        run(&all)
+    };
+    assert_eq!(look(&["-type=key", "-key=w"]), (0, "null\n".into(), String::new()));
+    put(agent.http, "/v1/kv/w", "1");
+    let (_, shown, _) = look(&["-type=keyprefix", "-prefix=w"]);
+    let index = get(agent.http, "/v1/kv/w").json()[0]["ModifyIndex"].as_u64().unwrap();
+    let pair = format!(
+        "[\n    {{\n        \"Key\": \"w\",\n        \"CreateIndex\": {index},\n        \
+         \"ModifyIndex\": {index},\n        \"LockIndex\": 0,\n        \"Flags\": 0,\n        \
+         \"Value\": \"MQ==\",\n        \"Session\": \"\"\n    }}\n]\n"
+    );
+    assert_eq!(shown, pair);
+    let (_, shown, _) = look(&["-type=checks", "-state=passing"]);
+    let checks: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(checks[0]["Definition"]["Interval"], "0s", "{shown}");
+    let refusals = [
+        (&[][..], "Watch type must be specified\n"),
+        (&["-type=key"], "Must specify a single key to watch\n"),
+        (&["-type=nosuch"], "Unsupported watch type: nosuch\n"),
+        (&["-type=checks", "-service=a", "-state=b"], "Cannot specify service and state\n"),
+        (&["-type=key", "-key=w", "exit", "3"], "Error executing handler: exit status 3\n"),
+        (
+            &["-type=key", "-key=w", "-shell=false", "/nonexist"],
+            "Error starting handler: fork/exec /nonexist: no such file or directory\n",
+        ),
+    ];
+    for (words, text) in refusals {
+        assert_eq!(look(words), (1, String::new(), text.to_owned()), "{words:?}");
+    }
+    let words = ["watch", "-type=key", "-key=w", "cat;", "echo", "idx", "$CONSUL_INDEX"];
+    let (mut child, lines) = start(&agent, &words);
+    let mut lines = lines.lines().map(Result::unwrap);
+    let first = lines.next().unwrap();
+    assert!(first.starts_with(r#"{"Key":"w","CreateIndex":"#), "{first}");
+    assert_eq!(lines.next().unwrap(), format!("idx {index}"));
+    put(agent.http, "/v1/kv/other", "1");
+    put(agent.http, "/v1/kv/w", "2");
+    let second = lines.next().unwrap();
+    assert!(second.contains(r#""Value":"Mg==""#), "{second}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
 fn the_machine_is_told() {
     let scratch = Scratch::new("host");
     let agent = Agent::dev(&scratch, &[]);

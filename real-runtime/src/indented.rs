@@ -1,0 +1,17 @@
+//! JSON for people.
+
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::ser::{PrettyFormatter, Serializer};
+
+/// Four spaces a level, as the agent and Consul's tools indent.
+#[must_use]
+pub(crate) fn indented(value: &Value) -> String {
+    let mut text = Vec::new();
+    let mut writer = Serializer::with_formatter(&mut text, PrettyFormatter::with_indent(b"    "));
+    match value.serialize(&mut writer) {
+        Ok(()) => String::from_utf8_lossy(&text).into_owned(),
+        // A value can always be written; if not, then in one line.
+        Err(_) => value.to_string(),
+    }
+}
