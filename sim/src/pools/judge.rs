@@ -696,8 +696,8 @@ impl Judge {
     }
 }
 
-/// Whether one input may bring an accusation and someone who joins: the pool is counted before it as
-/// well, for the accusation may come first.
+/// Whether one input may bring an accusation and someone who joins: the pool is counted before it
+/// as well, for the accusation may come first.
 fn may_accuse_and_join(input: &Input) -> bool {
     let accuses = |message: &Message| matches!(message, Message::Suspect(_));
     matches!(input, Input::Stream(..) | Input::Packet(..))
