@@ -44,18 +44,34 @@ pub(crate) trait Named {
     fn name(&self) -> &str;
 }
 
+/// The half of a digest by which entries are sorted. The other half of the number says where the
+/// entry lies, so that one read tells both.
+const HIGH: u64 = 0xffff_ffff_0000_0000;
+
 /// A few entries of a large pool by name, found by its digest.
 #[derive(Clone, Debug)]
 pub(crate) struct ByName<T> {
-    /// Digests of names, sorted; beside each in `entries` whose it is.
-    digests: Vec<u64>,
+    /// A number for each entry: the high half of the digest of its name, and its place in
+    /// `entries`. Sorted by the former.
+    numbers: Vec<u64>,
+    /// In the order in which they came, but the last fills the place of one that goes.
     entries: Vec<T>,
 }
 
 impl<T> Default for ByName<T> {
     fn default() -> Self {
-        Self { digests: Vec::new(), entries: Vec::new() }
+        Self { numbers: Vec::new(), entries: Vec::new() }
     }
+}
+
+/// Where the entry of a number lies.
+fn place_of(number: u64) -> usize {
+    usize::try_from(number & !HIGH).unwrap_or(usize::MAX)
+}
+
+fn number(digest: u64, place: usize) -> u64 {
+    let place = u32::try_from(place).expect("fewer than 2^32 entries");
+    (digest & HIGH) | u64::from(place)
 }
 
 impl<T: Named> ByName<T> {
@@ -63,10 +79,13 @@ impl<T: Named> ByName<T> {
         self.entries.len()
     }
 
-    fn place(&self, name: &str, digest: u64) -> Result<usize, usize> {
-        let mut at = find(&self.digests, digest);
-        while self.digests.get(at) == Some(&digest) {
-            let held = self.entries[at].name();
+    /// Which number is that of `name`, or where it belongs.
+    fn find(&self, name: &str, digest: u64) -> Result<usize, usize> {
+        let mut at = find(&self.numbers, digest & HIGH);
+        while let Some(number) =
+            self.numbers.get(at).filter(|number| *number & HIGH == digest & HIGH)
+        {
+            let held = self.entries[place_of(*number)].name();
             // most names are shared, and those need not be read
             if core::ptr::eq(held, name) || held == name {
                 return Ok(at);
@@ -76,71 +95,105 @@ impl<T: Named> ByName<T> {
         Err(at)
     }
 
-    /// The entry of `name`.
-    pub(crate) fn get(&self, name: &str) -> Option<&T> {
-        if self.digests.is_empty() {
+    /// Where the entry of `name` lies, until one is removed.
+    pub(crate) fn place(&self, name: &str) -> Option<usize> {
+        if self.numbers.is_empty() {
             return None;
         }
-        let at = self.place(name, digest(name)).ok()?;
-        self.entries.get(at)
+        let at = self.find(name, digest(name)).ok()?;
+        Some(place_of(self.numbers[at]))
+    }
+
+    /// The entry at a place.
+    pub(crate) fn at(&self, place: usize) -> Option<&T> {
+        self.entries.get(place)
+    }
+
+    /// The entry of `name`.
+    pub(crate) fn get(&self, name: &str) -> Option<&T> {
+        self.entries.get(self.place(name)?)
+    }
+
+    /// The entry of `name`, to be changed; not its name.
+    pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut T> {
+        let place = self.place(name)?;
+        self.entries.get_mut(place)
     }
 
     /// The entry of `name`, or the `first` one.
     pub(crate) fn get_or_insert(&mut self, name: &str, first: impl FnOnce() -> T) -> &mut T {
         let digest = digest(name);
-        let at = self.place(name, digest).unwrap_or_else(|at| {
-            self.digests.insert(at, digest);
-            self.entries.insert(at, first());
-            at
-        });
-        &mut self.entries[at]
+        let place = match self.find(name, digest) {
+            Ok(at) => place_of(self.numbers[at]),
+            Err(at) => self.add(at, digest, first()),
+        };
+        &mut self.entries[place]
     }
 
     /// Puts an entry in place of what there was under its name.
     pub(crate) fn insert(&mut self, entry: T) -> Option<T> {
         let digest = digest(entry.name());
-        match self.place(entry.name(), digest) {
-            Ok(at) => Some(core::mem::replace(&mut self.entries[at], entry)),
+        match self.find(entry.name(), digest) {
+            Ok(at) => {
+                let place = place_of(self.numbers[at]);
+                Some(core::mem::replace(&mut self.entries[place], entry))
+            }
             Err(at) => {
-                self.digests.insert(at, digest);
-                self.entries.insert(at, entry);
+                self.add(at, digest, entry);
                 None
             }
         }
     }
 
+    /// Adds an entry whose number belongs there. Where it lies.
+    fn add(&mut self, at: usize, digest: u64, entry: T) -> usize {
+        let place = self.entries.len();
+        self.numbers.insert(at, number(digest, place));
+        self.entries.push(entry);
+        place
+    }
+
     /// Takes out the entry of `name`.
     pub(crate) fn remove(&mut self, name: &str) -> Option<T> {
-        let at = self.place(name, digest(name)).ok()?;
-        self.digests.remove(at);
-        Some(self.entries.remove(at))
+        let at = self.find(name, digest(name)).ok()?;
+        let place = place_of(self.numbers.remove(at));
+        let gone = self.entries.swap_remove(place);
+        if let Some(moved) = self.entries.get(place) {
+            let digest = digest(moved.name());
+            let from = number(digest, self.entries.len());
+            let mut at = find(&self.numbers, digest & HIGH);
+            while self.numbers[at] != from {
+                at += 1;
+            }
+            self.numbers[at] = number(digest, place);
+        }
+        Some(gone)
     }
 
     /// All entries, by digest.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.entries.iter()
-    }
-
-    /// The entries with this digest.
-    pub(crate) fn with_digest(&self, digest: u64) -> impl Iterator<Item = &T> {
-        let first = find(&self.digests, digest);
-        let same = self.digests[first..].iter().take_while(move |other| **other == digest);
-        self.entries[first..].iter().zip(same).map(|(entry, _)| entry)
+        self.numbers.iter().filter_map(|number| self.entries.get(place_of(*number)))
     }
 
     /// Takes all out.
     pub(crate) fn take(&mut self) -> Vec<T> {
-        self.digests.clear();
+        self.numbers.clear();
         core::mem::take(&mut self.entries)
     }
 
     /// Panics unless entries are filed under their names.
     pub(crate) fn check_invariants(&self) {
-        assert!(self.digests.len() == self.entries.len(), "each entry has a digest");
-        assert!(self.digests.is_sorted(), "digests are sorted");
-        for (known, entry) in self.digests.iter().zip(&self.entries) {
-            assert!(*known == digest(entry.name()), "an entry is filed under its name");
+        assert!(self.numbers.len() == self.entries.len(), "each entry has a number");
+        let sorted = self.numbers.is_sorted_by_key(|number| number & HIGH);
+        assert!(sorted, "entries are sorted by digest");
+        for known in &self.numbers {
+            let entry = self.entries.get(place_of(*known));
+            let same = entry.is_some_and(|entry| digest(entry.name()) & HIGH == known & HIGH);
+            assert!(same, "an entry is filed under its name");
         }
+        let mut places: Vec<usize> = self.numbers.iter().map(|known| place_of(*known)).collect();
+        places.sort_unstable();
+        assert!(places.into_iter().eq(0..self.len()), "each entry is filed once");
     }
 }
 
@@ -184,9 +237,12 @@ mod tests {
             prop_assert_eq!(table.len(), model.len());
             for (name, value) in &model {
                 prop_assert_eq!(table.get(name), Some(&(name.clone(), *value)));
-                let number = digest(name);
-                prop_assert_eq!(table.with_digest(number).count(), 1);
+                let place = table.place(name).and_then(|place| table.at(place));
+                prop_assert_eq!(place, table.get(name));
+                prop_assert_eq!(table.get_mut(name).map(|entry| entry.1), Some(*value));
             }
+            let sorted = table.iter().map(|entry| digest(&entry.0)).is_sorted();
+            prop_assert!(sorted, "by digest");
             prop_assert_eq!(table.take().len(), model.len());
             prop_assert!(table.get("n1").is_none());
         }

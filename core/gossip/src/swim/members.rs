@@ -244,17 +244,18 @@ impl Members {
 
     /// Replaces what is held of someone known.
     pub(crate) fn set(&mut self, record: Record) {
-        let beside = self.beside.of(record.name());
-        let place = match beside {
-            Some((place, _)) => Some(place),
-            None => self.places.get(record.name().as_bytes()).map(|place| place.at),
-        };
-        let Some(place) = place else {
+        if let Some(held) = self.beside.of_mut(record.name()) {
+            self.alive -= usize::from(held.liveness == Liveness::Alive);
+            self.alive += usize::from(record.liveness == Liveness::Alive);
+            *held = record;
+            return;
+        }
+        let place = self.places.get(record.name().as_bytes()).map(|place| place.at);
+        let Some((place, before)) = place.and_then(|at| Some((at, self.common.records.get(at)?)))
+        else {
             return;
         };
-        let before = beside.map(|(_, record)| record).or_else(|| self.common.records.get(place));
-        let was_alive = before.is_some_and(|before| before.liveness == Liveness::Alive);
-        self.alive -= usize::from(was_alive);
+        self.alive -= usize::from(before.liveness == Liveness::Alive);
         self.alive += usize::from(record.liveness == Liveness::Alive);
         self.put(place, record);
     }

@@ -1,21 +1,20 @@
 //! News that wait to be told to others, by how often they were told already.
 
 use crate::digest::{Named, digest, find};
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::mem;
 
 /// In which order news are told: fewest times first, then the longest that fits, then the newest.
 /// From the highest bit: how often told, a length subtracted from the longest, a number subtracted
-/// from the highest. What does not change with each telling is the *lot*.
+/// from the highest.
 type Rank = u64;
 
 /// Bits of the number.
 const NUMBER_BITS: u32 = 36;
-/// Bits of number and length.
+/// Bits of number and length, which do not change with each telling.
 const LOT_BITS: u32 = NUMBER_BITS + 16;
 const NUMBER_MAX: u64 = (1 << NUMBER_BITS) - 1;
 const LENGTH_MAX: usize = 0xffff;
+const LENGTH_BITS: u64 = 0xffff;
 /// News are dropped after this many times, whatever the limit.
 const TOLD_MAX: u32 = (1 << (64 - LOT_BITS)) - 1;
 
@@ -30,47 +29,59 @@ fn told(rank: Rank) -> u32 {
     u32::try_from(rank >> LOT_BITS).unwrap_or(u32::MAX)
 }
 
-fn lot(rank: Rank) -> u64 {
-    rank & ((1 << LOT_BITS) - 1)
-}
-
 fn bytes(rank: Rank) -> usize {
-    let shorter = usize::try_from(lot(rank) >> NUMBER_BITS).unwrap_or(LENGTH_MAX);
+    let shorter = usize::try_from((rank >> NUMBER_BITS) & LENGTH_BITS).unwrap_or(LENGTH_MAX);
     LENGTH_MAX - shorter
 }
 
+/// What waits, and with which rank.
 #[derive(Clone, Debug)]
 struct Waiting<T> {
     rank: Rank,
     news: T,
 }
 
+/// Where something waits.
+type Slot = u32;
+
+/// In place of the slot of what a round has taken out of the order.
+const TAKEN: Slot = Slot::MAX;
+
 /// A queue of news. Those about the same name ([`Named`]) replace one another.
 ///
-/// A round takes from the front and puts back behind, so most of the work is at the ends of one
-/// sorted ring.
+/// News stay in their slots; what a round sorts anew are ranks and numbers of slots. It takes from
+/// the front and puts back behind, both in order, so it is one merge of two sorted lists.
 #[derive(Clone, Debug)]
 pub(crate) struct Queue<T> {
-    ranked: VecDeque<Waiting<T>>,
-    /// The digest of each name under which something is queued, sorted, and the lot of what was
-    /// queued last under it.
+    slots: Vec<Option<Waiting<T>>>,
+    free: Vec<Slot>,
+    /// All that waits, in order.
+    ranked: Vec<(Rank, Slot)>,
+    /// The digest of each name under which something is queued, sorted, and where that is which
+    /// was queued last under it.
     digests: Vec<u64>,
-    lots: Vec<u64>,
+    named: Vec<Slot>,
     next: u64,
     /// What a round has taken and will put back.
-    taken: Vec<Waiting<T>>,
+    again: Vec<(Rank, Slot)>,
 }
 
 impl<T> Default for Queue<T> {
     fn default() -> Self {
         Self {
-            ranked: VecDeque::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            ranked: Vec::new(),
             digests: Vec::new(),
-            lots: Vec::new(),
+            named: Vec::new(),
             next: 0,
-            taken: Vec::new(),
+            again: Vec::new(),
         }
     }
+}
+
+fn place(slot: Slot) -> usize {
+    usize::try_from(slot).expect("32 bits fit an index")
 }
 
 impl<T: Named> Queue<T> {
@@ -91,99 +102,86 @@ impl<T: Named> Queue<T> {
         }
         let rank = rank(0, bytes, self.next);
         self.next += 1;
-        let name = news.name();
-        match self.named(name) {
-            Some(at) => self.lots[at] = lot(rank),
-            None => {
-                let digest = digest(name);
-                let at = find(&self.digests, digest);
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            Slot::try_from(self.slots.len() - 1).expect("fewer than 2^32 news wait")
+        });
+        match self.find_named(news.name()) {
+            Ok(at) => self.named[at] = slot,
+            Err((at, digest)) => {
                 self.digests.insert(at, digest);
-                self.lots.insert(at, lot(rank));
+                self.named.insert(at, slot);
             }
         }
-        self.put(Waiting { rank, news });
+        self.slots[place(slot)] = Some(Waiting { rank, news });
+        let at = self.ranked.partition_point(|(other, _)| *other < rank);
+        self.ranked.insert(at, (rank, slot));
     }
 
     /// Numbers what waits anew, from 0 in the order in which it came.
     fn renumber(&mut self) {
-        let mut all: Vec<(u64, usize)> = (self.ranked.iter().enumerate())
-            .map(|(at, waiting)| (NUMBER_MAX - (waiting.rank & NUMBER_MAX), at))
-            .collect();
-        all.sort_unstable();
+        let number = |rank: Rank| NUMBER_MAX - (rank & NUMBER_MAX);
+        self.ranked.sort_unstable_by_key(|(rank, _)| number(*rank));
         self.next = 0;
-        for (_, at) in all {
-            let old = lot(self.ranked[at].rank);
-            let waiting = &mut self.ranked[at];
-            waiting.rank = rank(told(waiting.rank), bytes(waiting.rank), self.next);
-            let new = lot(waiting.rank);
-            for lot in self.lots.iter_mut().filter(|lot| **lot == old) {
-                *lot = new;
+        for (old, slot) in &mut self.ranked {
+            *old = rank(told(*old), bytes(*old), self.next);
+            if let Some(waiting) = &mut self.slots[place(*slot)] {
+                waiting.rank = *old;
             }
             self.next += 1;
         }
+        self.ranked.sort_unstable();
     }
 
-    /// Puts something where its rank belongs.
-    fn put(&mut self, waiting: Waiting<T>) {
-        if self.ranked.back().is_none_or(|last| last.rank < waiting.rank) {
-            self.ranked.push_back(waiting);
-        } else {
-            let at = self.ranked.partition_point(|other| other.rank < waiting.rank);
-            self.ranked.insert(at, waiting);
-        }
+    /// The name of what waits in a slot.
+    fn name_in(&self, slot: Slot) -> Option<&str> {
+        self.slots.get(place(slot))?.as_ref().map(|waiting| waiting.news.name())
     }
 
-    /// Where the name is filed under which something is queued.
-    fn named(&self, name: &str) -> Option<usize> {
-        if self.digests.is_empty() {
-            return None;
-        }
+    /// Where the name is filed under which something is queued, or where it belongs, and its
+    /// digest.
+    fn find_named(&self, name: &str) -> Result<usize, (usize, u64)> {
         let digest = digest(name);
         let mut at = find(&self.digests, digest);
         while self.digests.get(at) == Some(&digest) {
-            let found = self.lies(self.lots[at]).map(|lies| &self.ranked[lies]);
-            if found.is_some_and(|found| found.news.name() == name) {
-                return Some(at);
+            if self.name_in(self.named[at]) == Some(name) {
+                return Ok(at);
             }
             at += 1;
         }
-        None
-    }
-
-    fn forget_name(&mut self, at: usize) {
-        self.digests.remove(at);
-        self.lots.remove(at);
-    }
-
-    /// Where the news of a lot lie, however often they were told.
-    fn lies(&self, lot: u64) -> Option<usize> {
-        let mut from = 0;
-        while let Some(first) = self.ranked.get(from) {
-            let tier = first.rank - self::lot(first.rank);
-            let at = self.ranked.partition_point(|other| other.rank < tier | lot);
-            if self.ranked.get(at).is_some_and(|found| found.rank == tier | lot) {
-                return Some(at);
-            }
-            let next = tier + (1 << LOT_BITS);
-            from = self.ranked.partition_point(|other| other.rank < next);
-        }
-        None
+        Err((at, digest))
     }
 
     /// Drops what is queued under `name`.
     pub(crate) fn invalidate(&mut self, name: &str) {
-        if let Some(at) = self.named(name) {
-            let lies = self.lies(self.lots[at]);
-            self.forget_name(at);
-            if let Some(lies) = lies {
+        if self.is_empty() {
+            return;
+        }
+        if let Ok(at) = self.find_named(name) {
+            self.digests.remove(at);
+            let slot = self.named.remove(at);
+            let gone = self.vacate(slot);
+            let rank = gone.map(|waiting| waiting.rank);
+            if let Some(lies) = rank.and_then(|rank| self.lies(rank)) {
                 self.ranked.remove(lies);
             }
         }
     }
 
+    /// Where the order has what has this rank.
+    fn lies(&self, rank: Rank) -> Option<usize> {
+        self.ranked.binary_search_by_key(&rank, |(rank, _)| *rank).ok()
+    }
+
+    fn vacate(&mut self, slot: Slot) -> Option<Waiting<T>> {
+        let gone = self.slots[place(slot)].take();
+        self.free.push(slot);
+        gone
+    }
+
     /// Whether something is queued under `name`.
     pub(crate) fn holds(&self, name: &str) -> bool {
-        self.named(name).is_some()
+        self.find_named(name).is_ok()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -205,51 +203,87 @@ impl<T: Named> Queue<T> {
         mut tell: impl FnMut(&T),
     ) -> usize {
         let (mut used, mut number, mut at) = (0, 0, 0);
-        let mut taken = mem::take(&mut self.taken);
+        let limit = limit.min(TOLD_MAX);
         while number < count {
             let Some(free) = room.checked_sub(used + overhead).filter(|free| *free > 0) else {
                 break;
             };
-            let Some(next) = self.ranked.get(at) else {
+            let Some((was, slot)) = self.ranked.get(at).copied() else {
                 break;
             };
-            if bytes(next.rank) > free {
+            if bytes(was) > free {
                 // on to the first that is short enough, or else was told once more
-                let fits = rank(told(next.rank), free, NUMBER_MAX);
-                at = self.ranked.partition_point(|other| other.rank < fits);
+                let fits = rank(told(was), free, NUMBER_MAX);
+                at += self.ranked[at..].partition_point(|(other, _)| *other < fits);
                 continue;
             }
-            let Some(mut waiting) = self.ranked.remove(at) else {
+            let Some(waiting) = &mut self.slots[place(slot)] else {
                 break;
             };
             tell(&waiting.news);
             number += 1;
-            used += overhead + bytes(waiting.rank);
-            if told(waiting.rank) + 1 < limit.min(TOLD_MAX) {
-                waiting.rank += 1 << LOT_BITS;
-                taken.push(waiting);
+            used += overhead + bytes(was);
+            self.ranked[at].1 = TAKEN;
+            at += 1;
+            if told(was) + 1 < limit {
+                waiting.rank = was + (1 << LOT_BITS);
+                self.again.push((waiting.rank, slot));
             } else {
-                self.drop_name_of(&waiting);
+                self.drop_name_of(slot);
+                self.vacate(slot);
             }
         }
-        for waiting in taken.drain(..) {
-            self.put(waiting);
+        if number > 0 {
+            self.put_back(number);
         }
-        self.taken = taken;
-        if self.ranked.is_empty() {
+        if self.is_empty() {
             self.next = 0;
         }
         used
     }
 
+    /// Closes the gaps that a round left, with what it puts back in its places. What is put back
+    /// comes later than it was, so there are always enough gaps before it.
+    fn put_back(&mut self, mut gaps: usize) {
+        let (mut to, mut from, mut back) = (0, 0, 0);
+        while let Some(entry) = self.ranked.get(from).copied() {
+            if entry.1 == TAKEN {
+                from += 1;
+                gaps -= 1;
+                continue;
+            }
+            match self.again.get(back) {
+                Some(again) if again.0 < entry.0 => {
+                    self.ranked[to] = *again;
+                    back += 1;
+                }
+                // nothing was dropped, and the rest lies where it lay
+                None if gaps == 0 && to == from => break,
+                Some(_) | None => {
+                    self.ranked[to] = entry;
+                    from += 1;
+                }
+            }
+            to += 1;
+        }
+        if from == self.ranked.len() {
+            self.ranked.truncate(to);
+            self.ranked.extend_from_slice(&self.again[back..]);
+        }
+        self.again.clear();
+    }
+
     /// News were told often enough: nothing is queued under their name any more, unless it is
     /// something newer.
-    fn drop_name_of(&mut self, waiting: &Waiting<T>) {
-        let digest = digest(waiting.news.name());
+    fn drop_name_of(&mut self, slot: Slot) {
+        let Some(digest) = self.name_in(slot).map(digest) else {
+            return;
+        };
         let mut at = find(&self.digests, digest);
         while self.digests.get(at) == Some(&digest) {
-            if self.lots[at] == lot(waiting.rank) {
-                self.forget_name(at);
+            if self.named[at] == slot {
+                self.digests.remove(at);
+                self.named.remove(at);
                 return;
             }
             at += 1;
@@ -258,13 +292,18 @@ impl<T: Named> Queue<T> {
 
     /// Panics unless names and ranks agree.
     pub(crate) fn check_invariants(&self, one_each: bool) {
-        assert!(self.taken.is_empty(), "a round puts back what it took");
-        let sorted = self.ranked.iter().is_sorted_by(|one, other| one.rank < other.rank);
+        assert!(self.again.is_empty(), "a round puts back what it took");
+        let sorted = self.ranked.is_sorted_by(|one, other| one.0 < other.0);
         assert!(sorted, "what waits is in its order");
-        assert!(self.digests.is_sorted() && self.digests.len() == self.lots.len(), "names too");
-        for (digest, lot) in self.digests.iter().zip(&self.lots) {
-            let found = self.lies(*lot).map(|lies| self.ranked[lies].news.name());
-            let same = found.is_some_and(|name| self::digest(name) == *digest);
+        assert!(self.ranked.len() + self.free.len() == self.slots.len(), "a slot is in one list");
+        for (rank, slot) in &self.ranked {
+            let waiting = self.slots.get(place(*slot)).and_then(Option::as_ref);
+            let same = waiting.is_some_and(|waiting| waiting.rank == *rank);
+            assert!(same, "what waits lies in its slot");
+        }
+        assert!(self.digests.is_sorted() && self.digests.len() == self.named.len(), "names too");
+        for (digest, slot) in self.digests.iter().zip(&self.named) {
+            let same = self.name_in(*slot).is_some_and(|name| self::digest(name) == *digest);
             assert!(same, "queued news are found under their name");
         }
         let one = self.ranked.len() == self.digests.len();

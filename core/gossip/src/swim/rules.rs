@@ -292,14 +292,14 @@ impl Swim {
 
     /// Queues news for everyone, in place of older ones about the same member.
     pub(super) fn tell_all(&mut self, news: News) {
-        let message = Message::from(news.clone());
-        if !self.fits(&message) {
+        let bytes = Message::from(news.clone()).encoded_len();
+        if !self.has_room_for(bytes) {
             return;
         }
         if self.config.planted.is(Fault::BroadcastNotInvalidated) {
-            self.queue.keep(message.encoded_len(), news);
+            self.queue.keep(bytes, news);
         } else {
-            self.queue.push(message.encoded_len(), news);
+            self.queue.push(bytes, news);
         }
     }
 

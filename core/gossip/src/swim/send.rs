@@ -98,7 +98,11 @@ impl Swim {
 
     /// Whether a message fits into a datagram at all. Others would wait in the queue for good.
     pub(super) fn fits(&self, message: &Message) -> bool {
-        message.encoded_len() + COMPOUND_BYTES <= self.packet_room()
+        self.has_room_for(message.encoded_len())
+    }
+
+    pub(super) fn has_room_for(&self, bytes: usize) -> bool {
+        bytes + COMPOUND_BYTES <= self.packet_room()
     }
 
     /// Appends news that fit into `room` bytes: first about members, then Serf's.
