@@ -70,9 +70,17 @@ pub(crate) struct Vivaldi {
     own: Coordinate,
     offsets: [f64; ADJUSTMENT_WINDOW],
     next_offset: usize,
-    filters: Recent<Latencies>,
+    peers: Recent<Peer>,
     resets: u64,
     rng: Rng,
+}
+
+/// What is remembered of one peer.
+#[derive(Clone, Debug)]
+struct Peer {
+    latencies: Latencies,
+    /// Where it last said to be.
+    place: Coordinate,
 }
 
 /// The last round trips of one peer, oldest first.
@@ -105,7 +113,7 @@ impl Vivaldi {
             own: START,
             offsets: [0.0; ADJUSTMENT_WINDOW],
             next_offset: 0,
-            filters: Recent::new(PEERS_MAX),
+            peers: Recent::new(PEERS_MAX),
             resets: 0,
             rng,
         }
@@ -135,7 +143,10 @@ impl Vivaldi {
         if rtt > ROUND_TRIP_MAX {
             return Err(Refusal::RoundTrip(rtt));
         }
-        let rtt = self.filters.touch(node, Latencies::default).push(seconds(rtt));
+        let first = || Peer { latencies: Latencies::default(), place: START };
+        let held = self.peers.touch(node, first);
+        held.place = peer.clone();
+        let rtt = held.latencies.push(seconds(rtt));
         self.pull(peer, rtt);
         self.adjust(peer, rtt);
         self.fall();
@@ -146,9 +157,14 @@ impl Vivaldi {
         Ok(())
     }
 
-    /// Forgets the round trips to `node`.
+    /// Where `node` last said to be, if it was met lately.
+    pub(crate) fn peer(&self, node: &str) -> Option<&Coordinate> {
+        self.peers.get(node).map(|peer| &peer.place)
+    }
+
+    /// Forgets what was learned of `node`.
     pub(crate) fn forget(&mut self, node: &str) {
-        self.filters.remove(node);
+        self.peers.remove(node);
     }
 
     /// One step of a spring between here and `peer` towards the length `rtt`.

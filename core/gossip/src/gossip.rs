@@ -8,6 +8,7 @@ use crate::swim::{Members, Swim, Turn};
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 use proconsul_types::{Coordinate, Incarnation, Instant, Liveness, MemberStatus, Rng};
 use proconsul_wire::crypto::Keyring;
 
@@ -178,6 +179,13 @@ impl Gossip {
     #[must_use]
     pub fn member(&self, name: &str) -> Option<Arc<Member>> {
         self.serf.member(name)
+    }
+
+    /// How someone of this name stands and where it is, if known: what [`Self::member`] says of
+    /// that, without making a member of it.
+    #[must_use]
+    pub fn standing(&self, name: &str) -> Option<(MemberStatus, SocketAddr)> {
+        self.serf.standing(name)
     }
 
     /// What the failure detector holds of everyone it knows, in no particular order: who, whether

@@ -31,9 +31,8 @@ pub(crate) use self::members::Founders;
 use self::broadcasts::Broadcasts;
 use self::rejoin::{FLUSH_INTERVAL, FileChange, Rejoin};
 use crate::config::{Admission, Config, Timing};
-use crate::coordinate::{PEERS_MAX, Vivaldi};
+use crate::coordinate::Vivaldi;
 use crate::face::{Effect, Event, Member, QueryId};
-use crate::recent::Recent;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
 use alloc::string::String;
@@ -43,7 +42,8 @@ use bytes::Bytes;
 use core::fmt;
 use core::net::SocketAddr;
 use proconsul_types::{
-    Coordinate, Duration, Fault, Instant, LamportTime, Liveness, Planted, Rng, TextMap, TimerTable,
+    Coordinate, Duration, Fault, Instant, LamportTime, Liveness, MemberStatus, Planted, Rng,
+    TextMap, TimerTable,
 };
 use proconsul_wire::crypto::Keyring;
 use proconsul_wire::memberlist::Alive;
@@ -199,7 +199,6 @@ pub(crate) struct Serf {
     queries_queue: Broadcasts,
     keyring: Keyring,
     vivaldi: Vivaldi,
-    places: Recent<Coordinate>,
     ack: Option<Bytes>,
     rejoin: Rejoin,
 }
@@ -238,7 +237,6 @@ impl Serf {
             queries_queue: Broadcasts::default(),
             keyring: config.keyring.clone(),
             vivaldi: Vivaldi::new(rng.split("gossip.coordinate")),
-            places: Recent::new(PEERS_MAX),
             ack: None,
             rejoin: Rejoin::new(config.durable, config.rejoin_after_leave, remembered),
         };
@@ -301,11 +299,7 @@ impl Serf {
             }
         };
         match self.vivaldi.observe(node, &place, rtt) {
-            Ok(()) => {
-                self.ack = None;
-                let held = self.places.touch(node, || place.clone());
-                *held = place;
-            }
+            Ok(()) => self.ack = None,
             Err(refusal) => self.notice(format!("ack of {node}: {refusal}")),
         }
     }
@@ -351,6 +345,11 @@ impl Serf {
         self.members.get(name).map(|known| known.member())
     }
 
+    /// How someone stands and where it is, if known.
+    pub(crate) fn standing(&self, name: &str) -> Option<(MemberStatus, SocketAddr)> {
+        self.members.get(name).map(|known| (known.status, known.address()))
+    }
+
     /// This member's place in the network.
     pub(crate) fn coordinate(&self) -> &Coordinate {
         self.vivaldi.own()
@@ -358,7 +357,7 @@ impl Serf {
 
     /// Another's place as it last said, or this member's.
     pub(crate) fn coordinate_of(&self, name: &str) -> Option<&Coordinate> {
-        if name == &*self.name { Some(self.vivaldi.own()) } else { self.places.get(name) }
+        if name == &*self.name { Some(self.vivaldi.own()) } else { self.vivaldi.peer(name) }
     }
 
     /// The keys in use.

@@ -121,7 +121,7 @@ impl World {
                     continue;
                 }
                 watching += 1;
-                let status = gossip.member(&subject.name).map(|member| member.status);
+                let status = gossip.standing(&subject.name).map(|(status, _)| status);
                 if matches!(status, Some(MemberStatus::Alive | MemberStatus::Leaving)) {
                     missing += 1;
                     first = first.or_else(|| Some((seat.name.clone(), status)));
@@ -251,8 +251,8 @@ impl World {
         {
             return None;
         }
-        let held = gossip.member(&subject.name);
-        let status = held.as_ref().map(|member| member.status);
+        let held = gossip.standing(&subject.name);
+        let status = held.map(|(status, _)| status);
         // Who has never met someone knows nothing of it. A leave takes some seconds.
         let id = SeatId::try_from(one).ok()?;
         let met = self.judge.has_met(id, &subject.name);
@@ -262,8 +262,7 @@ impl World {
             Fate::Up => {
                 let port = subject.port();
                 let at = crate::links::address(machine.number, machine.moves, port);
-                status == Some(MemberStatus::Alive)
-                    && held.as_ref().is_some_and(|member| member.address == at)
+                held == Some((MemberStatus::Alive, at))
             }
             Fate::Down => match status {
                 Some(MemberStatus::Failed) => true,
@@ -288,7 +287,7 @@ impl World {
         }
         let fate = machine.fate;
         let (name, about) = (&seat.name, &subject.name);
-        let held = held.map(|member| format!("{:?} at {}", member.status, member.address));
+        let held = held.map(|(status, at)| format!("{status:?} at {at}"));
         let for_ms = (self.now - since) / 1_000_000;
         Some(format!("{name} holds {about} for {held:?}, which is {fate:?} for {for_ms} ms"))
     }
@@ -301,8 +300,8 @@ impl World {
             machine.fate == Fate::Up && !machine.disputed
         });
         up.any(|seat| {
-            let held = seat.gossip.as_ref().and_then(|gossip| gossip.member(&subject.name));
-            held.is_some_and(|member| member.status == MemberStatus::Left)
+            let held = seat.gossip.as_ref().and_then(|gossip| gossip.standing(&subject.name));
+            held.is_some_and(|(status, _)| status == MemberStatus::Left)
         })
     }
 

@@ -560,7 +560,6 @@ impl Serf {
         if let Some(member) = self.member(name) {
             self.members.erase(name);
             self.vivaldi.forget(name);
-            self.places.remove(name);
             self.say(Event::Reaped(member));
         }
     }

@@ -79,6 +79,10 @@ impl Swim {
 
     /// Sends a message and whatever news fit beside it.
     pub(super) fn send_with_news(&mut self, turn: &mut Turn<'_>, to: SocketAddr, message: Message) {
+        if !self.has_news(turn) {
+            self.send(turn, to, false, alloc::vec![message]);
+            return;
+        }
         let room = self.packet_room().saturating_sub(message.encoded_len());
         let mut messages = Vec::with_capacity(1 + self.queue.len().min(NEWS_USUAL));
         messages.push(message);
