@@ -2,7 +2,7 @@
 
 use crate::node::Node;
 use crate::open::Origin;
-use crate::proposals::{CHANGE_IN_PROGRESS, TRANSFERRING};
+use crate::proposals::{Asked, CHANGE_IN_PROGRESS, TRANSFERRING};
 use crate::timers::Timer;
 use crate::{Admin, Effect, ExitReason};
 use alloc::collections::BTreeSet;
@@ -39,6 +39,7 @@ impl Node {
             departure.origin = departure.origin.or(origin);
             return;
         }
+        self.hand_over();
         let mut pools = BTreeSet::new();
         for pool in [Pool::Wan, Pool::Lan] {
             if self.pools.pool(pool).is_some() {
@@ -51,6 +52,15 @@ impl Node {
         let until = if is_server { self.now.after(drain) } else { self.now };
         self.departure = Some(Departure { origin, pools, until, is_out: !is_server });
         self.expecting = crate::expect::Expecting::default();
+    }
+
+    /// A leader that will go lets another lead while it is still there to help. If none takes over
+    /// it leads to its end, and the group elects when it is out.
+    fn hand_over(&mut self) {
+        if self.publisher.is_leader() && self.raft.membership().members.len() > 1 {
+            let ticket = self.proposals.ticket(Asked::Duty(None), None);
+            self.raft_input(proconsul_raft::Input::Transfer(ticket, None));
+        }
     }
 
     /// A pool has heard that this agent goes.

@@ -29,6 +29,8 @@ pub enum Event {
     SyncFailed(String),
     /// For operators, in words.
     Notice(String),
+    /// The same of what is odd.
+    Warning(String),
     /// A member of a pool is now this.
     Member(Pool, String, MemberStatus),
     /// A member of a pool does not answer; it may still refute.

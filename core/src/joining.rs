@@ -230,7 +230,7 @@ impl Node {
         };
         *tried += 1;
         let cluster = pool.name();
-        out.push(Effect::Event(Event::Notice(format!(
+        out.push(Effect::Event(Event::Warning(format!(
             "({cluster}) couldn't join: number_of_nodes=0 error=\"{text}\""
         ))));
         if attempts_max > 0 && *tried > attempts_max {
@@ -241,7 +241,7 @@ impl Node {
             self.stop(ExitReason::JoinRetried(pool), out);
             return;
         }
-        out.push(Effect::Event(Event::Notice(format!(
+        out.push(Effect::Event(Event::Warning(format!(
             "Join cluster failed, will retry: cluster={cluster} retry_interval={}",
             proconsul_syntax::duration::format_duration(interval)
         ))));

@@ -32,6 +32,7 @@ pub(crate) fn log(event: &Event) {
             tracing::warn!(target: "agent.anti_entropy", "sync failed: error=\"{reason}\"");
         }
         Event::Notice(text) => tracing::info!(target: "agent", "{text}"),
+        Event::Warning(text) => tracing::warn!(target: "agent", "{text}"),
         Event::Member(pool, name, status) => {
             tracing::info!(target: "agent.serf", "member: pool={pool:?} name={name} is={status}");
         }

@@ -315,7 +315,8 @@ pub(crate) fn tell(event: &Event) -> String {
         | Event::Member(..)
         | Event::Suspected(..)
         | Event::Refuted(_)
-        | Event::Notice(_) => format!("{event:?}"),
+        | Event::Notice(_)
+        | Event::Warning(_) => format!("{event:?}"),
     }
 }
 

@@ -5,6 +5,7 @@
 //! times are an array. HCL's expressions are not evaluated: what is no literal is refused, and
 //! `${..}` in a text stays as written.
 
+use crate::one_line::in_lines;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -97,7 +98,8 @@ fn json(file: &str, text: &str) -> Result<Map<String, Value>, DocumentError> {
 }
 
 fn hcl(file: &str, text: &str) -> Result<Map<String, Value>, DocumentError> {
-    let body = hcl::parse(text).map_err(|error| {
+    let body = hcl::parse(text).or_else(|error| hcl::parse(&in_lines(text)).map_err(|_| error));
+    let body = body.map_err(|error| {
         let (place, reason) = if let hcl::Error::Parse(error) = &error {
             let place = error.location();
             (Some((place.line(), place.column())), error.message().to_string())
@@ -239,6 +241,18 @@ mod tests {
                 "retry_join": ["a", "b"], "node_meta": {"odd key": "x", "plain": "${y}"}}"#,
         );
         assert_eq!(hcl.unwrap(), Value::Object(json.unwrap()));
+    }
+
+    #[test]
+    fn one_line_holds_as_much_as_many() {
+        let long = "a = 1\nb = \"x y\"\nports {\n  http = 1\n  dns = -1\n}\nl = [1, 2]\n\
+                    service \"w\" {\n  port = 2\n  meta = {\n k = \"{ q = 1\"\n z = true\n}\n}\nc = 3";
+        let short = "a = 1 b = \"x y\" ports { http = 1 dns = -1 } l = [1, 2] /* d = 4 */ \
+                     service \"w\" { port = 2 meta = { k = \"{ q = 1\" z = true } } c = 3 # e = 5";
+        assert_eq!(hcl(short).unwrap(), hcl(long).unwrap());
+        // What is wrong all the same is told of the text as it was given.
+        let wrong = hcl("a = 1 b =\nc = 2").unwrap_err();
+        assert!(wrong.starts_with("Error parsing a.hcl: 1:7: "), "{wrong}");
     }
 
     #[test]

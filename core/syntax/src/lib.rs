@@ -20,4 +20,5 @@ pub mod document;
 pub mod duration;
 pub mod filter;
 pub mod name;
+mod one_line;
 pub mod pattern;

@@ -309,6 +309,19 @@ fn a_name_that_must_be_looked_up_is_asked_for() {
 }
 
 #[test]
+fn a_leader_hands_over_before_it_leaves() {
+    let mut table = sound(3, 1);
+    let leader = table.elect();
+    let begun = table.now;
+    table.send(leader, Method::Put, "/v1/agent/leave", "");
+    table.until(|table| table.leader().is_some_and(|next| next != leader));
+    assert!(table.now.since(begun) < Duration::from_millis(100), "nobody waits for an election");
+    assert!(table.nodes[leader].as_ref().unwrap().raft().membership().members.len() == 3);
+    assert_eq!(table.put(3, "/v1/kv/a", "1"), "true");
+    assert!(table.now.since(begun) < Duration::from_millis(500), "writes go on");
+}
+
+#[test]
 fn a_leader_that_leaves_is_forgotten_by_the_next_one() {
     let mut table = sound(3, 1);
     let leader = table.elect();
