@@ -22,6 +22,7 @@ pub mod pool;
 mod probe;
 mod recurse;
 pub mod reload;
+mod script;
 mod shared;
 pub mod storage;
 

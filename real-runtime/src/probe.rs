@@ -1,5 +1,6 @@
-//! Probes: HTTP, TCP and script checks, run as tasks that report to the loop.
+//! Probes: HTTP and TCP checks, run as tasks that report to the loop.
 
+use crate::script::execute;
 use crate::shared::Shared;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -8,14 +9,11 @@ use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Method, Request, Uri};
 use hyper_util::rt::TokioIo;
 use proconsul_core::Input;
-use proconsul_core::checks::{CheckOutcome, CheckRun, ProbeSpec, cut_output};
+use proconsul_core::checks::{CheckOutcome, CheckRun, ProbeSpec, Tail};
 use std::collections::BTreeMap;
 use std::io;
-use std::process::Stdio;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::process::Command;
 use tokio::task::AbortHandle;
 
 /// Redirects that are followed.
@@ -51,10 +49,14 @@ async fn probe(spec: &ProbeSpec) -> CheckOutcome {
     match spec {
         ProbeSpec::Http { url, method, headers, body, timeout, output_bytes_max, .. } => {
             let asked = Asked { url, method, headers, body, output_bytes_max: *output_bytes_max };
-            match tokio::time::timeout(*timeout, ask(&asked)).await {
-                Ok(Ok(outcome)) => outcome,
+            let mut answer = None;
+            match tokio::time::timeout(*timeout, ask(&asked, &mut answer)).await {
                 Ok(Err(reason)) => CheckOutcome::http_failed(method, url, &reason),
-                Err(_) => CheckOutcome::http_timeout(method, url),
+                // An answer counts as far as it came.
+                Ok(Ok(())) | Err(_) => match answer {
+                    Some(answer) => answer.outcome(&asked),
+                    None => CheckOutcome::http_timeout(method, url),
+                },
             }
         }
         ProbeSpec::Script { args, timeout, output_bytes_max } => {
@@ -70,26 +72,6 @@ async fn probe(spec: &ProbeSpec) -> CheckOutcome {
     }
 }
 
-/// Runs a program; it is killed if it takes too long.
-async fn execute(args: &[Arc<str>], timeout: Duration, output_bytes_max: usize) -> CheckOutcome {
-    let Some((program, rest)) = args.split_first() else {
-        return CheckOutcome::script_failed("no program is named");
-    };
-    let mut command = Command::new(&**program);
-    command.args(rest.iter().map(|arg| &**arg));
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    match tokio::time::timeout(timeout, command.output()).await {
-        Ok(Ok(done)) => {
-            let mut bytes = done.stdout;
-            bytes.extend_from_slice(&done.stderr);
-            let text = String::from_utf8_lossy(&bytes);
-            CheckOutcome::script(done.status.code(), cut_output(&text, output_bytes_max))
-        }
-        Ok(Err(error)) => CheckOutcome::script_failed(&format!("exec {program}: {error}")),
-        Err(_) => CheckOutcome::script_timeout(timeout),
-    }
-}
-
 /// What an HTTP probe asks.
 struct Asked<'a> {
     url: &'a str,
@@ -100,42 +82,60 @@ struct Asked<'a> {
 }
 
 /// Asks, and follows redirects: the last answer counts.
-async fn ask(asked: &Asked<'_>) -> Result<CheckOutcome, String> {
-    let word = if asked.method.is_empty() { "GET" } else { asked.method };
-    let mut method = Method::from_bytes(word.as_bytes()).map_err(|error| error.to_string())?;
+async fn ask(asked: &Asked<'_>, answer: &mut Option<Answer>) -> Result<(), String> {
+    let mut method =
+        Method::from_bytes(asked.word().as_bytes()).map_err(|error| error.to_string())?;
     let mut url: Uri = asked.url.parse().map_err(|error| format!("invalid URL: {error}"))?;
     let mut body = Bytes::copy_from_slice(asked.body.as_bytes());
     for _ in 0..=REDIRECTS_MAX {
-        let answer = exchange(&url, &method, asked, body.clone()).await?;
-        let redirected = matches!(answer.code, 301 | 302 | 303 | 307 | 308);
-        if let (true, Some(location)) = (redirected, &answer.location) {
-            url = follow(&url, location)?;
-            if !matches!(answer.code, 307 | 308) {
-                method = Method::GET;
-                body = Bytes::new();
+        match exchange(&url, &method, asked, body.clone(), answer).await? {
+            None => return Ok(()),
+            Some(Redirect { code, location }) => {
+                url = follow(&url, &location)?;
+                if !matches!(code, 307 | 308) {
+                    method = Method::GET;
+                    body = Bytes::new();
+                }
             }
-            continue;
         }
-        let text = String::from_utf8_lossy(&answer.body);
-        let text = cut_output(&text, asked.output_bytes_max);
-        return Ok(CheckOutcome::http(word, asked.url, answer.code, &answer.status_line, text));
     }
     Err(format!("stopped after {REDIRECTS_MAX} redirects"))
 }
 
+impl Asked<'_> {
+    fn word(&self) -> &str {
+        if self.method.is_empty() { "GET" } else { self.method }
+    }
+}
+
+/// An answer, as far as it came.
 struct Answer {
     code: u16,
     status_line: String,
-    location: Option<String>,
-    body: Vec<u8>,
+    body: Tail,
 }
 
+impl Answer {
+    fn outcome(&self, asked: &Asked<'_>) -> CheckOutcome {
+        let text = self.body.text();
+        CheckOutcome::http(asked.word(), asked.url, self.code, &self.status_line, &text)
+    }
+}
+
+/// The answer is elsewhere.
+struct Redirect {
+    code: u16,
+    location: String,
+}
+
+/// One question. The answer is put into `put`, its body as it comes; one that breaks off counts.
 async fn exchange(
     url: &Uri,
     method: &Method,
     asked: &Asked<'_>,
     body: Bytes,
-) -> Result<Answer, String> {
+    put: &mut Option<Answer>,
+) -> Result<Option<Redirect>, String> {
     let host = url.host().ok_or_else(|| "http: no Host in request URL".to_owned())?;
     if url.scheme_str() != Some("http") {
         let scheme = url.scheme_str().unwrap_or_default();
@@ -152,37 +152,34 @@ async fn exchange(
     let exchanged = async {
         let answer = sender.send_request(request).await.map_err(|_| "EOF".to_owned())?;
         let (head, mut incoming) = answer.into_parts();
-        let mut body = Vec::new();
-        // The rest of a long body is of no interest to anyone.
-        while body.len() < asked.output_bytes_max {
-            match incoming.frame().await {
-                Some(Ok(frame)) => {
-                    if let Some(bytes) = frame.data_ref() {
-                        body.extend_from_slice(bytes);
-                    }
-                }
-                Some(Err(_)) => return Err("unexpected EOF".to_owned()),
-                None => break,
-            }
+        let code = head.status.as_u16();
+        let location = head.headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
+        if let (301 | 302 | 303 | 307 | 308, Some(location)) = (code, location) {
+            return Ok(Some(Redirect { code, location: location.to_owned() }));
         }
         let reason = head.status.canonical_reason().unwrap_or_default();
-        let location = head.headers.get(header::LOCATION);
-        Ok(Answer {
-            code: head.status.as_u16(),
-            status_line: format!("{} {reason}", head.status.as_u16()).trim_end().to_owned(),
-            location: location.and_then(|value| value.to_str().ok()).map(str::to_owned),
-            body,
-        })
+        let answer = put.insert(Answer {
+            code,
+            status_line: format!("{code} {reason}").trim_end().to_owned(),
+            body: Tail::new(asked.output_bytes_max),
+        });
+        while let Some(Ok(frame)) = incoming.frame().await {
+            if let Some(bytes) = frame.data_ref() {
+                answer.body.push(bytes);
+            }
+        }
+        Ok(None)
     };
     tokio::pin!(exchanged);
     tokio::pin!(connection);
     tokio::select! {
         biased;
         answer = &mut exchanged => answer,
-        ended = &mut connection => {
+        ended = &mut connection => match (ended, exchanged.await) {
             // The answer may have come together with the end of the connection.
-            ended.map_err(|error| error.to_string())?;
-            exchanged.await
+            (_, Ok(answer)) => Ok(answer),
+            (Err(error), Err(_)) => Err(error.to_string()),
+            (Ok(()), Err(reason)) => Err(reason),
         }
     }
 }
@@ -253,6 +250,7 @@ fn connect_reason(error: &io::Error) -> String {
 mod tests {
     use super::*;
     use proconsul_core::types::CheckStatus;
+    use std::time::Duration;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
@@ -288,7 +286,7 @@ mod tests {
         let address = serve_once(vec![ok]).await;
         let url = format!("http://{address}/ok");
         let outcome = probe(&http(&url)).await;
-        assert_eq!(outcome.output, format!("HTTP GET {url}: 200 OK Output: 01234567"));
+        assert_eq!(outcome.output, format!("HTTP GET {url}: 200 OK Output: 23456789"));
         assert_eq!(outcome.status, CheckStatus::Passing);
     }
 
@@ -326,14 +324,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_program_is_judged_by_its_exit_code() {
-        let shell = |text: &str| ["/bin/sh".into(), "-c".into(), Arc::<str>::from(text)];
-        let second = Duration::from_secs(20);
-        let outcome = execute(&shell("echo fine; exit 1"), second, 100).await;
-        assert_eq!((outcome.status, &*outcome.output), (CheckStatus::Warning, "fine\n"));
-        let outcome = execute(&shell("sleep 30"), Duration::from_millis(50), 100).await;
-        assert_eq!(outcome.output, "Timed out (50ms) running check");
-        let outcome = execute(&["/nowhere/to/be/found".into()], second, 100).await;
-        assert_eq!(outcome.status, CheckStatus::Critical);
+    async fn an_answer_counts_as_far_as_it_came() {
+        let half = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf".to_owned();
+        let address = serve_once(vec![half]).await;
+        let url = format!("http://{address}/");
+        let outcome = probe(&http(&url)).await;
+        assert_eq!(outcome.output, format!("HTTP GET {url}: 200 OK Output: half"));
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let endless = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let head = "HTTP/1.1 503 Service Unavailable\r\n\r\n";
+            stream.write_all(head.as_bytes()).await.unwrap();
+            while stream.write_all(b"no").await.is_ok() {}
+        });
+        let outcome = probe(&http(&url)).await;
+        assert!(outcome.output.contains("503 Service Unavailable Output: "), "{}", outcome.output);
+        endless.await.unwrap();
     }
 }

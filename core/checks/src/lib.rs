@@ -21,7 +21,7 @@ pub use config::LocalConfig;
 pub use definition::{CheckDefinition, CheckKind, ServiceDefinition};
 pub use effect::{LocalEffect, LocalError, Ticket};
 pub use local::{Local, LocalWakeup, NODE_MAINTENANCE, SERVICE_MAINTENANCE_PREFIX};
-pub use output::cut_output;
+pub use output::Tail;
 pub use probe::{CheckOutcome, CheckRun, ProbeSpec};
 pub use sync::SyncId;
 pub use view::{LocalCheck, LocalService, LocalView};

@@ -4,7 +4,7 @@ use super::{Local, Timer};
 use crate::config::REAP_INTERVAL;
 use crate::output::{cut_note, cut_output, ttl_expired};
 use crate::persist;
-use crate::{CheckKind, CheckOutcome, CheckRun, LocalEffect, LocalError, ProbeSpec, Ticket};
+use crate::{CheckKind, CheckOutcome, CheckRun, LocalEffect, LocalError, ProbeSpec, Tail, Ticket};
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -207,7 +207,9 @@ impl Local {
             let outcome = match &check.definition.kind {
                 CheckKind::Http { url, method, .. } => CheckOutcome::http_timeout(method, url),
                 CheckKind::Tcp { address, .. } => CheckOutcome::tcp_failed(address, "i/o timeout"),
-                CheckKind::Script { timeout, .. } => CheckOutcome::script_timeout(*timeout),
+                CheckKind::Script { timeout, .. } => {
+                    CheckOutcome::script_timeout(*timeout, &Tail::default())
+                }
                 CheckKind::Ttl(_) | CheckKind::Alias { .. } | CheckKind::Fixed => return,
             };
             self.run_ended(id, outcome.status, &outcome.output, now, out);
