@@ -240,3 +240,33 @@ fn files_may_write_names_with_underscores() {
     let error = parse::check_definition(&value, Origin::File).unwrap_err();
     assert_eq!(error.text, "invalid config key bogus");
 }
+
+#[test]
+fn keys_of_files_are_named_with_their_path() {
+    for (definition, key) in [
+        (serde_json::json!({"name": "a", "check": {"script": "x"}}), "check.script"),
+        (serde_json::json!({"name": "a", "checks": [{"ttl": "1s"}, {"x": 1}]}), "checks[1].x"),
+        (serde_json::json!({"name": "a", "x": 1}), "x"),
+    ] {
+        let error = parse::service_definition(&definition, Origin::File).unwrap_err();
+        assert_eq!(error.text, format!("invalid config key {key}"));
+    }
+}
+
+#[test]
+fn checks_that_are_not_run_are_refused() {
+    for (kind, fields) in [
+        ("HTTPS", r#""HTTP":"https://127.0.0.1:1/""#),
+        ("HTTPS", r#""HTTP":"HTTPS://127.0.0.1:1/""#),
+        ("gRPC", r#""GRPC":"127.0.0.1:1""#),
+    ] {
+        let check = format!(r#"{{"Name":"x",{fields},"Interval":"1s"}}"#);
+        let text = format!("Invalid check: this agent does not run {kind} checks");
+        let error = parse::check_registration(check.as_bytes()).unwrap_err();
+        assert_eq!((error.status, &error.text), (400, &text));
+        assert_eq!(said(&format!(r#"{{"Name":"s","Check":{check}}}"#)), (400, text.clone()));
+        let value = serde_json::from_str(&check).unwrap();
+        let error = parse::check_definition(&value, Origin::File).unwrap_err();
+        assert_eq!(error.text, text);
+    }
+}

@@ -229,6 +229,10 @@ impl Form {
         } else if !self.args.is_empty() {
             CheckKind::Script { args: self.args, interval, timeout }
         } else if !self.http.is_empty() {
+            if is_https(&self.http) {
+                let text = "Invalid check: this agent does not run HTTPS checks";
+                return Err(ParseError::bad(text.into()));
+            }
             CheckKind::Http {
                 url: self.http,
                 method: self.method,
@@ -261,6 +265,11 @@ impl Form {
             typeless: false,
         })
     }
+}
+
+/// Whether a URL asks for TLS, which is not spoken: such a check would never pass.
+fn is_https(url: &str) -> bool {
+    url.split_once(':').is_some_and(|(scheme, _)| scheme.trim().eq_ignore_ascii_case("https"))
 }
 
 fn headers(value: &Value, field: &str) -> Result<Vec<Header>, String> {

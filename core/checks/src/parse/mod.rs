@@ -77,10 +77,21 @@ pub(crate) fn field_name(origin: Origin, key: &str) -> String {
     name
 }
 
+/// A reason that names a key of a file, seen from one level further out.
+pub(crate) fn below(path: &str, reason: String) -> String {
+    match reason.strip_prefix(UNKNOWN_KEY) {
+        Some(key) => format!("{UNKNOWN_KEY}{path}.{key}"),
+        None => reason,
+    }
+}
+
+/// What is said before the name of a key that a file may not have.
+const UNKNOWN_KEY: &str = "invalid config key ";
+
 /// A field nobody knows.
 pub(crate) fn unknown(origin: Origin, key: &str) -> String {
     match origin {
         Origin::Api => json::unknown_field(key),
-        Origin::File => format!("invalid config key {key}"),
+        Origin::File => format!("{UNKNOWN_KEY}{key}"),
     }
 }

@@ -1,7 +1,7 @@
 //! Definitions of services.
 
 use super::check::{Form, Place};
-use super::{Origin, ParseError, field_name, json, kind, unknown};
+use super::{Origin, ParseError, below, field_name, json, kind, unknown};
 use crate::ServiceDefinition;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -151,10 +151,16 @@ impl Written {
                     }
                 }
                 "weights" => weights(value, &mut service.weights)?,
-                "check" => single = Some(Form::read(value, origin, Place::InService)?),
+                "check" => {
+                    let form = Form::read(value, origin, Place::InService);
+                    single = Some(form.map_err(|reason| below(key, reason))?);
+                }
                 "checks" => {
-                    for value in json::array(value, ".Checks", "structs.CheckTypes")? {
-                        self.checks.push(Form::read(value, origin, Place::InService)?);
+                    let list = json::array(value, ".Checks", "structs.CheckTypes")?;
+                    for (place, value) in list.iter().enumerate() {
+                        let form = Form::read(value, origin, Place::InService);
+                        let path = || format!("{key}[{place}]");
+                        self.checks.push(form.map_err(|reason| below(&path(), reason))?);
                     }
                 }
                 "proxy" => self.destination = proxy(value, &mut self.proxy)?,
