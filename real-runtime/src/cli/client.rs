@@ -44,6 +44,38 @@ impl fmt::Display for Failed {
     }
 }
 
+/// What a variable of the environment says; `None` if it is not there or empty.
+type Environment = dyn Fn(&str) -> Option<String>;
+
+/// Variables that ask for TLS. What would be sent must not go in clear instead.
+const TLS_VARIABLES: [&str; 5] = [
+    "CONSUL_CACERT",
+    "CONSUL_CAPATH",
+    "CONSUL_CLIENT_CERT",
+    "CONSUL_CLIENT_KEY",
+    "CONSUL_TLS_SERVER_NAME",
+];
+
+/// Refuses what the environment asks for and this client cannot do.
+fn refuse_unbuilt(environment: &Environment) -> Result<(), String> {
+    let is_off = |text: &str| matches!(text, "0" | "f" | "F" | "FALSE" | "false" | "False");
+    let tls = environment("CONSUL_HTTP_SSL").filter(|text| !is_off(text));
+    let tls = tls.map(|_| "CONSUL_HTTP_SSL");
+    let asked = |name: &&str| environment(name).is_some();
+    if let Some(name) = tls.or_else(|| TLS_VARIABLES.into_iter().find(asked)) {
+        return Err(format!("{name} is set, but TLS is not supported yet: unset it and use http"));
+    }
+    match environment("CONSUL_NAMESPACE") {
+        Some(_) => Err("CONSUL_NAMESPACE is set, but there are no namespaces: unset it".to_owned()),
+        None => match environment("CONSUL_HTTP_AUTH") {
+            Some(_) => {
+                Err("CONSUL_HTTP_AUTH is set, but is not supported yet: unset it".to_owned())
+            }
+            None => Ok(()),
+        },
+    }
+}
+
 /// A connection of either kind.
 trait Connection: Read + Write {}
 impl<T: Read + Write> Connection for T {}
@@ -51,14 +83,24 @@ impl<T: Read + Write> Connection for T {}
 impl Client {
     /// As flags and environment say.
     pub(super) fn new(flags: &Flags) -> Result<Self, String> {
-        let environment = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+        Self::told(flags, &|name| std::env::var(name).ok().filter(|text| !text.is_empty()))
+    }
+
+    fn told(flags: &Flags, environment: &Environment) -> Result<Self, String> {
+        refuse_unbuilt(environment)?;
         let address = flags
             .text("http-addr")
             .map(str::to_owned)
             .or_else(|| environment("CONSUL_HTTP_ADDR"))
             .unwrap_or_else(|| DEFAULT_ADDRESS.to_owned());
-        if address.starts_with("https://") {
-            return Err("https is not supported yet: use http".to_owned());
+        match address.split_once("://") {
+            None | Some(("http" | "unix", _)) => {}
+            Some(("https", _)) => return Err("https is not supported yet: use http".to_owned()),
+            Some((scheme, _)) => {
+                return Err(format!(
+                    "Error connecting to Consul agent: Unknown protocol scheme: {scheme}"
+                ));
+            }
         }
         let token_file = flags
             .text("token-file")
@@ -334,6 +376,7 @@ fn encode(text: &str, kept: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     #[test]
     fn answers_are_read_in_either_form() {
@@ -351,5 +394,41 @@ mod tests {
     #[test]
     fn keys_are_encoded() {
         assert_eq!(encode("/v1/kv/a b/\u{e9}", b"/"), "/v1/kv/a%20b/%C3%A9");
+    }
+
+    fn told(variables: &[(&str, &str)]) -> Result<Client, String> {
+        let parser = crate::cli::flag::client(clap::Command::new("test"));
+        let flags = Flags::parse(parser, &[]).unwrap();
+        let given: BTreeMap<String, String> =
+            variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        Client::told(&flags, &move |name| given.get(name).cloned())
+    }
+
+    #[test]
+    fn what_the_environment_asks_for_is_done_or_refused() {
+        for variable in TLS_VARIABLES {
+            let refused = told(&[(variable, "x"), ("CONSUL_HTTP_TOKEN", "secret")]).unwrap_err();
+            assert!(
+                refused.starts_with(&format!("{variable} is set, but TLS is not")),
+                "{refused}"
+            );
+        }
+        for word in ["true", "1", "maybe"] {
+            let refused = told(&[("CONSUL_HTTP_SSL", word)]).unwrap_err();
+            assert!(refused.starts_with("CONSUL_HTTP_SSL is set"), "{refused}");
+        }
+        assert!(told(&[("CONSUL_NAMESPACE", "x")]).is_err());
+        assert!(told(&[("CONSUL_HTTP_AUTH", "a:b")]).is_err());
+        assert_eq!(
+            told(&[("CONSUL_HTTP_ADDR", "tcp://127.0.0.1:1")]).unwrap_err(),
+            "Error connecting to Consul agent: Unknown protocol scheme: tcp"
+        );
+        let fine = told(&[
+            ("CONSUL_HTTP_SSL", "false"),
+            ("CONSUL_HTTP_SSL_VERIFY", "false"),
+            ("CONSUL_HTTP_ADDR", "unix:///a"),
+            ("CONSUL_HTTP_TOKEN", "secret"),
+        ]);
+        assert_eq!(fine.unwrap().token.as_deref(), Some("secret"));
     }
 }
