@@ -1,6 +1,6 @@
 //! Holding one file's values against the schema, and bringing them to one form.
 
-use super::schema::{Key, Kind, Standing};
+use super::schema::{Key, Kind, Standing, is_off};
 use proconsul_core::syntax::duration::parse_unsigned;
 use serde_json::{Map, Value};
 
@@ -10,6 +10,8 @@ pub(super) struct Wrong {
     unknown: Vec<String>,
     types: Vec<String>,
     other: Vec<String>,
+    /// What is taken and does nothing: no error.
+    idle: Vec<String>,
 }
 
 impl Wrong {
@@ -25,6 +27,13 @@ impl Wrong {
         }
         let lines: Vec<&String> = self.unknown.iter().chain(&self.other).collect();
         multi_error(&lines)
+    }
+}
+
+impl Wrong {
+    /// What is not wrong and yet does not do what its author may think.
+    pub(super) fn warnings(self) -> Vec<String> {
+        self.idle
     }
 }
 
@@ -63,23 +72,16 @@ pub(super) fn object(
             wrong.other.push(format!("{full}: what this key asks for is not supported yet"));
             continue;
         }
+        if let Standing::Idle(anyway) = key.standing
+            && !anyway.is(value)
+        {
+            wrong.idle.push(format!("{full} = {value} has no effect in this agent"));
+        }
         if let Some(value) = one(&full, key.kind, value, wrong) {
             checked.insert(lower, value);
         }
     }
     checked
-}
-
-/// Whether a value asks for nothing.
-fn is_off(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Bool(on) => !on,
-        Value::Number(number) => number.as_f64().is_some_and(|number| number <= 0.0),
-        Value::String(text) => matches!(text.as_str(), "" | "0s"),
-        Value::Array(items) => items.iter().all(is_off),
-        Value::Object(fields) => fields.values().all(is_off),
-    }
 }
 
 fn one(path: &str, kind: Kind, value: &Value, wrong: &mut Wrong) -> Option<Value> {

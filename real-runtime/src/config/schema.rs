@@ -1,5 +1,7 @@
 //! Every key a configuration file may have, what it must look like, and whether it does anything.
 
+use serde_json::Value;
+
 /// What a value must look like.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
@@ -30,10 +32,51 @@ pub(super) enum Kind {
 pub(super) enum Standing {
     /// It does.
     Works,
-    /// It does nothing, and that makes no difference to anyone yet.
+    /// It does nothing, and that makes no difference to anyone.
     Ignored,
+    /// It does nothing: whoever asks for something else than what is done anyway is warned.
+    Idle(Anyway),
     /// What it asks for is not built: refused, unless it is switched off.
     Missing,
+}
+
+/// Which values of an idle key ask for what is done anyway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Anyway {
+    /// Those that switch it off.
+    Off,
+    /// `true`.
+    On,
+    /// This word, and none.
+    Word(&'static str),
+    /// One of these.
+    OneOf(&'static [i64]),
+}
+
+impl Anyway {
+    /// Whether `value` makes no difference.
+    pub(super) fn is(self, value: &Value) -> bool {
+        match self {
+            Self::Off => is_off(value),
+            Self::On => value.as_bool() == Some(true),
+            Self::Word(word) => value.as_str().is_some_and(|text| text.is_empty() || text == word),
+            Self::OneOf(numbers) => value.as_f64().is_some_and(|given| {
+                numbers.iter().any(|number| given.to_string() == number.to_string())
+            }),
+        }
+    }
+}
+
+/// Whether a value asks for nothing.
+pub(super) fn is_off(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(on) => !on,
+        Value::Number(number) => number.as_f64().is_some_and(|number| number <= 0.0),
+        Value::String(text) => matches!(text.as_str(), "" | "0s"),
+        Value::Array(items) => items.iter().all(is_off),
+        Value::Object(fields) => fields.values().all(is_off),
+    }
 }
 
 /// One key.
@@ -52,10 +95,15 @@ const fn ignored(name: &'static str, kind: Kind) -> Key {
     Key { name, kind, standing: Standing::Ignored }
 }
 
+const fn idle(name: &'static str, kind: Kind, anyway: Anyway) -> Key {
+    Key { name, kind, standing: Standing::Idle(anyway) }
+}
+
 const fn missing(name: &'static str, kind: Kind) -> Key {
     Key { name, kind, standing: Standing::Missing }
 }
 
+use Anyway::{Off, On, OneOf, Word};
 use Kind::{Any, Definitions, Number, Object, Span, Switch, Text, TextMap, Texts, Whole};
 
 /// Keys at the top of a file.
@@ -71,7 +119,6 @@ pub(super) const KEYS: &[Key] = &[
     works("bootstrap", Switch),
     works("bootstrap_expect", Whole),
     works("check", Definitions),
-    works("check_output_max_size", Whole),
     works("check_update_interval", Span),
     works("checks", Definitions),
     works("client_addr", Text),
@@ -125,25 +172,26 @@ pub(super) const KEYS: &[Key] = &[
     works("sync_coordinate_rate_target", Whole),
     works("tagged_addresses", TextMap),
     works("translate_wan_addrs", Switch),
-    // Nothing here depends on them yet, or we always do as they say.
+    // Nothing depends on them, or what they ask for is done anyway, or their author is warned.
     ignored("acl", Object(ACL)),
-    ignored("cache", Any),
-    ignored("check_deregister_interval_min", Span),
-    ignored("check_reap_interval", Span),
+    idle("cache", Any, Off),
+    idle("check_output_max_size", Whole, OneOf(&[0, 4096])),
+    idle("check_deregister_interval_min", Span, Off),
+    idle("check_reap_interval", Span, Off),
     ignored("disable_anonymous_signature", Switch),
-    ignored("disable_host_node_id", Switch),
-    ignored("disable_remote_exec", Switch),
+    idle("disable_host_node_id", Switch, On),
+    idle("disable_remote_exec", Switch, On),
     ignored("disable_update_check", Switch),
-    ignored("discovery_max_stale", Span),
+    idle("discovery_max_stale", Span, Off),
     ignored("enable_central_service_config", Switch),
     ignored("primary_datacenter", Text),
-    ignored("protocol", Whole),
-    ignored("raft_protocol", Whole),
-    ignored("raft_snapshot_interval", Span),
-    ignored("raft_snapshot_threshold", Whole),
-    ignored("raft_trailing_logs", Whole),
+    idle("protocol", Whole, OneOf(&[0, 2, 3])),
+    idle("raft_protocol", Whole, OneOf(&[0, 3])),
+    idle("raft_snapshot_interval", Span, Off),
+    idle("raft_snapshot_threshold", Whole, Off),
+    idle("raft_trailing_logs", Whole, Off),
     ignored("revision", Text),
-    ignored("segment_limit", Whole),
+    idle("segment_limit", Whole, Off),
     ignored("telemetry", Object(TELEMETRY)),
     ignored("version", Text),
     // What they ask for is not built.
@@ -200,7 +248,7 @@ const ACL: &[Key] = &[
     missing("enable_key_list_policy", Switch),
     missing("enable_token_persistence", Switch),
     missing("enable_token_replication", Switch),
-    ignored("default_policy", Text),
+    idle("default_policy", Text, Word("allow")),
     ignored("down_policy", Text),
     ignored("policy_ttl", Span),
     ignored("role_ttl", Span),
@@ -211,13 +259,13 @@ const ACL: &[Key] = &[
 
 const AUTOPILOT: &[Key] = &[
     works("cleanup_dead_servers", Switch),
-    ignored("disable_upgrade_migration", Switch),
+    idle("disable_upgrade_migration", Switch, Off),
     works("last_contact_threshold", Span),
     works("max_trailing_logs", Whole),
     works("min_quorum", Whole),
-    ignored("redundancy_zone_tag", Text),
+    idle("redundancy_zone_tag", Text, Off),
     works("server_stabilization_time", Span),
-    ignored("upgrade_version_tag", Text),
+    idle("upgrade_version_tag", Text, Off),
 ];
 
 const GOSSIP: &[Key] = &[
@@ -231,12 +279,12 @@ const GOSSIP: &[Key] = &[
 
 const DNS: &[Key] = &[
     works("a_record_limit", Whole),
-    ignored("allow_stale", Switch),
-    ignored("cache_max_age", Span),
+    idle("allow_stale", Switch, On),
+    idle("cache_max_age", Span, Off),
     works("disable_compression", Switch),
     works("enable_additional_node_meta_txt", Switch),
     works("enable_truncate", Switch),
-    ignored("max_stale", Span),
+    idle("max_stale", Span, Off),
     works("node_ttl", Span),
     works("only_passing", Switch),
     works("recursor_timeout", Span),
@@ -262,11 +310,11 @@ const HTTP: &[Key] = &[
 
 const LIMITS: &[Key] = &[
     works("http_max_conns_per_client", Whole),
-    ignored("https_handshake_timeout", Span),
+    idle("https_handshake_timeout", Span, Off),
     works("kv_max_value_size", Whole),
-    ignored("rpc_handshake_timeout", Span),
-    ignored("rpc_max_burst", Whole),
-    ignored("rpc_max_conns_per_client", Whole),
+    idle("rpc_handshake_timeout", Span, Off),
+    idle("rpc_max_burst", Whole, Off),
+    idle("rpc_max_conns_per_client", Whole, Off),
     missing("rpc_rate", Number),
     works("txn_max_req_len", Whole),
 ];
@@ -279,26 +327,26 @@ const PERFORMANCE: &[Key] = &[
 
 const PORTS: &[Key] = &[
     works("dns", Whole),
-    ignored("expose_max_port", Whole),
-    ignored("expose_min_port", Whole),
-    ignored("grpc", Whole),
+    idle("expose_max_port", Whole, Off),
+    idle("expose_min_port", Whole, Off),
+    idle("grpc", Whole, Off),
     works("http", Whole),
     missing("https", Whole),
     works("serf_lan", Whole),
     works("serf_wan", Whole),
     works("server", Whole),
-    ignored("sidecar_max_port", Whole),
-    ignored("sidecar_min_port", Whole),
+    idle("sidecar_max_port", Whole, Off),
+    idle("sidecar_min_port", Whole, Off),
 ];
 
 const TELEMETRY: &[Key] = &[
     missing("circonus_api_token", Text),
-    ignored("disable_hostname", Switch),
+    idle("disable_hostname", Switch, Off),
     missing("dogstatsd_addr", Text),
     missing("dogstatsd_tags", Texts),
-    ignored("filter_default", Switch),
-    ignored("metrics_prefix", Text),
-    ignored("prefix_filter", Texts),
+    idle("filter_default", Switch, Off),
+    idle("metrics_prefix", Text, Off),
+    idle("prefix_filter", Texts, Off),
     missing("prometheus_retention_time", Span),
     missing("statsd_address", Text),
     missing("statsite_address", Text),

@@ -265,6 +265,13 @@ impl Settings {
                 return refuse("Key contains invalid characters");
             }
         }
+        let primary = self.given.get("primary_datacenter").and_then(Value::as_str);
+        if primary.is_some_and(|name| !name.is_empty() && *name != self.datacenter) {
+            self.warnings.push(
+                "primary_datacenter has no effect in this agent: there are no ACLs and no Connect"
+                    .to_owned(),
+            );
+        }
         let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
         if let Some(name) = self.node_name.as_ref().filter(|name| !name.chars().all(plain)) {
             self.warnings.push(format!(
@@ -404,6 +411,37 @@ fn recursors(read: &Reader<'_>) -> Result<Vec<SocketAddr>, String> {
         Ok(address)
     };
     read.list("recursors").iter().map(one).collect()
+}
+
+/// Holds the definitions of one file against what definitions may say: the reason names the path of
+/// the first that cannot be used.
+pub(super) fn well_defined(file: &Map<String, Value>) -> Result<(), String> {
+    for key in ["service", "services", "check", "checks"] {
+        let is_service = key.starts_with("service");
+        let try_one = |path: &str, item: &Value| {
+            let item = Some(Value::Array(vec![item.clone()]));
+            let read = match is_service {
+                true => services(item.as_ref()).map(drop),
+                false => checks(item.as_ref()).map(drop),
+            };
+            read.map_err(|reason| match reason.split_once("invalid config key ") {
+                Some((_, key)) => {
+                    multi_error(&[format!("invalid config key {path}.{key}")]).unwrap_or_default()
+                }
+                None => format!("{path}: {reason}"),
+            })
+        };
+        match file.get(key) {
+            None => {}
+            Some(Value::Array(items)) => {
+                for (place, item) in items.iter().enumerate() {
+                    try_one(&format!("{key}[{place}]"), item)?;
+                }
+            }
+            Some(item) => try_one(key, item)?,
+        }
+    }
+    Ok(())
 }
 
 fn services(given: Option<&Value>) -> Result<Vec<ServiceDefinition>, String> {

@@ -3,7 +3,7 @@
 use super::check::{Wrong, object};
 use super::merge::{definitions, flags_over, over};
 use super::schema::KEYS;
-use super::settings::Settings;
+use super::settings::{Settings, well_defined};
 use proconsul_core::syntax::document::{Format, parse};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
@@ -33,16 +33,16 @@ pub fn settings(sources: &Sources) -> Result<Settings, String> {
     for path in &sources.paths {
         for file in files(Path::new(path), sources.format.as_deref(), &mut warnings)? {
             let given = read_file(&file, sources.format.as_deref())?;
-            over(&mut merged, checked(&file.display().to_string(), &given)?);
+            over(&mut merged, checked(&file.display().to_string(), &given, &mut warnings)?);
         }
     }
     for (number, fragment) in sources.fragments.iter().enumerate() {
         let name = format!("flags-{number}.hcl");
         let given = parse(&name, Format::Hcl, fragment)
             .map_err(|error| format!("failed to parse {name}: {error}"))?;
-        over(&mut merged, checked(&name, &given)?);
+        over(&mut merged, checked(&name, &given, &mut warnings)?);
     }
-    flags_over(&mut merged, checked("flags", &sources.flags)?);
+    flags_over(&mut merged, checked("flags", &sources.flags, &mut warnings)?);
     Settings::of(&merged, sources.dev, warnings)
 }
 
@@ -54,6 +54,10 @@ pub fn read_file(path: &Path, format: Option<&str>) -> Result<Map<String, Value>
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path)
         .map_err(|error| format!("config: ReadFile failed on {name}: {error}"))?;
+    if text.is_empty() {
+        // It says nothing, in whatever format.
+        return Ok(Map::new());
+    }
     let format = match format {
         Some("json") => Format::Json,
         Some("hcl") => Format::Hcl,
@@ -101,12 +105,95 @@ fn files(
     Ok(found)
 }
 
-fn checked(name: &str, given: &Map<String, Value>) -> Result<Map<String, Value>, String> {
+/// One file's keys, held against the schema, and its definitions, held against theirs.
+fn checked(
+    name: &str,
+    given: &Map<String, Value>,
+    warnings: &mut Vec<String>,
+) -> Result<Map<String, Value>, String> {
+    let failed = |text: String| format!("failed to parse {name}: {text}");
     let mut wrong = Wrong::default();
     let mut checked = object("", KEYS, given, &mut wrong);
     if let Some(text) = wrong.text() {
-        return Err(format!("failed to parse {name}: {text}"));
+        return Err(failed(text));
     }
+    warnings.extend(wrong.warnings());
+    well_defined(&checked).map_err(failed)?;
     definitions(&mut checked);
     Ok(checked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn of(given: &Value) -> Result<Settings, String> {
+        let flags = given.as_object().unwrap().clone();
+        settings(&Sources { flags, dev: true, ..Sources::default() })
+    }
+
+    #[test]
+    fn what_has_no_effect_is_warned_of() {
+        let warnings = |given: Value| of(&given).unwrap().warnings;
+        for (given, shown) in [
+            (json!({"dns_config": {"allow_stale": false}}), "dns_config.allow_stale = false"),
+            (json!({"dns_config": {"max_stale": "5s"}}), "dns_config.max_stale = \"5s\""),
+            (json!({"discovery_max_stale": "5s"}), "discovery_max_stale = \"5s\""),
+            (json!({"raft_snapshot_threshold": 9}), "raft_snapshot_threshold = 9"),
+            (json!({"raft_snapshot_interval": "9s"}), "raft_snapshot_interval = \"9s\""),
+            (json!({"raft_trailing_logs": 9}), "raft_trailing_logs = 9"),
+            (json!({"limits": {"rpc_max_burst": 9}}), "limits.rpc_max_burst = 9"),
+            (json!({"ports": {"grpc": 8502}}), "ports.grpc = 8502"),
+            (json!({"disable_host_node_id": false}), "disable_host_node_id = false"),
+            (json!({"protocol": 1}), "protocol = 1"),
+            (json!({"check_output_max_size": 9}), "check_output_max_size = 9"),
+            (json!({"acl": {"default_policy": "deny"}}), "acl.default_policy = \"deny\""),
+        ] {
+            assert_eq!(warnings(given), [format!("{shown} has no effect in this agent")]);
+        }
+        let elsewhere = warnings(json!({"primary_datacenter": "dc9"}));
+        assert!(elsewhere[0].starts_with("primary_datacenter has no effect"), "{elsewhere:?}");
+        let done_anyway = json!({
+            "dns_config": {"allow_stale": true, "max_stale": "0s"}, "ports": {"grpc": -1},
+            "disable_host_node_id": true, "protocol": 2, "raft_protocol": 3,
+            "acl": {"enabled": false, "default_policy": "allow"}, "primary_datacenter": "dc1",
+            "disable_update_check": true, "raft_trailing_logs": 0, "check_output_max_size": 4096,
+        });
+        assert_eq!(warnings(done_anyway), Vec::<String>::new());
+    }
+
+    #[test]
+    fn wrong_definitions_are_named_by_file_and_path() {
+        for (given, text) in [
+            (
+                json!({"services": [{"name": "a"}, {"name": "j", "check": {"script": "x"}}]}),
+                "failed to parse flags: 1 error occurred:\n\t\
+                 * invalid config key services[1].check.script\n\n",
+            ),
+            (
+                json!({"check": {"name": "j", "foo": 1}}),
+                "failed to parse flags: 1 error occurred:\n\t* invalid config key check.foo\n\n",
+            ),
+            (
+                json!({"service": {"name": "j", "check": {"ttl": "1s", "interval": "1s"}}}),
+                "failed to parse flags: service: Failed to register service \"j\": Invalid check: \
+                 Interval and TTL cannot both be specified",
+            ),
+        ] {
+            assert_eq!(of(&given).unwrap_err(), text);
+        }
+    }
+
+    #[test]
+    fn a_file_without_content_says_nothing() {
+        let path = std::env::temp_dir().join(format!("proconsul-empty-{}", std::process::id()));
+        for extension in ["json", "hcl"] {
+            let file = path.with_extension(extension);
+            std::fs::write(&file, "").unwrap();
+            let read = read_file(&file, None);
+            std::fs::remove_file(&file).unwrap();
+            assert_eq!(read.unwrap(), Map::new());
+        }
+    }
 }
