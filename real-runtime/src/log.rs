@@ -211,14 +211,67 @@ fn plain_line(time: &str, level: Level, target: &str, said: &Said) -> String {
 
 fn json_line(time: &str, level: Level, target: &str, said: &Said) -> String {
     let mut line = serde_json::Map::new();
+    let (message, pairs) = split(&said.message);
     line.insert("@level".to_owned(), level.as_str().to_ascii_lowercase().into());
-    line.insert("@message".to_owned(), said.message.clone().into());
+    line.insert("@message".to_owned(), message.into());
     line.insert("@module".to_owned(), target.into());
     line.insert("@timestamp".to_owned(), time.into());
+    for (name, value) in pairs {
+        line.insert(name.to_owned(), value.into());
+    }
     for (name, value) in &said.fields {
         line.insert((*name).to_owned(), value.clone().into());
     }
     serde_json::Value::Object(line).to_string()
+}
+
+/// A line as its message and the fields that follow it: `initial: index=0 name="a b"`. A line of
+/// another form is all message.
+fn split(line: &str) -> (&str, Vec<(&str, &str)>) {
+    let found = line.match_indices(": ").find_map(|(end, _)| {
+        let (message, rest) = line.split_at(end);
+        Some((message, pairs(rest.strip_prefix(": ")?)?))
+    });
+    found.unwrap_or((line, Vec::new()))
+}
+
+/// `name=value` again and again; values with spaces stand in quotes or brackets.
+fn pairs(mut rest: &str) -> Option<Vec<(&str, &str)>> {
+    let mut pairs = Vec::new();
+    while !rest.is_empty() {
+        let (name, after) = rest.split_once('=')?;
+        if name.is_empty()
+            || !name.bytes().all(|letter| letter.is_ascii_lowercase() || letter == b'_')
+        {
+            return None;
+        }
+        let value = match after.bytes().next() {
+            Some(b'"') => {
+                let inner = after.strip_prefix('"')?;
+                let end = inner.find("\" ").or_else(|| inner.strip_suffix('"').map(str::len))?;
+                let (value, _) = inner.split_at(end);
+                rest = inner.get(end + 1..)?;
+                value
+            }
+            Some(b'[') => {
+                let end = after.find(']')? + 1;
+                rest = after.get(end..)?;
+                after.get(..end)?
+            }
+            Some(_) | None => {
+                let end = after.find(' ').unwrap_or(after.len());
+                rest = after.get(end..)?;
+                after.get(..end)?
+            }
+        };
+        pairs.push((name, value));
+        rest = match rest.strip_prefix(' ') {
+            Some(more) => more,
+            None if rest.is_empty() => rest,
+            None => return None,
+        };
+    }
+    Some(pairs).filter(|pairs| !pairs.is_empty())
 }
 
 #[cfg(test)]
@@ -236,5 +289,39 @@ mod tests {
         let json = json_line(time, Level::WARN, "agent", &said);
         assert!(json.contains("\"@level\":\"warn\""), "{json}");
         assert!(json.contains("\"index\":\"0\""), "{json}");
+    }
+
+    #[test]
+    fn fields_are_taken_out_of_a_line() {
+        let none = Vec::<(&str, &str)>::new();
+        for (line, message, fields) in [
+            ("initial: index=0", "initial", vec![("index", "0")]),
+            (
+                "member: pool=Lan name=vm is=alive",
+                "member",
+                vec![("pool", "Lan"), ("name", "vm"), ("is", "alive")],
+            ),
+            (
+                "(LAN) joining: lan_addresses=[a b] n=1",
+                "(LAN) joining",
+                vec![("lan_addresses", "[a b]"), ("n", "1")],
+            ),
+            (
+                "Started: address=1 network=\"tcp and udp\"",
+                "Started",
+                vec![("address", "1"), ("network", "tcp and udp")],
+            ),
+            ("failed: error=\"a \"b\": c=d\"", "failed", vec![("error", "a \"b\": c=d")]),
+            ("state: term=1 leader=", "state", vec![("term", "1"), ("leader", "")]),
+            ("Reload failed: no such key", "Reload failed: no such key", none.clone()),
+            ("plain", "plain", none.clone()),
+            ("odd: a=\"b\"c", "odd: a=\"b\"c", none.clone()),
+        ] {
+            assert_eq!(split(line), (message, fields), "{line}");
+        }
+        let said = Said { message: "member: name=vm".to_owned(), fields: Vec::new() };
+        let json = json_line("2026-11-22T10:15:17.292Z", Level::INFO, "agent.serf", &said);
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!((&json["@message"], &json["name"]), (&"member".into(), &"vm".into()));
     }
 }

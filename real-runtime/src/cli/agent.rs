@@ -203,7 +203,9 @@ fn name_flags(text: String) -> String {
 }
 
 fn run(settings: &Settings, built: Built) -> Outcome {
-    banner(settings, &built);
+    if !settings.log_json {
+        banner(settings, &built);
+    }
     log::start(settings.log_level, settings.log_json);
     for warning in &settings.warnings {
         tracing::warn!(target: "agent", "{warning}");
@@ -218,19 +220,30 @@ fn run(settings: &Settings, built: Built) -> Outcome {
         on_interrupt: !settings.cluster.skip_leave_on_interrupt,
         on_terminate: settings.cluster.leave_on_terminate,
     };
-    let ended = runtime.block_on(serve(built, leaving));
+    let ended = runtime.block_on(serve(built, leaving, settings.log_json));
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(built: Built, leaving: Leaving) -> Outcome {
+async fn serve(built: Built, leaving: Leaving, json: bool) -> Outcome {
     let failed = |error: &dyn std::fmt::Display| {
         tracing::error!(target: "agent", "Error starting agent: error=\"{error}\"");
         format!("==> {error}")
     };
     let formed = built.formed();
+    if formed.is_some() {
+        tracing::info!(
+            target: "agent.server", "found peers.json file, recovering Raft configuration..."
+        );
+    }
     let mut agent = Agent::start(built.config).await.map_err(|error| failed(&error))?;
     Built::started(formed.as_deref().map(Path::new)).map_err(|error| failed(&error))?;
+    if formed.is_some() {
+        tracing::info!(
+            target: "agent.server",
+            "peers.json is in force and was renamed: file=peers.json.applied"
+        );
+    }
     for address in agent.dns() {
         tracing::info!(
             target: "agent", "Started DNS server: address={address} network=\"tcp and udp\""
@@ -240,7 +253,9 @@ async fn serve(built: Built, leaving: Leaving) -> Outcome {
         tracing::info!(target: "agent", "Started HTTP server: address={address} network=tcp");
     }
     tracing::info!(target: "agent", "started state syncer");
-    out("==> Consul agent running!\n");
+    if !json {
+        out("==> Consul agent running!\n");
+    }
     let handle = agent.handle();
     tokio::select! {
         biased;

@@ -30,7 +30,7 @@ fn the_log_is_shown_to_who_asks() {
     // Requests are logged at a level that standard output does not show.
     for reader in [&mut lines, &mut objects] {
         let mut line = String::new();
-        while !line.contains("url=/v1/kv/seen?token=<hidden>") {
+        while !line.contains("/v1/kv/seen?token=<hidden>") {
             assert!(Instant::now() < until, "the line never came; the last one: {line}");
             put(agent.http, "/v1/kv/seen?token=secret", "1");
             line.clear();
