@@ -5,9 +5,9 @@ use bytes::Bytes;
 use proconsul_core::disk::{FileOp, IoError, IoToken, Lane};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -244,10 +244,7 @@ impl LaneThread {
     fn create(&mut self, file: &Arc<str>, size: u64) -> io::Result<()> {
         let path = self.root.join(&**file);
         if let Some(parent) = path.parent().filter(|parent| !parent.is_dir()) {
-            // Where keys are, nobody else looks.
-            let mode =
-                if path.extension().is_some_and(|end| end == "keyring") { 0o700 } else { 0o777 };
-            DirBuilder::new().recursive(true).mode(mode).create(parent)?;
+            fs::create_dir_all(parent)?;
             // The new folder's own name must be durable too.
             if let Some(above) = parent.parent() {
                 File::open(above)?.sync_all()?;
