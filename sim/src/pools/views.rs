@@ -220,6 +220,9 @@ impl World {
     /// What is wrong in a pool that had so long to settle.
     fn wrong(&self, pool: usize, settled: u64) -> Option<(&'static str, String)> {
         let calm = self.calm_since?;
+        if self.shares_an_id(pool) {
+            return None;
+        }
         let seats: Vec<usize> =
             (0..self.seats.len()).filter(|seat| self.seats[*seat].pool == pool).collect();
         // In a large world, a few look for all.
@@ -235,6 +238,16 @@ impl World {
             }
         }
         self.rings(&seats).map(|text| ("keyrings converge", text))
+    }
+
+    /// Whether two who live have one id. Until people stop one of them, whoever knows both refuses
+    /// every full exchange with others who do, and those who moved find nobody to meet.
+    fn shares_an_id(&self, pool: usize) -> bool {
+        let mut up = self.seats.iter().filter(|seat| seat.pool == pool && seat.gossip.is_some());
+        up.any(|seat| match self.machines[seat.machine].claims {
+            Some((of, false)) => self.machines[usize::from(of)].fate == Fate::Up,
+            Some((_, true)) | None => false,
+        })
     }
 
     /// How one pool is wrong about another, if it should know better.
