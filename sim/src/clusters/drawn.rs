@@ -23,15 +23,16 @@ fn narrow(number: u64) -> u16 {
 
 fn options(rng: &mut Rng) -> Options {
     let mut options = Options::default();
-    let (count, clients) = match rng.below(10) {
-        0 => (3, 10),
-        1..4 => (2, 3),
-        _ => (1, 4),
+    // One in eight has the size of a small company: three datacenters and thirty clients.
+    let (count, fewest, most) = match rng.below(8) {
+        0 => (3, 10, 10),
+        1..3 => (2, 1, 3),
+        _ => (1, 1, 4),
     };
     options.datacenters = (0..count)
         .map(|_| {
             let servers = if rng.chance(1, 5) { 5 } else { 3 };
-            (servers, narrow(rng.between(1, clients)))
+            (servers, narrow(rng.between(fewest, most)))
         })
         .collect();
     if count > 1 {
@@ -102,8 +103,9 @@ impl Draw<'_> {
     fn all(&mut self) {
         self.people();
         for _ in 0..self.rng.between(1, 4) {
-            match self.rng.below(8) {
+            match self.rng.below(9) {
                 0 | 1 => self.restarts(),
+                8 => self.haste(),
                 2 => self.deaths(),
                 3 => self.leaves(),
                 4 => self.splits(),
@@ -140,6 +142,21 @@ impl Draw<'_> {
             let (at, by) = (self.moment(), self.machine());
             self.put(at, What::Hold { by });
         }
+    }
+
+    /// Everyone of a datacenter writes much at once, and one of its servers dies meanwhile: what
+    /// was under way is done once, or not at all.
+    fn haste(&mut self) {
+        let dc = self.dc();
+        let (servers, clients) = self.plan.options.datacenters[usize::from(dc)];
+        let first = self.plan.options.first_of(dc.into());
+        let at = self.moment();
+        for number in 0..40 {
+            let by = first + servers + self.below(clients);
+            self.put(at - 30 + number, What::Create { by, dc });
+        }
+        let (who, down) = (Who::One(first + self.below(servers)), self.span(1_000, 20_000));
+        self.put(at, What::Crash { who, down, moved: false, lost: false });
     }
 
     /// Agents that come back, sometimes elsewhere.
@@ -218,7 +235,8 @@ impl Draw<'_> {
         }
     }
 
-    /// Disks are lost: a client's, or those of all servers of a datacenter at once.
+    /// Disks are lost: a client's, those of all servers of a datacenter at once, or of all but one:
+    /// what that one holds is not founded anew beside it.
     fn forgetting(&mut self) {
         let (at, down) = (self.moment(), self.span(500, 20_000));
         // A group is founded again by as many as before: none of them may be dead.
@@ -226,7 +244,8 @@ impl Draw<'_> {
             self.founds_again = true;
             let dc = usize::from(self.dc());
             let first = self.plan.options.first_of(dc);
-            Who::Span(first, first + self.plan.options.datacenters[dc].0)
+            let kept = u16::from(self.rng.chance(1, 3));
+            Who::Span(first + kept, first + self.plan.options.datacenters[dc].0)
         } else {
             Who::One(self.client())
         };
