@@ -32,8 +32,11 @@ impl World {
             What::Leave { who } => {
                 for machine in self.machines_of(who) {
                     if self.machines[machine].is_up() {
-                        self.machines[machine].since = self.now;
-                        self.machines[machine].fate = Fate::Leaving;
+                        let missed = self.judge.is_missed(machine);
+                        let of = &mut self.machines[machine];
+                        (of.since, of.fate) = (self.now, Fate::Leaving);
+                        // Its leave and its refutation of its death pass each other.
+                        of.forced |= of.paused || missed;
                         self.ask(machine, Purpose::Plain, Method::Put, "/v1/agent/leave", "");
                     }
                 }
@@ -41,6 +44,7 @@ impl World {
             What::ForceLeave { by, who } => {
                 let Some(of) = self.machines.get_mut(usize::from(who)) else { return };
                 of.forced |= of.fate != Fate::Up;
+                self.judge.forced(who.into());
                 let target = format!("/v1/agent/force-leave/{}", of.name);
                 self.ask(by.into(), Purpose::Plain, Method::Put, &target, "");
             }
@@ -137,14 +141,15 @@ impl World {
         self.queue.push(self.now + 2 * SECOND, Ev::Rest);
     }
 
-    /// Those who moved while others were away may have met each other only: their operators tell
-    /// them once more whom to meet.
+    /// Where some moved while others were away, they may not have met again: operators tell
+    /// everyone once more whom to meet.
     fn help(&mut self) {
         for machine in 0..self.machines.len() {
-            if self.machines[machine].moves == 0 || !self.machines[machine].is_up() {
+            let dc = self.machines[machine].place.dc;
+            let mut here = self.machines.iter().filter(|other| other.place.dc == dc);
+            if !self.machines[machine].is_up() || here.all(|other| other.moves == 0) {
                 continue;
             }
-            let dc = self.machines[machine].place.dc;
             let others = self.machines.iter().filter(|other| other.place.dc == dc && other.server);
             let others: Vec<usize> = others.map(|other| other.place.number.into()).collect();
             for other in others {

@@ -79,7 +79,8 @@ pub(super) struct Judge {
     leaders: BTreeMap<(usize, u64, Term), NodeId>,
     /// Services that were in a catalog, with the index they were first seen at.
     seen: BTreeMap<(usize, u8), u64>,
-    /// Since when a server of its datacenter, or its leader, does not hold an agent for alive.
+    /// Agents that a server of their datacenter, or its leader, does not hold for alive, and when
+    /// their offers may leave the catalog at the earliest.
     missed: BTreeMap<usize, u64>,
     /// Services that someone took out by hand.
     meddled: BTreeSet<(usize, u8)>,
@@ -140,6 +141,18 @@ impl Judge {
             self.keys.lose(u8::try_from(dc).unwrap_or(u8::MAX), now);
             self.seen.retain(|(of, _), _| machines[*of].place.dc != dc);
             self.groups[dc] = Group::default();
+        }
+    }
+
+    /// Whether the pool of its servers does not hold an agent for alive.
+    pub(super) fn is_missed(&self, machine: usize) -> bool {
+        self.missed.contains_key(&machine)
+    }
+
+    /// Someone is forced out: whoever is missed may be forgotten at once.
+    pub(super) fn forced(&mut self, machine: usize) {
+        if let Some(at) = self.missed.get_mut(&machine) {
+            *at = 0;
         }
     }
 
@@ -228,7 +241,7 @@ impl World {
             && machine.server
             && let Some(of) = config::number_of(name)
         {
-            self.judge.missed.entry(of.into()).or_insert(self.now);
+            self.missed(of.into());
         }
     }
 
@@ -239,6 +252,10 @@ impl World {
             let Some(node) = &self.machines[leader].node else { continue };
             let catalog = node.catalog().clone();
             let raft = node.raft();
+            if raft.term() < self.judge.groups[dc].term {
+                // One that leads in its own eyes only.
+                continue;
+            }
             let membership = raft.membership();
             let knows = node.applied().term == raft.term();
             if knows && raft.committed() >= raft.membership_index() {
@@ -258,21 +275,27 @@ impl World {
         let dc = self.machines[leader].place.dc;
         let pool = self.machines[leader].node.as_ref().and_then(|node| node.pool(Pool::Lan));
         let Some(pool) = pool else { return };
-        for machine in self.machines.iter().filter(|machine| machine.place.dc == dc) {
-            let number = usize::from(machine.place.number);
+        let is_held = |machine: &&Machine| {
             let held = pool.member(&machine.name).map(|member| member.status);
-            if held == Some(MemberStatus::Alive) {
-                self.judge.missed.remove(&number);
-            } else {
-                self.judge.missed.entry(number).or_insert(self.now);
-            }
+            held == Some(MemberStatus::Alive)
+        };
+        let here = self.machines.iter().filter(|machine| machine.place.dc == dc);
+        let (held, missed): (Vec<&Machine>, Vec<&Machine>) = here.partition(is_held);
+        for machine in held {
+            self.judge.missed.remove(&usize::from(machine.place.number));
+        }
+        let missed: Vec<usize> =
+            missed.iter().map(|machine| usize::from(machine.place.number)).collect();
+        for number in missed {
+            self.missed(number);
         }
     }
 
-    /// Whether an agent's offers may leave the catalog: servers do with their seats.
-    fn may_be_forgotten(&self, number: usize) -> bool {
-        let patience = if self.machines[number].server { 0 } else { MISSED_MAX };
-        self.judge.missed.get(&number).is_some_and(|since| self.now >= since + patience)
+    /// An agent is not held for alive. Servers lose their offers with their seats.
+    fn missed(&mut self, number: usize) {
+        let Some(machine) = self.machines.get(number) else { return };
+        let patience = if machine.server { 0 } else { MISSED_MAX };
+        self.judge.missed.entry(number).or_insert(self.now + patience);
     }
 
     fn look_at_group(&mut self, dc: usize, term: Term, members: &BTreeMap<NodeId, bool>) {
@@ -367,13 +390,17 @@ impl World {
                 Fate::Down => !machine.forced,
                 Fate::Off | Fate::Leaving | Fate::Left => false,
             };
-            let stays = stays && !self.may_be_forgotten(number);
+            let missed = self.judge.missed.get(&number);
+            let stays = stays && missed.is_none_or(|at| self.now < *at);
             let stays = stays && !self.judge.meddled.contains(&(number, service));
             if machine.place.dc != dc || !stays || !offer.sure || offer.port.is_none() {
                 self.judge.seen.remove(&(number, service));
                 continue;
             }
-            let there = catalog.service(&machine.name, &format!("web{service}")).is_some();
+            // Under its name there may be one that it was before it lost its disk.
+            let is_it = catalog.node(&machine.name).and_then(|node| node.id)
+                == Some(machine.id(self.plan.seed));
+            let there = is_it && catalog.service(&machine.name, &format!("web{service}")).is_some();
             let seen = self.judge.seen.get(&(number, service)).copied();
             match (there, seen) {
                 (true, None) => {

@@ -142,7 +142,8 @@ impl World {
         if !self.has_quorum(dc) {
             // Those that remain of the group wait for an operator; nobody founds another beside it.
             let text = |leader: &Machine| format!("{} leads a second group", leader.name);
-            return leader.map(|leader| ("rest.group", text(leader)));
+            let second = leader.map(|leader| ("rest.group", text(leader)));
+            return second.or_else(|| here.iter().find_map(|machine| self.wrong_members(machine)));
         }
         let Some(leader) = leader else {
             return Some(("rest.leader", format!("nobody leads dc{dc}")));
