@@ -315,7 +315,14 @@ impl Node {
                 out.push(Effect::Event(Event::CheckChanged(String::from(&*id), status)));
             }
             LocalEffect::SyncDue => self.agent.sync_due = true,
+            LocalEffect::CheckFailed(id, status) => {
+                out.push(Effect::Event(Event::CheckFailed(id, status)));
+            }
+            LocalEffect::TtlMissed(id) => out.push(Effect::Event(Event::TtlMissed(id))),
+            LocalEffect::Synced(synced) => out.push(Effect::Event(Event::Synced(synced))),
+            LocalEffect::SyncFailed(reason) => out.push(Effect::Event(Event::SyncFailed(reason))),
             LocalEffect::Notice(text) => out.push(Effect::Event(Event::Notice(text))),
+            LocalEffect::Warning(text) => out.push(Effect::Event(Event::Warning(text))),
         }
     }
 

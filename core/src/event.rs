@@ -1,6 +1,7 @@
 //! Everything worth telling: the one source of logs, metrics and the trace.
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use proconsul_types::{CatalogIndex, MemberStatus, NodeId, Pool};
 
 /// Something happened inside the node.
@@ -27,6 +28,14 @@ pub enum Event {
     CheckChanged(String, proconsul_types::CheckStatus),
     /// Anti-entropy could not write; it will try again.
     SyncFailed(String),
+    /// A run of a check ended badly.
+    CheckFailed(Arc<str>, proconsul_types::CheckStatus),
+    /// Nobody spoke for a TTL check in time.
+    TtlMissed(Arc<str>),
+    /// The catalog was told what this agent offers.
+    Synced(proconsul_checks::Synced),
+    /// The server of this name says that it leads.
+    NewLeader(String),
     /// For operators, in words.
     Notice(String),
     /// The same of what is odd.

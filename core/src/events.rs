@@ -3,6 +3,7 @@
 use crate::node::Node;
 use crate::open::Origin;
 use crate::timers::Timer;
+use crate::{Effect, Event};
 use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -114,11 +115,14 @@ impl Node {
         time: LamportTime,
         name: &str,
         payload: &Bytes,
+        out: &mut Vec<Effect>,
     ) {
         if pool != Pool::Lan {
             return;
         }
         if name == NEW_LEADER {
+            let name = String::from_utf8_lossy(payload).into_owned();
+            out.push(Effect::Event(Event::NewLeader(name)));
             self.leader_announced();
             return;
         }

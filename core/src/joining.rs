@@ -109,6 +109,12 @@ impl Node {
 
     fn attempt(&mut self, pool: Pool, why: Why, texts: &[Arc<str>], out: &mut Vec<Effect>) {
         let asked = self.pools.asked();
+        let key = match pool {
+            Pool::Lan => "lan_addresses",
+            Pool::Wan => "wan_addresses",
+        };
+        let (cluster, listed) = (pool.name(), texts.join(" "));
+        out.push(Effect::Event(Event::Notice(format!("({cluster}) joining: {key}=[{listed}]"))));
         let port = match pool {
             Pool::Lan => self.config.facts.serf_lan_port,
             Pool::Wan => self.config.facts.serf_wan_port,
@@ -201,6 +207,8 @@ impl Node {
         }
         if met > 0 {
             let cluster = attempt.pool.name();
+            let text = format!("({cluster}) joined: number_of_nodes={met}");
+            out.push(Effect::Event(Event::Notice(text)));
             match attempt.why {
                 Why::Request(origin) => self.answer_empty(origin),
                 Why::Start => {}

@@ -267,7 +267,7 @@ impl Node {
             Gossip::Reaped(member) => self.member_forgotten(pool, &member),
             Gossip::JoinDone(asked, met, failed) => self.join_done(asked, met, &failed, out),
             Gossip::User { time, name, payload, coalesce: _ } => {
-                self.user_event(pool, time, &name, &payload);
+                self.user_event(pool, time, &name, &payload, out);
             }
             Gossip::Keys(asked, report) => self.keys_reported(asked, report),
             Gossip::LeftPool => self.left_pool(pool),

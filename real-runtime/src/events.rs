@@ -1,6 +1,7 @@
 //! What the node tells, as log lines.
 
 use proconsul_core::Event;
+use proconsul_core::checks::Synced;
 use proconsul_core::raft::Event as Raft;
 
 /// Writes one event to the log.
@@ -26,10 +27,22 @@ pub(crate) fn log(event: &Event) {
             tracing::trace!(target: "agent.server.rpc", "forwarded: to={to}");
         }
         Event::CheckChanged(id, status) => {
-            tracing::info!(target: "agent", "Check status changed: check={id} status={status}");
+            tracing::debug!(target: "agent", "Check status updated: check={id} status={status}");
         }
+        Event::CheckFailed(id, status) => {
+            tracing::warn!(target: "agent", "Check is now {status}: check={id}");
+        }
+        Event::TtlMissed(id) => {
+            tracing::warn!(target: "agent", "Check missed TTL, is now critical: check={id}");
+        }
+        Event::Synced(told) => synced(told),
         Event::SyncFailed(reason) => {
-            tracing::warn!(target: "agent.anti_entropy", "sync failed: error=\"{reason}\"");
+            tracing::error!(
+                target: "agent.anti_entropy", "failed to sync remote state: error=\"{reason}\""
+            );
+        }
+        Event::NewLeader(name) => {
+            tracing::info!(target: "agent.server", "New leader elected: payload={name}");
         }
         Event::Notice(text) => tracing::info!(target: "agent", "{text}"),
         Event::Warning(text) => tracing::warn!(target: "agent", "{text}"),
@@ -42,6 +55,18 @@ pub(crate) fn log(event: &Event) {
         Event::Refuted(pool) => {
             tracing::warn!(target: "agent.serf", "refuted a suspicion: pool={pool:?}");
         }
+    }
+}
+
+fn synced(told: &Synced) {
+    match told {
+        Synced::Node => tracing::info!(target: "agent", "Synced node info"),
+        Synced::Service(id) => tracing::info!(target: "agent", "Synced service: service={id}"),
+        Synced::Check(id) => tracing::info!(target: "agent", "Synced check: check={id}"),
+        Synced::ServiceGone(id) => {
+            tracing::info!(target: "agent", "Deregistered service: service={id}");
+        }
+        Synced::CheckGone(id) => tracing::info!(target: "agent", "Deregistered check: check={id}"),
     }
 }
 

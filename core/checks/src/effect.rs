@@ -29,8 +29,33 @@ pub enum LocalEffect {
     CheckChanged(Arc<str>, CheckStatus),
     /// The catalog should be told: call `sync_plan`.
     SyncDue,
+    /// A run of a check ended badly, as often as it does so.
+    CheckFailed(Arc<str>, CheckStatus),
+    /// Nobody spoke for a TTL check in time.
+    TtlMissed(Arc<str>),
+    /// The catalog was told something.
+    Synced(Synced),
+    /// The catalog could not be told; it will be tried again.
+    SyncFailed(String),
     /// For operators, in words.
     Notice(String),
+    /// The same about something that is odd.
+    Warning(String),
+}
+
+/// What the catalog says now of this agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Synced {
+    /// The node itself.
+    Node,
+    /// This service, with its checks.
+    Service(Arc<str>),
+    /// This check.
+    Check(Arc<str>),
+    /// That this service is gone.
+    ServiceGone(Arc<str>),
+    /// That this check is gone.
+    CheckGone(Arc<str>),
 }
 
 /// Why an operation was refused, as the API words it.

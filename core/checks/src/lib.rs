@@ -19,7 +19,7 @@ mod view;
 
 pub use config::LocalConfig;
 pub use definition::{CheckDefinition, CheckKind, ServiceDefinition};
-pub use effect::{LocalEffect, LocalError, Ticket};
+pub use effect::{LocalEffect, LocalError, Synced, Ticket};
 pub use local::{Local, LocalWakeup, NODE_MAINTENANCE, SERVICE_MAINTENANCE_PREFIX};
 pub use output::Tail;
 pub use probe::{CheckOutcome, CheckRun, ProbeSpec};

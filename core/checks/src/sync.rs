@@ -6,10 +6,9 @@
 
 use crate::config::RETRY_AFTER;
 use crate::local::{Local, Timer};
-use crate::{CheckDefinition, LocalCheck, LocalEffect, LocalService, ServiceDefinition};
+use crate::{CheckDefinition, LocalCheck, LocalEffect, LocalService, ServiceDefinition, Synced};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
-use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -89,7 +88,7 @@ impl Local {
         self.timers.clear(&Timer::SyncChange);
         let stagger = self.rng.duration(Duration::ZERO, RETRY_AFTER);
         self.timers.set(Timer::SyncRetry, now.after(RETRY_AFTER).after(stagger));
-        out.push(LocalEffect::Notice(format!("anti-entropy failed: {reason}")));
+        out.push(LocalEffect::SyncFailed(reason.into()));
     }
 
     /// Between two full comparisons from now on; the one that is due stays due.
@@ -136,12 +135,12 @@ impl Local {
     ) {
         let Some(told) = self.sync.inflight.remove(&id) else { return };
         match result {
-            Ok(()) => self.mark_told(told),
+            Ok(()) => self.mark_told(told, out),
             Err(reason) => {
                 if self.timers.get(&Timer::SyncRetry).is_none() {
                     let stagger = self.rng.duration(Duration::ZERO, RETRY_AFTER);
                     self.timers.set(Timer::SyncRetry, now.after(RETRY_AFTER).after(stagger));
-                    out.push(LocalEffect::Notice(format!("anti-entropy failed: {reason}")));
+                    out.push(LocalEffect::SyncFailed(reason));
                 }
             }
         }
@@ -318,27 +317,38 @@ impl Local {
         Command::Deregister(Deregister { node: self.config.name().clone(), service_id, check_id })
     }
 
-    fn mark_told(&mut self, told: Told) {
+    fn mark_told(&mut self, told: Told, out: &mut Vec<LocalEffect>) {
         match told {
-            Told::Node => self.sync.node_in_sync = true,
+            Told::Node => {
+                self.sync.node_in_sync = true;
+                out.push(LocalEffect::Synced(Synced::Node));
+            }
             Told::ServiceGone(id) => {
                 self.sync.withdrawn_services.remove(&id);
+                out.push(LocalEffect::Synced(Synced::ServiceGone(id)));
             }
             Told::CheckGone(id) => {
                 self.sync.withdrawn_checks.remove(&id);
+                out.push(LocalEffect::Synced(Synced::CheckGone(id)));
             }
             Told::Items { service, checks } => {
-                if let Some((id, version)) = service
-                    && self.services.get(&id).is_some_and(|state| state.version == version)
-                    && let Some(own) = self.edit().services.get_mut(&id)
-                {
-                    Arc::make_mut(own).in_sync = true;
+                let alone = service.is_none();
+                if let Some((id, version)) = service {
+                    if self.services.get(&id).is_some_and(|state| state.version == version)
+                        && let Some(own) = self.edit().services.get_mut(&id)
+                    {
+                        Arc::make_mut(own).in_sync = true;
+                    }
+                    out.push(LocalEffect::Synced(Synced::Service(id)));
                 }
                 for (id, version) in checks {
                     if self.checks.get(&id).is_some_and(|state| state.version == version)
                         && let Some(own) = self.edit().checks.get_mut(&id)
                     {
                         Arc::make_mut(own).in_sync = true;
+                    }
+                    if alone {
+                        out.push(LocalEffect::Synced(Synced::Check(id)));
                     }
                 }
             }

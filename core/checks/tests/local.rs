@@ -6,7 +6,7 @@ use bytes::Bytes;
 use proconsul_catalog::{Catalog, Command, NodeRegistration, Outcome};
 use proconsul_checks::{
     CheckDefinition, CheckKind, CheckOutcome, CheckRun, Local, LocalConfig, LocalEffect,
-    NODE_MAINTENANCE, ProbeSpec, ServiceDefinition, Ticket, parse,
+    NODE_MAINTENANCE, ProbeSpec, ServiceDefinition, Synced, Ticket, parse,
 };
 use proconsul_disk::{FileOp, IoError, IoToken};
 use proconsul_types::{CatalogIndex, CheckStatus, Duration, Instant, Planted, Rng, Seed, WallTime};
@@ -30,6 +30,10 @@ struct Host {
     stopped: Vec<CheckRun>,
     settled: Vec<(Ticket, bool)>,
     notices: Vec<String>,
+    /// What the catalog was told.
+    synced: Vec<Synced>,
+    /// Checks whose runs ended badly, and those nobody spoke for.
+    failed: Vec<Arc<str>>,
     /// Nobody takes writes for the catalog.
     no_leader: bool,
     broken_disk: bool,
@@ -69,6 +73,8 @@ impl Host {
             stopped: Vec::new(),
             settled: Vec::new(),
             notices: Vec::new(),
+            synced: Vec::new(),
+            failed: Vec::new(),
             no_leader: false,
             broken_disk: false,
             commands: 0,
@@ -95,7 +101,13 @@ impl Host {
                 LocalEffect::Settled(ticket, result) => {
                     self.settled.push((ticket, result.is_ok()));
                 }
-                LocalEffect::Notice(text) => self.notices.push(text),
+                LocalEffect::Notice(text)
+                | LocalEffect::Warning(text)
+                | LocalEffect::SyncFailed(text) => self.notices.push(text),
+                LocalEffect::Synced(synced) => self.synced.push(synced),
+                LocalEffect::CheckFailed(id, _) | LocalEffect::TtlMissed(id) => {
+                    self.failed.push(id);
+                }
                 LocalEffect::SyncDue => self.sync_due = true,
                 LocalEffect::Changed | LocalEffect::CheckChanged(..) => {}
             }
@@ -263,6 +275,7 @@ fn a_ttl_runs_out_and_each_word_restarts_it() {
     assert_eq!(host.status("service:web"), CheckStatus::Critical);
     let text = "TTL expired (last output before timeout follows): slow";
     assert_eq!(host.output("service:web"), text);
+    assert_eq!(host.failed, ["service:web".into()]);
     host.assert_converged();
 }
 
@@ -482,9 +495,15 @@ fn a_deregistration_that_fails_is_tried_again() {
     host.pass(10 * SECOND);
     assert!(host.catalog.service("n0", "web").is_some());
     assert!(host.notices.iter().any(|text| text.contains("No cluster leader")));
+    assert_eq!(host.synced, [Synced::Node, Synced::Service("web".into())]);
     host.no_leader = false;
+    host.synced.clear();
     host.pass(31 * SECOND);
     assert!(host.catalog.service("n0", "web").is_none());
+    assert_eq!(host.synced, [Synced::ServiceGone("web".into())]);
+    host.register_check(r#"{"Name":"alone","TTL":"1h"}"#);
+    host.pass(SECOND);
+    assert_eq!(host.synced.last(), Some(&Synced::Check("alone".into())));
     host.assert_converged();
 }
 

@@ -23,4 +23,6 @@ mod refuse;
 #[cfg(test)]
 mod smoke;
 #[cfg(test)]
+mod told;
+#[cfg(test)]
 mod web;

@@ -104,7 +104,9 @@ fn note(
     match result {
         Ok(()) => found.push(path.clone()),
         Err(reason) => {
-            out.push(LocalEffect::Notice(format!("{path} is skipped and left as it is: {reason}")));
+            out.push(LocalEffect::Warning(format!(
+                "{path} is skipped and left as it is: {reason}"
+            )));
         }
     }
 }

@@ -22,6 +22,7 @@ impl Local {
                 Timer::Ttl(id) => {
                     if let Some(check) = self.view.checks.get(&id) {
                         let output = ttl_expired(&check.output);
+                        out.push(LocalEffect::TtlMissed(id.clone()));
                         self.set_status(&id, CheckStatus::Critical, output.into(), now, out);
                     }
                 }
@@ -284,6 +285,9 @@ impl Local {
             }
         };
         if often_enough {
+            if status != CheckStatus::Passing {
+                out.push(LocalEffect::CheckFailed(id.clone(), status));
+            }
             // The wording around a body may exceed what is kept of the body itself.
             let room = definition.output_bytes_max.saturating_add(1024);
             let output = cut_output(output, room).into();
