@@ -13,16 +13,16 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
-use proconsul_catalog::{
-    Catalog, Command, Deregister, NodeRegistration, Outcome, Register, ServiceRegistration,
-};
+use proconsul_catalog::{Catalog, Command, Deregister, NodeRegistration, Outcome, Register};
 use proconsul_checks::{
     CheckDefinition, CheckOutcome, CheckRun, Local, LocalConfig, LocalEffect, LocalError,
     LocalWakeup, ServiceDefinition, SyncId, Ticket,
 };
 use proconsul_disk::{IoError, IoToken};
 use proconsul_http::{LocalOp, Method, Request};
-use proconsul_types::{CatalogIndex, CheckStatus, Duration, Instant, NodeId, Pool, Rng, WallTime};
+use proconsul_types::{
+    CatalogIndex, CheckStatus, Duration, Instant, NodeId, Pool, Rng, ServiceRegistration, WallTime,
+};
 
 /// The part that knows what this agent offers, and its writes on their way to the catalog.
 #[derive(Clone, Debug)]

@@ -175,7 +175,7 @@ fn described(catalog: &Catalog, name: &str) -> Option<Box<Register>> {
     Some(Box::new(Register {
         node: node.into(),
         skip_node_update: false,
-        services: catalog.node_services(name).map(Into::into).collect(),
+        services: catalog.node_services(name).map(|service| service.registration.clone()).collect(),
         checks: catalog.node_checks(name).map(Into::into).collect(),
     }))
 }

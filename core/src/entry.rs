@@ -2,8 +2,8 @@
 //! leader writes it for every member; a server without pools writes its own.
 
 use alloc::sync::Arc;
-use proconsul_catalog::{Catalog, CheckRegistration, ServiceRegistration};
-use proconsul_types::{CheckStatus, NodeId, Weights};
+use proconsul_catalog::{Catalog, CheckRegistration};
+use proconsul_types::{CheckStatus, NodeId, ServiceRegistration, Weights};
 
 /// The check that says whether a member is alive.
 pub(crate) const SERF_HEALTH: &str = "serfHealth";
@@ -51,9 +51,11 @@ pub(crate) fn is_there(
     let is_known =
         catalog.node(name).is_some_and(|node| node.id == id && *node.address == *address);
     let offers = service.is_none_or(|own| {
-        catalog
-            .node_services(name)
-            .any(|there| there.id == own.id && there.port == own.port && there.meta == own.meta)
+        catalog.node_services(name).any(|there| {
+            there.registration.id == own.id
+                && there.registration.port == own.port
+                && there.registration.meta == own.meta
+        })
     });
     let check = catalog.check(name, SERF_HEALTH);
     is_known && offers && check.is_some_and(|check| check.status == CheckStatus::Passing)

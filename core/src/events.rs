@@ -163,9 +163,13 @@ impl Node {
         let view = self.agent.view();
         view.services.values().any(|service| {
             let definition = &service.definition;
-            matches(&event.service_filter, &definition.name)
+            matches(&event.service_filter, &definition.registration.name)
                 && (event.tag_filter.is_empty()
-                    || definition.tags.iter().any(|tag| matches(&event.tag_filter, tag)))
+                    || definition
+                        .registration
+                        .tags
+                        .iter()
+                        .any(|tag| matches(&event.tag_filter, tag)))
         })
     }
 

@@ -76,9 +76,12 @@ impl Catalog {
             status: new.status,
             notes: Arc::clone(&new.notes),
             output: Arc::clone(&new.output),
-            service_id: service.map_or_else(empty, |service| Arc::clone(&service.id)),
-            service_name: service.map_or_else(empty, |service| Arc::clone(&service.name)),
-            service_tags: service.map(|service| service.tags.clone()).unwrap_or_default(),
+            service_id: service.map_or_else(empty, |service| Arc::clone(&service.registration.id)),
+            service_name: service
+                .map_or_else(empty, |service| Arc::clone(&service.registration.name)),
+            service_tags: service
+                .map(|service| service.registration.tags.clone())
+                .unwrap_or_default(),
             kind: Arc::clone(&new.kind),
             definition: new.definition.clone(),
             created: CatalogIndex(0),
@@ -94,10 +97,10 @@ impl Catalog {
             share(&mut check.node, &node.name);
         }
         if let Some(service) = self.service(&check.node, &check.service_id) {
-            share(&mut check.service_id, &service.id);
-            share(&mut check.service_name, &service.name);
-            if check.service_tags == service.tags {
-                check.service_tags.clone_from(&service.tags);
+            share(&mut check.service_id, &service.registration.id);
+            share(&mut check.service_name, &service.registration.name);
+            if check.service_tags == service.registration.tags {
+                check.service_tags.clone_from(&service.registration.tags);
             }
         }
         let sibling = self.by_service.prefix(&key_of(&[&fold(&check.service_name)])).next();
@@ -170,7 +173,7 @@ impl Catalog {
         service_id: &str,
     ) -> impl Iterator<Item = &'a Check> + use<'a> {
         let service = self.service(node, service_id);
-        let name = service.map_or("", |service| &*service.name);
+        let name = service.map_or("", |service| &*service.registration.name);
         let limit = if service.is_some() { usize::MAX } else { 0 };
         self.by_service
             .prefix(&key_of(&[&fold(name), &fold(node), service_id]))

@@ -2,13 +2,12 @@
 
 use crate::{AutopilotChange, Place};
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use proconsul_types::{
-    Check, CheckStatus, Duration, Node, NodeId, Service, ServiceAddress, ServiceKind,
-    SessionBehavior, SessionId, TextMap, Weights,
+    Check, CheckStatus, Duration, Node, NodeId, ServiceRegistration, SessionBehavior, SessionId,
+    TextMap,
 };
 use serde::{Deserialize, Serialize};
 
@@ -170,43 +169,6 @@ impl From<&Node> for NodeRegistration {
             datacenter: Arc::clone(&node.datacenter),
             tagged_addresses: node.tagged_addresses.clone(),
             meta: node.meta.clone(),
-        }
-    }
-}
-
-/// An instance as registered. Fields as in [`proconsul_types::Service`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the fields are those of proconsul_types::Service")]
-pub struct ServiceRegistration {
-    pub id: Arc<str>,
-    pub name: Arc<str>,
-    pub kind: ServiceKind,
-    pub tags: Box<[Arc<str>]>,
-    pub address: Arc<str>,
-    pub tagged_addresses: BTreeMap<Arc<str>, ServiceAddress>,
-    pub port: i32,
-    pub meta: TextMap,
-    pub weights: Weights,
-    pub enable_tag_override: bool,
-    pub proxy: Option<Arc<str>>,
-    pub connect_native: bool,
-}
-
-impl From<&Service> for ServiceRegistration {
-    fn from(service: &Service) -> Self {
-        Self {
-            id: Arc::clone(&service.id),
-            name: Arc::clone(&service.name),
-            kind: service.kind,
-            tags: service.tags.clone(),
-            address: Arc::clone(&service.address),
-            tagged_addresses: service.tagged_addresses.clone(),
-            port: service.port,
-            meta: service.meta.clone(),
-            weights: service.weights,
-            enable_tag_override: service.enable_tag_override,
-            proxy: service.proxy.clone(),
-            connect_native: service.connect_native,
         }
     }
 }

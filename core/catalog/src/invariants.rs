@@ -85,7 +85,11 @@ impl Catalog {
             if self.node(&service.node).is_none() {
                 return Some("a service is on a node that exists");
             }
-            let name = key_of(&[&fold(&service.name), &fold(&service.node), &service.id]);
+            let name = key_of(&[
+                &fold(&service.registration.name),
+                &fold(&service.node),
+                &service.registration.id,
+            ]);
             if self.by_name.get(&name).is_none() {
                 return Some("an instance is found by its service's name");
             }

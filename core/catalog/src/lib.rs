@@ -34,11 +34,11 @@ pub use catalog::Catalog;
 pub use codec::{DecodeError, RestoreError};
 pub use command::{
     CheckRegistration, Command, Deregister, KvOp, KvVerb, NodeRegistration, RecordVerb, Register,
-    ServiceRegistration, SessionCreate, TxnOp,
+    SessionCreate, TxnOp,
 };
 pub use outcome::{Applied, Fact, Outcome, Rejected, TxnError, TxnResult};
 pub use places::Place;
-pub use proconsul_types::radix;
+pub use proconsul_types::{ServiceRegistration, radix};
 pub use snapshot::{Restore, SnapshotReader};
 pub use waiters::Waiters;
 pub use watch::{Topic, Topics};

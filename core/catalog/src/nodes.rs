@@ -123,8 +123,10 @@ impl Catalog {
         };
         let id = entry.node.id;
         let folded = fold_arc(&entry.node.name);
-        let services: Vec<Arc<str>> =
-            self.node_services(&folded).map(|service| Arc::clone(&service.id)).collect();
+        let services: Vec<Arc<str>> = self
+            .node_services(&folded)
+            .map(|service| Arc::clone(&service.registration.id))
+            .collect();
         for service in services {
             self.remove_service(index, &folded, &service, effects);
         }

@@ -1,13 +1,12 @@
 //! The table of service instances, and what is known per service.
 
 use crate::catalog::{Catalog, Effects, NameEntry, domain};
-use crate::command::ServiceRegistration;
 use crate::table::{Row, fold, fold_arc, key_of};
 use crate::watch::Topic;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use proconsul_types::{CatalogIndex, Check, Fault, Service, ServiceKind};
+use proconsul_types::{CatalogIndex, Check, Fault, Service, ServiceKind, ServiceRegistration};
 
 impl Catalog {
     /// Registers an instance on a node that is there.
@@ -30,14 +29,16 @@ impl Catalog {
         {
             return;
         }
-        let renamed = existing.filter(|old| fold(&old.name) != fold(&service.name)).is_some();
+        let renamed = existing
+            .filter(|old| fold(&old.registration.name) != fold(&service.registration.name))
+            .is_some();
         if renamed {
             self.take_service(index, &node, &new.id, effects);
         }
         let service = Arc::new(service);
         self.put_service(Arc::clone(&service));
         self.marks.services = index.0;
-        let name = fold_arc(&service.name);
+        let name = fold_arc(&service.registration.name);
         effects.topics.add(Topic::Services);
         self.touch_name(index, &name, true, effects);
         self.touch_node(index, &fold_arc(&node), effects);
@@ -48,18 +49,7 @@ impl Catalog {
     fn shared_service(&self, node: &Arc<str>, new: &ServiceRegistration) -> Service {
         let mut service = Service {
             node: Arc::clone(node),
-            id: Arc::clone(&new.id),
-            name: Arc::clone(&new.name),
-            kind: new.kind,
-            tags: new.tags.clone(),
-            address: Arc::clone(&new.address),
-            tagged_addresses: new.tagged_addresses.clone(),
-            port: new.port,
-            meta: new.meta.clone(),
-            weights: new.weights,
-            enable_tag_override: new.enable_tag_override,
-            proxy: new.proxy.clone(),
-            connect_native: new.connect_native,
+            registration: new.clone(),
             created: CatalogIndex(0),
             modified: CatalogIndex(0),
         };
@@ -69,24 +59,26 @@ impl Catalog {
 
     /// Shares an instance's texts with its neighbours.
     pub(crate) fn share_service(&self, service: &mut Service) {
-        let sibling = self.by_name.prefix(&key_of(&[&fold(&service.name)])).next();
+        let sibling = self.by_name.prefix(&key_of(&[&fold(&service.registration.name)])).next();
         if let Some(node) = self.node(&service.node) {
             share(&mut service.node, &node.name);
         }
         if let Some(sibling) = sibling.map(|row| &*row.value) {
-            share(&mut service.name, &sibling.name);
-            if service.tags == sibling.tags {
-                service.tags.clone_from(&sibling.tags);
+            share(&mut service.registration.name, &sibling.registration.name);
+            if service.registration.tags == sibling.registration.tags {
+                service.registration.tags.clone_from(&sibling.registration.tags);
             }
-            if let (Some(own), Some(other)) = (&mut service.proxy, &sibling.proxy) {
+            if let (Some(own), Some(other)) =
+                (&mut service.registration.proxy, &sibling.registration.proxy)
+            {
                 share(own, other);
             }
-            if service.meta == sibling.meta {
-                service.meta.clone_from(&sibling.meta);
+            if service.registration.meta == sibling.registration.meta {
+                service.registration.meta.clone_from(&sibling.registration.meta);
             }
         }
-        share(&mut service.id, &service.name);
-        service.address = self.intern(&service.address);
+        share(&mut service.registration.id, &service.registration.name);
+        service.registration.address = self.intern(&service.registration.address);
     }
 
     /// The checks of an instance follow it to another name. Its tags they take over only when they
@@ -96,14 +88,16 @@ impl Catalog {
             .checks
             .prefix(&key_of(&[&fold(&service.node)]))
             .map(|row| &row.value)
-            .filter(|check| !check.service_id.is_empty() && check.service_id == service.id)
-            .filter(|check| check.service_name != service.name)
+            .filter(|check| {
+                !check.service_id.is_empty() && check.service_id == service.registration.id
+            })
+            .filter(|check| check.service_name != service.registration.name)
             .map(Arc::clone)
             .collect();
         for check in stale {
             let check = Check {
-                service_name: Arc::clone(&service.name),
-                service_tags: service.tags.clone(),
+                service_name: Arc::clone(&service.registration.name),
+                service_tags: service.registration.tags.clone(),
                 modified: index,
                 ..(*check).clone()
             };
@@ -116,12 +110,12 @@ impl Catalog {
     /// Files an instance, with all that follows from it.
     pub(crate) fn put_service(&mut self, service: Arc<Service>) {
         let node = fold_arc(&service.node);
-        let name = fold_arc(&service.name);
+        let name = fold_arc(&service.registration.name);
         self.count_in(domain::SERVICE, &*service);
-        let row = Row::new(key_of(&[&name, &node, &service.id]), Arc::clone(&service));
+        let row = Row::new(key_of(&[&name, &node, &service.registration.id]), Arc::clone(&service));
         self.by_name.insert(row);
-        let exact = Arc::clone(&service.name);
-        let row = Row::new(key_of(&[&node, &service.id]), service);
+        let exact = Arc::clone(&service.registration.name);
+        let row = Row::new(key_of(&[&node, &service.registration.id]), service);
         let old = self.services.insert(row);
         if let Some(old) = old {
             self.count_out(domain::SERVICE, &*old.value);
@@ -176,7 +170,7 @@ impl Catalog {
             return;
         };
         let old = &old.value;
-        let name = fold_arc(&old.name);
+        let name = fold_arc(&old.registration.name);
         self.count_out(domain::SERVICE, &**old);
         self.by_name.remove(&key_of(&[&name, &node, id]), 0);
         self.marks.services = index.0;
@@ -227,7 +221,7 @@ impl Catalog {
         effects: &mut Effects,
     ) {
         let mut names: Vec<Arc<str>> =
-            self.node_services(node).map(|service| fold_arc(&service.name)).collect();
+            self.node_services(node).map(|service| fold_arc(&service.registration.name)).collect();
         names.sort_unstable();
         names.dedup();
         for name in names {
@@ -260,14 +254,14 @@ impl Catalog {
             let service = &*row.value;
             // Runs of instances with equal tags, the usual case, cost one comparison each.
             if let Some(last) = last
-                && last.name == service.name
-                && last.tags == service.tags
+                && last.registration.name == service.registration.name
+                && last.registration.tags == service.registration.tags
             {
                 continue;
             }
             last = Some(service);
-            let tags = services.entry(&service.name).or_default();
-            for tag in &service.tags {
+            let tags = services.entry(&service.registration.name).or_default();
+            for tag in &service.registration.tags {
                 if !tags.contains(&tag) {
                     tags.push(tag);
                 }
@@ -298,7 +292,10 @@ impl Catalog {
 
     /// Instances of a kind other than typical that stand for a service in the mesh: proxies.
     pub fn services_of_kind(&self, kind: ServiceKind) -> impl Iterator<Item = &Service> {
-        self.by_name.iter().map(|row| &*row.value).filter(move |service| service.kind == kind)
+        self.by_name
+            .iter()
+            .map(|row| &*row.value)
+            .filter(move |service| service.registration.kind == kind)
     }
 
     /// The index that governs the instances of a service. While it has none: when some service last

@@ -1,14 +1,14 @@
 //! Transactions over nodes, services and checks.
 
 use crate::catalog::{Catalog, Effects};
-use crate::command::{CheckRegistration, NodeRegistration, RecordVerb, ServiceRegistration};
+use crate::command::{CheckRegistration, NodeRegistration, RecordVerb};
 use crate::outcome::TxnResult;
 use crate::quoted::Quoted;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
-use proconsul_types::{CatalogIndex, Fault};
+use proconsul_types::{CatalogIndex, Fault, ServiceRegistration};
 
 /// The text for something on a node that is not there.
 const MISSING_NODE: &str = "Missing node registration";

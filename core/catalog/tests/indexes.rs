@@ -66,7 +66,7 @@ fn reads(catalog: &Catalog, keys: &[String]) -> Vec<Read> {
         let checks: Vec<_> = instances
             .iter()
             .flat_map(|found| {
-                let own = catalog.instance_checks(&found.node, &found.id);
+                let own = catalog.instance_checks(&found.node, &found.registration.id);
                 catalog.node_only_checks(&found.node).chain(own)
             })
             .collect();

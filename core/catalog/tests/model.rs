@@ -3,11 +3,11 @@
 use crate::support::{World, any_command};
 use proconsul_catalog::{
     Autopilot, CheckRegistration, Command, KvOp, KvVerb, NodeRegistration, Outcome, Place,
-    RecordVerb, Register, ServiceRegistration, SessionCreate, TxnOp,
+    RecordVerb, Register, SessionCreate, TxnOp,
 };
 use proconsul_types::{
-    CatalogIndex, Check, CheckStatus, Duration, KvPair, Node, Service, Session, SessionBehavior,
-    SessionId,
+    CatalogIndex, Check, CheckStatus, Duration, KvPair, Node, Service, ServiceRegistration,
+    Session, SessionBehavior, SessionId,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -290,18 +290,7 @@ impl Model {
         let old = self.services.get(&key);
         let mut service = Service {
             node: Arc::clone(&node),
-            id: Arc::clone(&new.id),
-            name: Arc::clone(&new.name),
-            kind: new.kind,
-            tags: new.tags.clone(),
-            address: Arc::clone(&new.address),
-            tagged_addresses: new.tagged_addresses.clone(),
-            port: new.port,
-            meta: new.meta.clone(),
-            weights: new.weights,
-            enable_tag_override: new.enable_tag_override,
-            proxy: new.proxy.clone(),
-            connect_native: new.connect_native,
+            registration: new.clone(),
             created: old.map_or(now, |old| old.created),
             modified: old.map_or(now, |old| old.modified),
         };
@@ -368,8 +357,11 @@ impl Model {
             notes: Arc::clone(&new.notes),
             output: Arc::clone(&new.output),
             service_id: Arc::clone(&new.service_id),
-            service_name: service.map_or_else(|| "".into(), |service| Arc::clone(&service.name)),
-            service_tags: service.map(|service| service.tags.clone()).unwrap_or_default(),
+            service_name: service
+                .map_or_else(|| "".into(), |service| Arc::clone(&service.registration.name)),
+            service_tags: service
+                .map(|service| service.registration.tags.clone())
+                .unwrap_or_default(),
             kind: Arc::clone(&new.kind),
             definition: new.definition.clone(),
             created: old.map_or(now, |old| old.created),
@@ -509,13 +501,15 @@ fn agree(world: &World, model: &Model) {
         catalog.nodes().flat_map(|node| catalog.node_services(&node.name)).cloned().collect();
     assert_eq!(services, model.services.values().cloned().collect::<Vec<_>>());
     for service in &services {
-        let found = catalog.service_instances(&service.name).filter(|other| *other == service);
+        let found =
+            catalog.service_instances(&service.registration.name).filter(|other| *other == service);
         assert_eq!(found.count(), 1);
         let about = |check: &&Check| {
-            fold(&check.node) == fold(&service.node) && check.service_id == service.id
+            fold(&check.node) == fold(&service.node) && check.service_id == service.registration.id
         };
         let expected: Vec<_> = model.checks.values().filter(about).collect();
-        let found: Vec<_> = catalog.instance_checks(&service.node, &service.id).collect();
+        let found: Vec<_> =
+            catalog.instance_checks(&service.node, &service.registration.id).collect();
         assert_eq!(found, expected);
     }
     for node in &nodes {

@@ -1,8 +1,8 @@
 //! Names, ids, conflicts, cascades: the texts were captured from Consul 1.8.7.
 
 use crate::support::{World, check, create, deregister, node, register, service, session};
-use proconsul_catalog::{Command, NodeRegistration, Outcome, Register, ServiceRegistration};
-use proconsul_types::{CheckStatus, NodeId, SessionId};
+use proconsul_catalog::{Command, NodeRegistration, Outcome, Register};
+use proconsul_types::{CheckStatus, NodeId, ServiceRegistration, SessionId};
 
 fn alive(name: &str, id: Option<u128>) -> Command {
     register(node(name, id), vec![], vec![check("serfHealth", "", CheckStatus::Passing)])

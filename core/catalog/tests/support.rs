@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use proconsul_catalog::{
     Applied, AutopilotChange, AutopilotConfig, Catalog, CheckRegistration, Command, Deregister,
-    KvOp, KvVerb, NodeRegistration, Outcome, Place, RecordVerb, Register, ServiceRegistration,
-    SessionCreate, TxnOp,
+    KvOp, KvVerb, NodeRegistration, Outcome, Place, RecordVerb, Register, SessionCreate, TxnOp,
 };
 use proconsul_types::{
-    CatalogIndex, CheckStatus, Coordinate, Duration, NodeId, Planted, SessionBehavior, SessionId,
+    CatalogIndex, CheckStatus, Coordinate, Duration, NodeId, Planted, ServiceRegistration,
+    SessionBehavior, SessionId,
 };
 use proptest::prelude::*;
 use std::sync::Arc;

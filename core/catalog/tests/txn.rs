@@ -2,10 +2,10 @@
 
 use crate::support::{World, check, create, kv, kv_op, node, register, service, session};
 use proconsul_catalog::{
-    CheckRegistration, Command, KvOp, KvVerb, NodeRegistration, Outcome, RecordVerb,
-    ServiceRegistration, TxnOp, TxnResult,
+    CheckRegistration, Command, KvOp, KvVerb, NodeRegistration, Outcome, RecordVerb, TxnOp,
+    TxnResult,
 };
-use proconsul_types::{CatalogIndex, CheckStatus, KvPair, SessionId};
+use proconsul_types::{CatalogIndex, CheckStatus, KvPair, ServiceRegistration, SessionId};
 
 fn write(verb: KvVerb, key: &str) -> TxnOp {
     TxnOp::Write(kv_op(verb, key, "new"))

@@ -1,27 +1,15 @@
 //! Services and checks as people define them, after parsing and validation.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use proconsul_types::{CheckStatus, Duration, ServiceAddress, ServiceKind, TextMap, Weights};
+use proconsul_types::{CheckStatus, Duration, ServiceRegistration};
 
 /// A service of this agent.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[expect(missing_docs, reason = "the fields are those of the API's service definition")]
 pub struct ServiceDefinition {
-    pub id: Arc<str>,
-    pub name: Arc<str>,
-    pub kind: ServiceKind,
-    pub tags: Box<[Arc<str>]>,
-    pub address: Arc<str>,
-    pub tagged_addresses: BTreeMap<Arc<str>, ServiceAddress>,
-    pub port: i32,
-    pub meta: TextMap,
-    pub weights: Weights,
-    pub enable_tag_override: bool,
-    pub proxy: Option<Arc<str>>,
-    pub connect_native: bool,
+    /// What the catalog is told of it.
+    pub registration: ServiceRegistration,
     /// Its checks; ids are given (`service:<id>`, `service:<id>:<n>`) where the author gave none.
     pub checks: Vec<CheckDefinition>,
     /// Token to register it with; kept, never shown.

@@ -6,7 +6,7 @@
 
 use crate::config::RETRY_AFTER;
 use crate::local::{Local, Timer};
-use crate::{CheckDefinition, LocalCheck, LocalEffect, LocalService, ServiceDefinition, Synced};
+use crate::{CheckDefinition, LocalCheck, LocalEffect, Synced};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -14,9 +14,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use proconsul_catalog::{
     Catalog, CheckRegistration, Command, Deregister, NodeRegistration, Register,
-    ServiceRegistration,
 };
-use proconsul_types::{Check, Duration, Fault, Instant, Node, Service};
+use proconsul_types::{Check, Duration, Fault, Instant, Node, Service, ServiceRegistration};
 
 /// The check the servers keep for every member; never an agent's own.
 const SERF_HEALTH: &str = "serfHealth";
@@ -173,8 +172,10 @@ impl Local {
         let name = self.config.name().clone();
         self.sync.node_in_sync =
             catalog.node(&name).is_some_and(|node| same_node(&self.config.node, node));
-        let mut services: BTreeMap<&str, &Service> =
-            catalog.node_services(&name).map(|service| (&*service.id, service)).collect();
+        let mut services: BTreeMap<&str, &Service> = catalog
+            .node_services(&name)
+            .map(|service| (&*service.registration.id, service))
+            .collect();
         let mut checks: BTreeMap<&str, &Check> =
             catalog.node_checks(&name).map(|check| (&*check.id, check)).collect();
         let ids: Vec<Arc<str>> = self.view.services.keys().cloned().collect();
@@ -194,7 +195,7 @@ impl Local {
         }
         for (id, service) in services {
             if !(self.config.server && id == SERVERS_SERVICE) {
-                self.sync.withdrawn_services.insert(service.id.clone(), ());
+                self.sync.withdrawn_services.insert(service.registration.id.clone(), ());
             }
         }
         for (id, check) in checks {
@@ -210,12 +211,14 @@ impl Local {
         let Some(own) = self.view.services.get(id) else { return };
         let mut in_sync = false;
         if let Some(there) = there {
-            if own.definition.enable_tag_override && own.definition.tags != there.tags {
+            if own.definition.registration.enable_tag_override
+                && own.definition.registration.tags != there.registration.tags
+            {
                 // The catalog's tags win: whoever wrote them was told that they may.
-                let tags = there.tags.clone();
+                let tags = there.registration.tags.clone();
                 let view = self.edit();
                 if let Some(own) = view.services.get_mut(id) {
-                    Arc::make_mut(own).definition.tags = tags.clone();
+                    Arc::make_mut(own).definition.registration.tags = tags.clone();
                 }
                 for check in view.checks.values_mut() {
                     if check.definition.service_id == *id {
@@ -223,8 +226,11 @@ impl Local {
                     }
                 }
             }
-            in_sync =
-                self.view.services.get(id).is_some_and(|own| same_service(&own.definition, there));
+            in_sync = self
+                .view
+                .services
+                .get(id)
+                .is_some_and(|own| own.definition.registration == there.registration);
         }
         if self.view.services.get(id).is_some_and(|own| own.in_sync != in_sync)
             && let Some(own) = self.edit().services.get_mut(id)
@@ -278,7 +284,8 @@ impl Local {
         for (service, checks) in by_service {
             let own = self.view.services.get(&service).filter(|own| !own.in_sync);
             let told_service = own.map(|_| (service.clone(), self.services[&service].version));
-            let services: Vec<_> = own.into_iter().map(|own| service_registration(own)).collect();
+            let services: Vec<_> =
+                own.into_iter().map(|own| own.definition.registration.clone()).collect();
             let told_checks: Vec<_> =
                 checks.iter().map(|id| (id.clone(), self.checks[id].version)).collect();
             let checks = checks.iter().map(|id| check_registration(&self.view.checks[id]));
@@ -363,20 +370,6 @@ fn same_node(own: &NodeRegistration, there: &Node) -> bool {
         && own.meta == there.meta
 }
 
-fn same_service(own: &ServiceDefinition, there: &Service) -> bool {
-    own.name == there.name
-        && own.kind == there.kind
-        && own.tags == there.tags
-        && own.address == there.address
-        && own.tagged_addresses == there.tagged_addresses
-        && own.port == there.port
-        && own.meta == there.meta
-        && own.weights == there.weights
-        && own.enable_tag_override == there.enable_tag_override
-        && own.proxy == there.proxy
-        && own.connect_native == there.connect_native
-}
-
 /// Everything but the output.
 fn same_check(own: &LocalCheck, there: &Check) -> bool {
     let CheckDefinition { name, notes, service_id, .. } = &own.definition;
@@ -387,24 +380,6 @@ fn same_check(own: &LocalCheck, there: &Check) -> bool {
         && own.service_name == there.service_name
         && own.definition.type_word() == &*there.kind
         && there.definition.is_none()
-}
-
-fn service_registration(own: &LocalService) -> ServiceRegistration {
-    let own = &own.definition;
-    ServiceRegistration {
-        id: own.id.clone(),
-        name: own.name.clone(),
-        kind: own.kind,
-        tags: own.tags.clone(),
-        address: own.address.clone(),
-        tagged_addresses: own.tagged_addresses.clone(),
-        port: own.port,
-        meta: own.meta.clone(),
-        weights: own.weights,
-        enable_tag_override: own.enable_tag_override,
-        proxy: own.proxy.clone(),
-        connect_native: own.connect_native,
-    }
 }
 
 fn check_registration(own: &LocalCheck) -> CheckRegistration {

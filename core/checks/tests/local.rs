@@ -9,7 +9,9 @@ use proconsul_checks::{
     NODE_MAINTENANCE, ProbeSpec, ServiceDefinition, Synced, Ticket, parse,
 };
 use proconsul_disk::{FileOp, IoError, IoToken};
-use proconsul_types::{CatalogIndex, CheckStatus, Duration, Instant, Planted, Rng, Seed, WallTime};
+use proconsul_types::{
+    CatalogIndex, CheckStatus, Duration, Instant, Planted, Rng, Seed, ServiceRegistration, WallTime,
+};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -249,7 +251,8 @@ impl Host {
     /// The catalog says exactly what the agent offers.
     fn assert_converged(&self) {
         let view = self.local.view();
-        let services: Vec<_> = self.catalog.node_services("n0").map(|s| s.id.clone()).collect();
+        let services: Vec<_> =
+            self.catalog.node_services("n0").map(|s| s.registration.id.clone()).collect();
         assert_eq!(services, view.services.keys().cloned().collect::<Vec<_>>());
         let checks: BTreeMap<_, _> =
             self.catalog.node_checks("n0").map(|c| (c.id.clone(), c.status)).collect();
@@ -289,7 +292,7 @@ fn a_status_survives_registering_again() {
     assert_eq!(host.output("service:web"), "hello");
     host.pass(SECOND);
     host.assert_converged();
-    assert_eq!(host.catalog.service("n0", "web").unwrap().port, 81);
+    assert_eq!(host.catalog.service("n0", "web").unwrap().registration.port, 81);
 }
 
 #[test]
@@ -454,10 +457,10 @@ fn the_catalog_is_made_to_agree() {
     let serf = Command::Register(Box::new(proconsul_catalog::Register {
         node: config().node,
         skip_node_update: true,
-        services: vec![proconsul_catalog::ServiceRegistration {
+        services: vec![ServiceRegistration {
             id: "consul".into(),
             name: "consul".into(),
-            ..proconsul_catalog::ServiceRegistration::default()
+            ..ServiceRegistration::default()
         }],
         checks: vec![proconsul_catalog::CheckRegistration {
             id: "serfHealth".into(),
@@ -467,7 +470,7 @@ fn the_catalog_is_made_to_agree() {
     }));
     host.write(&serf).unwrap();
     host.pass(125 * SECOND);
-    assert_eq!(host.catalog.service("n0", "web").unwrap().port, 80);
+    assert_eq!(host.catalog.service("n0", "web").unwrap().registration.port, 80);
     assert!(host.catalog.service("n0", "stray").is_none());
     assert!(host.catalog.service("n0", "consul").is_some(), "the servers' service stays");
     assert!(host.catalog.check("n0", "serfHealth").is_some(), "the servers' check stays");
@@ -538,20 +541,20 @@ fn tags_of_the_catalog_win_where_they_may() {
     let command = Command::Register(Box::new(proconsul_catalog::Register {
         node: config().node,
         skip_node_update: true,
-        services: vec![proconsul_catalog::ServiceRegistration {
+        services: vec![ServiceRegistration {
             id: "web".into(),
             name: "web".into(),
             tags: ["b".into()].into(),
             enable_tag_override: true,
-            ..proconsul_catalog::ServiceRegistration::default()
+            ..ServiceRegistration::default()
         }],
         checks: Vec::new(),
     }));
     host.write(&command).unwrap();
     host.pass(125 * SECOND);
     let view = host.local.view();
-    assert_eq!(&*view.services["web"].definition.tags, ["b".into()]);
-    assert_eq!(&*host.catalog.service("n0", "web").unwrap().tags, ["b".into()]);
+    assert_eq!(&*view.services["web"].definition.registration.tags, ["b".into()]);
+    assert_eq!(&*host.catalog.service("n0", "web").unwrap().registration.tags, ["b".into()]);
 }
 
 #[test]
@@ -601,7 +604,7 @@ fn a_file_of_consul_is_read() {
     files.insert("services/0000".into(), "\0\u{ff}".into());
     let host = Host::with(config(), files.clone(), Catalog::new("dc1".into(), Planted::none()));
     let view = host.local.view();
-    assert_eq!(view.services["web"].definition.port, 81);
+    assert_eq!(view.services["web"].definition.registration.port, 81);
     assert_eq!(&*view.checks["_service_maintenance:web"].definition.notes, "why");
     let CheckKind::Http { headers, interval, .. } = &view.checks["hh"].definition.kind else {
         panic!("an HTTP check")
@@ -635,8 +638,11 @@ fn files_of_configuration_win_and_may_go() {
     host.register(r#"{"Name":"api"}"#);
     host.settle();
     let file = |port| ServiceDefinition {
-        name: "web".into(),
-        port,
+        registration: ServiceRegistration {
+            name: "web".into(),
+            port,
+            ..ServiceRegistration::default()
+        },
         checks: vec![CheckDefinition {
             kind: CheckKind::Ttl(60 * SECOND),
             ..CheckDefinition::default()
@@ -647,7 +653,7 @@ fn files_of_configuration_win_and_may_go() {
     host.local.configure(vec![file(2)], Vec::new(), host.now, &mut out).unwrap();
     host.perform(out);
     host.settle();
-    assert_eq!(host.local.view().services["web"].definition.port, 2);
+    assert_eq!(host.local.view().services["web"].definition.registration.port, 2);
     assert_eq!(host.files.keys().filter(|path| path.starts_with("services/")).count(), 1);
     let mut out = Vec::new();
     host.local.configure(Vec::new(), Vec::new(), host.now, &mut out).unwrap();

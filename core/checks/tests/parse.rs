@@ -204,7 +204,7 @@ fn service(body: &str) -> ServiceDefinition {
 #[test]
 fn ids_names_and_addresses_are_filled_in() {
     let one = service(r#"{"Name":"web","Check":{"TTL":"1s"}}"#);
-    assert_eq!((&*one.id, &*one.checks[0].id), ("web", "service:web"));
+    assert_eq!((&*one.registration.id, &*one.checks[0].id), ("web", "service:web"));
     assert_eq!(&*one.checks[0].name, "Service 'web' check");
     let two = service(r#"{"Name":"web","ID":"w","Checks":[{"TTL":"1s"}],"Check":{"TTL":"2s"}}"#);
     assert_eq!(&*two.checks[0].id, "service:w:1");
@@ -214,13 +214,17 @@ fn ids_names_and_addresses_are_filled_in() {
         r#"{"Name":"web","Port":8080,"Address":"10.1.2.3","TaggedAddresses":{"wan":{"Address":"198.18.0.53","Port":80}}}"#,
     );
     let tags: Vec<_> = addressed
+        .registration
         .tagged_addresses
         .iter()
         .map(|(tag, at)| format!("{tag} {}:{}", at.address, at.port))
         .collect();
     assert_eq!(tags, ["lan_ipv4 10.1.2.3:8080", "wan 198.18.0.53:80", "wan_ipv4 10.1.2.3:8080"]);
     let weighted = service(r#"{"Name":"web","Weights":{"Passing":5}}"#);
-    assert_eq!((weighted.weights.passing, weighted.weights.warning), (5, 0));
+    assert_eq!(
+        (weighted.registration.weights.passing, weighted.registration.weights.warning),
+        (5, 0)
+    );
 }
 
 #[test]

@@ -5,11 +5,9 @@
 use criterion::{Criterion, criterion_group, criterion_main};
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query};
 use hickory_proto::rr::{Name, RecordType};
-use proconsul_catalog::{
-    Catalog, CheckRegistration, Command, NodeRegistration, Register, ServiceRegistration,
-};
+use proconsul_catalog::{Catalog, CheckRegistration, Command, NodeRegistration, Register};
 use proconsul_dns::{Config, Facts, read};
-use proconsul_types::{CatalogIndex, CheckStatus, Planted, Rng, Seed};
+use proconsul_types::{CatalogIndex, CheckStatus, Planted, Rng, Seed, ServiceRegistration};
 use std::hint::black_box;
 
 fn catalog() -> Catalog {

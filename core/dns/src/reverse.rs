@@ -18,7 +18,9 @@ impl Asked<'_> {
         } else {
             let names: Vec<_> = self.catalog.services().map(|(name, _)| name.clone()).collect();
             let service = names.iter().find(|name| {
-                self.catalog.service_instances(name).any(|instance| is_it(&instance.address))
+                self.catalog
+                    .service_instances(name)
+                    .any(|instance| is_it(&instance.registration.address))
             });
             if let Some(name) = service {
                 answer.pointer(Type::Ptr, 0, &[name, "service", datacenter, domain]);

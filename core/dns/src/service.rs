@@ -31,7 +31,7 @@ struct Pick<'a> {
 
 impl<'a> Pick<'a> {
     fn address(&self) -> &'a str {
-        let own = &*self.service.address;
+        let own = &*self.service.registration.address;
         if own.is_empty() { &self.node.address } else { own }
     }
 }
@@ -50,7 +50,9 @@ impl Asked<'_> {
         let catalog = self.catalog;
         let mut instances: Vec<Instance<'_>> = Vec::new();
         for service in catalog.service_instances(name) {
-            if !tag.is_empty() && !service.tags.iter().any(|own| own.eq_ignore_ascii_case(&tag)) {
+            if !tag.is_empty()
+                && !service.registration.tags.iter().any(|own| own.eq_ignore_ascii_case(&tag))
+            {
                 continue;
             }
             // Instances come by node, so those that share one stand side by side.
@@ -77,7 +79,7 @@ impl Asked<'_> {
         }
         let mut picks = instances.into_iter().filter_map(|instance| {
             let service = instance.service;
-            let own = sick.get(&(&*service.node, &*service.id)).copied();
+            let own = sick.get(&(&*service.node, &*service.registration.id)).copied();
             let nodes = catalog.node_only_checks(&service.node).map(|check| check.status);
             let status = nodes.chain(own).max().unwrap_or(CheckStatus::Passing);
             let node = catalog.node(&service.node)?;
@@ -100,7 +102,7 @@ impl Asked<'_> {
 
     /// The worst of an instance's checks and its node's.
     pub(crate) fn health(&self, service: &Service) -> CheckStatus {
-        let own = self.catalog.instance_checks(&service.node, &service.id);
+        let own = self.catalog.instance_checks(&service.node, &service.registration.id);
         let nodes = self.catalog.node_only_checks(&service.node);
         own.chain(nodes).map(|check| check.status).max().unwrap_or(CheckStatus::Passing)
     }
@@ -158,20 +160,24 @@ impl Asked<'_> {
         let mut hex = String::new();
         let mut seen: BTreeSet<(&str, &str, i32)> = BTreeSet::new();
         for pick in picks {
-            let key = (&*pick.node.name, &*pick.service.address, pick.service.port);
+            let key = (
+                &*pick.node.name,
+                &*pick.service.registration.address,
+                pick.service.registration.port,
+            );
             if pick.shared && !seen.insert(key) {
                 continue;
             }
-            let weights = pick.service.weights;
+            let weights = pick.service.registration.weights;
             let weight = match pick.status {
                 CheckStatus::Passing => weights.passing,
                 CheckStatus::Warning | CheckStatus::Critical => weights.warning,
             };
             let weight = u16::try_from(weight).unwrap_or(0);
-            let port = u16::try_from(pick.service.port).unwrap_or(0);
+            let port = u16::try_from(pick.service.registration.port).unwrap_or(0);
             let node_name = [&*pick.node.name, "node", datacenter, domain];
             let mark = answer.mark();
-            let own = !pick.service.address.is_empty();
+            let own = !pick.service.registration.address.is_empty();
             let place = match pick.address().parse::<IpAddr>() {
                 Err(_) => {
                     if answer.service(ttl, weight, port, &[pick.address()]).is_none() {

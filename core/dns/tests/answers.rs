@@ -3,11 +3,11 @@
 
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, Record, RecordType};
-use proconsul_catalog::{
-    Catalog, CheckRegistration, Command, NodeRegistration, Register, ServiceRegistration,
-};
+use proconsul_catalog::{Catalog, CheckRegistration, Command, NodeRegistration, Register};
 use proconsul_dns::{Config, Facts, other_datacenter, read};
-use proconsul_types::{CatalogIndex, CheckStatus, Duration, Planted, Rng, Seed, TextMap, Weights};
+use proconsul_types::{
+    CatalogIndex, CheckStatus, Duration, Planted, Rng, Seed, ServiceRegistration, TextMap, Weights,
+};
 use proptest::prelude::*;
 use std::str::FromStr;
 

@@ -3,11 +3,9 @@
 
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
-use proconsul_catalog::{
-    Catalog, CheckRegistration, Command, NodeRegistration, Register, ServiceRegistration,
-};
+use proconsul_catalog::{Catalog, CheckRegistration, Command, NodeRegistration, Register};
 use proconsul_http::{AgentFacts, BodyCache, Leadership, Method, Plan, Request, View, read};
-use proconsul_types::{CatalogIndex, CheckStatus, Instant, Planted, WallTime};
+use proconsul_types::{CatalogIndex, CheckStatus, Instant, Planted, ServiceRegistration, WallTime};
 use std::hint::black_box;
 use std::sync::Arc;
 

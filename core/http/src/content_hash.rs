@@ -4,13 +4,13 @@
 //! in little-endian order for numbers; fields and map entries are joined by exclusive or, items of
 //! a list one after another.
 
+use crate::json::records::kind_word;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
-use proconsul_checks::ServiceDefinition;
-use proconsul_types::ServiceAddress;
+use proconsul_types::{ServiceAddress, ServiceRegistration};
 
 /// The hash of what `/v1/agent/service/:id` shows of a service.
-pub(crate) fn content_hash(service: &ServiceDefinition, kind: &str) -> u64 {
+pub(crate) fn content_hash(service: &ServiceRegistration) -> u64 {
     let weights = record(
         "AgentWeights",
         &[
@@ -25,7 +25,7 @@ pub(crate) fn content_hash(service: &ServiceDefinition, kind: &str) -> u64 {
     record(
         "AgentService",
         &[
-            ("Kind", text(kind)),
+            ("Kind", text(kind_word(service.kind))),
             ("ID", text(&service.id)),
             ("Service", text(&service.name)),
             ("Tags", service.tags.iter().fold(0, |hash, tag| ordered(hash, text(tag)))),
@@ -84,14 +84,14 @@ mod tests {
 
     #[test]
     fn the_hash_is_consuls() {
-        let mut service = ServiceDefinition {
+        let mut service = ServiceRegistration {
             id: "hashsvc".into(),
             name: "hashsvc".into(),
             port: 80,
-            ..ServiceDefinition::default()
+            ..ServiceRegistration::default()
         };
-        assert_eq!(content_hash(&service, ""), 0xf33d_fbf8_616d_0ea8);
+        assert_eq!(content_hash(&service), 0xf33d_fbf8_616d_0ea8);
         service.port = 81;
-        assert_eq!(content_hash(&service, ""), 0xf8ae_3f39_6f7d_8e8f);
+        assert_eq!(content_hash(&service), 0xf8ae_3f39_6f7d_8e8f);
     }
 }

@@ -8,11 +8,11 @@ use alloc::format;
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use proconsul_catalog::{
-    Catalog, Command, Deregister, NodeRegistration, Register, ServiceRegistration,
-};
+use proconsul_catalog::{Catalog, Command, Deregister, NodeRegistration, Register};
 use proconsul_gossip::{Member, Server, server_of};
-use proconsul_types::{CheckStatus, Fault, MemberStatus, Node, NodeId, Planted};
+use proconsul_types::{
+    CheckStatus, Fault, MemberStatus, Node, NodeId, Planted, ServiceRegistration,
+};
 
 /// What a plan is made from besides the member.
 #[derive(Clone, Copy, Debug)]
@@ -244,9 +244,9 @@ mod tests {
         let mut world = World::new();
         assert!(world.reconcile(&member("s", "consul", MemberStatus::Alive)));
         let service = world.catalog.node_services("s").next().unwrap();
-        assert_eq!((&*service.name, service.port), ("consul", 8300));
+        assert_eq!((&*service.registration.name, service.registration.port), ("consul", 8300));
         let meta: Vec<(&str, &str)> =
-            service.meta.iter().map(|(name, value)| (&**name, &**value)).collect();
+            service.registration.meta.iter().map(|(name, value)| (&**name, &**value)).collect();
         assert_eq!(
             meta,
             [

@@ -28,8 +28,8 @@ pub use index::{CatalogIndex, EntryId, LogIndex, Term};
 pub use log_level::LogLevel;
 pub use planted::{Fault, Planted};
 pub use records::{
-    Check, KvPair, Node, Service, ServiceAddress, ServiceKind, Session, SessionBehavior, TextMap,
-    Weights,
+    Check, KvPair, Node, Service, ServiceAddress, ServiceKind, ServiceRegistration, Session,
+    SessionBehavior, TextMap, Weights,
 };
 pub use rng::{Rng, Seed, mix};
 pub use time::{Duration, Instant, WallTime};

@@ -74,11 +74,9 @@ impl Default for Weights {
     }
 }
 
-/// One instance of a service on one node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Service {
-    /// The node that offers it (its catalog name).
-    pub node: Arc<str>,
+/// An instance of a service as its owner describes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceRegistration {
     /// Unique on its node, case-sensitive.
     pub id: Arc<str>,
     /// What clients look for, compared without case.
@@ -103,6 +101,15 @@ pub struct Service {
     pub proxy: Option<Arc<str>>,
     /// Whether the service speaks Connect itself.
     pub connect_native: bool,
+}
+
+/// One instance of a service on one node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// The node that offers it (its catalog name).
+    pub node: Arc<str>,
+    /// What was registered.
+    pub registration: ServiceRegistration,
     /// When it was first registered.
     pub created: CatalogIndex,
     /// When it last changed.

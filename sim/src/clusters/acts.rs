@@ -255,7 +255,7 @@ impl World {
             Fact::Offered(service, count) => {
                 let name = format!("web{service}");
                 let offers = catalog.nodes().flat_map(|node| catalog.node_services(&node.name));
-                equal(offers.filter(|service| *service.name == *name).count(), count)
+                equal(offers.filter(|service| *service.registration.name == *name).count(), count)
             }
             Fact::Sessions(count) => equal(catalog.sessions().count(), count),
         }

@@ -308,7 +308,7 @@ fn at_now(machine: &Machine) -> IpAddr {
 fn offers_of(machine: &Machine) -> BTreeMap<Arc<str>, i32> {
     let view = machine.view.as_ref().expect("who is up shows something");
     let services = view.local.services.iter();
-    services.map(|(id, service)| (Arc::clone(id), service.definition.port)).collect()
+    services.map(|(id, service)| (Arc::clone(id), service.definition.registration.port)).collect()
 }
 
 /// The catalog has what live agents offer.
@@ -316,9 +316,9 @@ fn wrong_offers(catalog: &Catalog, here: &[&Machine]) -> Wrong {
     for machine in here.iter().filter(|machine| machine.is_up()) {
         let offers = offers_of(machine);
         let listed =
-            catalog.node_services(&machine.name).filter(|service| &*service.id != "consul");
+            catalog.node_services(&machine.name).filter(|service| &*service.registration.id != "consul");
         let listed: BTreeMap<Arc<str>, i32> =
-            listed.map(|service| (Arc::clone(&service.id), service.port)).collect();
+            listed.map(|service| (Arc::clone(&service.registration.id), service.registration.port)).collect();
         if offers != listed {
             let name = &machine.name;
             let text = format!("{name} offers {offers:?}, and the catalog has {listed:?}");

@@ -33,7 +33,7 @@ impl Local {
             let known = if service.is_empty() {
                 catalog.node(node).is_some()
             } else {
-                catalog.node_services(node).any(|instance| instance.id == *service)
+                catalog.node_services(node).any(|instance| instance.registration.id == *service)
             };
             let of_interest = catalog
                 .node_checks(node)

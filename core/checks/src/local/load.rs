@@ -24,7 +24,7 @@ impl Local {
         let mut found = Vec::new();
         for (path, bytes) in below(files, "services/") {
             let result = read_service(bytes).and_then(|kept| {
-                named_after(path, &persist::service_path(&kept.definition.id))?;
+                named_after(path, &persist::service_path(&kept.definition.registration.id))?;
                 self.put_service(kept.definition, false, Source::Api, now, out)
                     .map_err(|error| error.text)
             });

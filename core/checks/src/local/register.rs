@@ -149,18 +149,18 @@ impl Local {
         now: Instant,
         out: &mut Vec<LocalEffect>,
     ) -> Result<(), LocalError> {
-        if definition.name.is_empty() {
+        if definition.registration.name.is_empty() {
             return Err(LocalError::internal("Service name missing".into()));
         }
         let id = service_id(&definition);
-        definition.id = id.clone();
+        definition.registration.id = id.clone();
         let mut checks = core::mem::take(&mut definition.checks);
         let many = checks.len() > 1;
         for (place, check) in (1..).zip(&mut checks) {
             check.id = default_check_id(&id, check, place, many);
             check.service_id = id.clone();
             if check.name.is_empty() {
-                check.name = format!("Service '{}' check", definition.name).into();
+                check.name = format!("Service '{}' check", definition.registration.name).into();
             }
         }
         if replace_checks {
@@ -186,9 +186,9 @@ impl Local {
 
     /// Puts a service into the view, in sync if the catalog has just this already.
     fn insert_service(&mut self, definition: ServiceDefinition, source: Source) {
-        let id = definition.id.clone();
-        let name = definition.name.clone();
-        let tags = definition.tags.clone();
+        let id = definition.registration.id.clone();
+        let name = definition.registration.name.clone();
+        let tags = definition.registration.tags.clone();
         let in_sync = self
             .view
             .services
@@ -237,8 +237,8 @@ impl Local {
                 let text = format!("ServiceID {:?} does not exist", &*definition.service_id);
                 return Err(LocalError::internal(text));
             };
-            service_name = service.definition.name.clone();
-            service_tags = service.definition.tags.clone();
+            service_name = service.definition.registration.name.clone();
+            service_tags = service.definition.registration.tags.clone();
         }
         let id = definition.id.clone();
         let before = self.view.checks.get(&id).cloned();
@@ -347,7 +347,11 @@ impl Local {
 
 /// A service's id: its name if the author gave none.
 fn service_id(definition: &ServiceDefinition) -> Arc<str> {
-    if definition.id.is_empty() { definition.name.clone() } else { definition.id.clone() }
+    if definition.registration.id.is_empty() {
+        definition.registration.name.clone()
+    } else {
+        definition.registration.id.clone()
+    }
 }
 
 /// A check's id: `service:<id>`, with its place if there are several, where the author gave none.

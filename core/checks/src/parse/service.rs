@@ -8,7 +8,9 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
-use proconsul_types::{CheckStatus, ServiceAddress, ServiceKind, TextMap, Weights};
+use proconsul_types::{
+    CheckStatus, ServiceAddress, ServiceKind, ServiceRegistration, TextMap, Weights,
+};
 use serde_json::Value;
 
 /// Most pairs of metadata.
@@ -95,6 +97,7 @@ pub fn service_definition(value: &Value, origin: Origin) -> Result<ServiceDefini
     }
     tag_addresses(&mut service);
     let many = form.checks.len() > 1;
+    let mut checks = Vec::new();
     for (place, check) in (1..).zip(form.checks) {
         let mut check = check.definition(origin)?;
         let id = &service.id;
@@ -109,15 +112,16 @@ pub fn service_definition(value: &Value, origin: Origin) -> Result<ServiceDefini
             check.name = format!("Service '{}' check", service.name).into();
         }
         check.service_id = id.clone();
-        service.checks.push(check);
+        checks.push(check);
     }
-    Ok(service)
+    Ok(ServiceDefinition { registration: service, checks, token: form.token })
 }
 
 /// A service as written.
 #[derive(Default)]
 struct Written {
-    service: ServiceDefinition,
+    service: ServiceRegistration,
+    token: Arc<str>,
     kind: Arc<str>,
     proxy: Value,
     destination: Arc<str>,
@@ -139,7 +143,7 @@ impl Written {
                 "address" => json::text(value, ".Address", &mut service.address)?,
                 "port" => json::small_int(value, ".Port", &mut service.port)?,
                 "meta" => json::text_map(value, ".Meta", &mut service.meta)?,
-                "token" => json::text(value, ".Token", &mut service.token)?,
+                "token" => json::text(value, ".Token", &mut self.token)?,
                 "enabletagoverride" | "enable_tag_override" => {
                     let out = &mut service.enable_tag_override;
                     json::boolean(value, ".EnableTagOverride", out)?;
@@ -328,7 +332,7 @@ fn valid_proxy(kind: ServiceKind, destination: &str, port: i32) -> Result<(), St
 }
 
 /// Adds the tagged addresses that follow from a literal address.
-fn tag_addresses(service: &mut ServiceDefinition) {
+fn tag_addresses(service: &mut ServiceRegistration) {
     let tags = match service.address.parse::<IpAddr>() {
         Ok(IpAddr::V4(_)) => ["lan_ipv4", "wan_ipv4"],
         Ok(IpAddr::V6(_)) => ["lan_ipv6", "wan_ipv6"],

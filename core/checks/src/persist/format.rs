@@ -27,7 +27,8 @@ pub(crate) fn state_path(id: &str) -> Arc<str> {
 }
 
 /// The content of a service's file.
-pub(crate) fn service_file(service: &ServiceDefinition) -> Bytes {
+pub(crate) fn service_file(definition: &ServiceDefinition) -> Bytes {
+    let service = &definition.registration;
     let mut value = json!({
         "ID": &*service.id,
         "Service": &*service.name,
@@ -57,7 +58,7 @@ pub(crate) fn service_file(service: &ServiceDefinition) -> Bytes {
     map.insert("Proxy".into(), proxy.unwrap_or_else(|| json!({})));
     let connect = if service.connect_native { json!({ "Native": true }) } else { json!({}) };
     map.insert("Connect".into(), connect);
-    bytes(&json!({ "Token": &*service.token, "Service": value, "Source": "remote" }))
+    bytes(&json!({ "Token": &*definition.token, "Service": value, "Source": "remote" }))
 }
 
 /// The content of a check's file.

@@ -8,7 +8,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use proconsul_types::{CheckStatus, Duration, ServiceAddress, Weights};
+use proconsul_types::{CheckStatus, Duration, ServiceAddress, ServiceRegistration, Weights};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -56,26 +56,30 @@ pub(crate) fn read_service(bytes: &[u8]) -> Result<KeptService, String> {
     };
     Ok(KeptService {
         definition: ServiceDefinition {
-            id: service.id,
-            name: service.service,
-            kind,
-            tags: service.tags.unwrap_or_default(),
-            address: service.address,
-            tagged_addresses: service
-                .tagged_addresses
-                .unwrap_or_default()
-                .into_iter()
-                .map(|(tag, kept)| (tag, ServiceAddress { address: kept.address, port: kept.port }))
-                .collect(),
-            port: service.port,
-            meta: service.meta.unwrap_or_default(),
-            weights: service.weights.map_or_else(Weights::default, |kept| Weights {
-                passing: kept.passing,
-                warning: kept.warning,
-            }),
-            enable_tag_override: service.enable_tag_override,
-            proxy,
-            connect_native: service.connect.is_some_and(|connect| connect.native),
+            registration: ServiceRegistration {
+                id: service.id,
+                name: service.service,
+                kind,
+                tags: service.tags.unwrap_or_default(),
+                address: service.address,
+                tagged_addresses: service
+                    .tagged_addresses
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|(tag, kept)| {
+                        (tag, ServiceAddress { address: kept.address, port: kept.port })
+                    })
+                    .collect(),
+                port: service.port,
+                meta: service.meta.unwrap_or_default(),
+                weights: service.weights.map_or_else(Weights::default, |kept| Weights {
+                    passing: kept.passing,
+                    warning: kept.warning,
+                }),
+                enable_tag_override: service.enable_tag_override,
+                proxy,
+                connect_native: service.connect.is_some_and(|connect| connect.native),
+            },
             checks: Vec::new(),
             token: file.token,
         },

@@ -158,7 +158,7 @@ pub(super) fn services(call: &Call<'_>) -> Result<Plan, Response> {
 
 /// A service as its agent shows it.
 pub(super) fn local_service(json: &mut Json, service: &LocalService, hash: Option<&str>) {
-    let service = &service.definition;
+    let service = &service.definition.registration;
     json.begin_object();
     if service.kind != ServiceKind::Typical {
         json.field_string("Kind", kind_word(service.kind));
@@ -235,8 +235,7 @@ pub(super) fn service(call: &Call<'_>, desk: &mut Desk<'_>) -> Result<Plan, Resp
         let text = format!("unknown service ID: {}", call.tail);
         return Err(error::plain(call.view, 404, &text));
     };
-    let hash =
-        format!("{:x}", content_hash(&service.definition, kind_word(service.definition.kind)));
+    let hash = format!("{:x}", content_hash(&service.definition.registration));
     if call.params.text("hash") == hash && !desk.expired() {
         return Ok(crate::decide::wait_for_local(call, desk, modes));
     }

@@ -100,7 +100,8 @@ fn one(call: &Call<'_>, text: bool) -> Response {
 
 fn all_named(call: &Call<'_>, text: bool) -> Response {
     let services = call.view.local.services.values();
-    let named: Vec<_> = services.filter(|service| *service.definition.name == *call.tail).collect();
+    let named: Vec<_> =
+        services.filter(|service| *service.definition.registration.name == *call.tail).collect();
     let worst = named.iter().map(|service| Aggregate::of(counted(call, service))).max();
     let (code, reason) = match worst {
         Some(worst) => (worst.code(), String::from(worst.word())),
@@ -125,7 +126,7 @@ fn counted<'a>(
 ) -> impl Iterator<Item = &'a LocalCheck> {
     call.view.local.checks.values().map(AsRef::as_ref).filter(|check| {
         let of = &check.definition.service_id;
-        of.is_empty() || *of == service.definition.id
+        of.is_empty() || *of == service.definition.registration.id
     })
 }
 

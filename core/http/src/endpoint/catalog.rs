@@ -79,7 +79,9 @@ impl Wants {
 
     /// Whether an instance has all the tags; their case does not matter.
     pub(super) fn tags(&self, service: &Service) -> bool {
-        self.tags.iter().all(|tag| service.tags.iter().any(|have| have.eq_ignore_ascii_case(tag)))
+        self.tags
+            .iter()
+            .all(|tag| service.registration.tags.iter().any(|have| have.eq_ignore_ascii_case(tag)))
     }
 }
 
@@ -143,7 +145,7 @@ impl CatalogRead for Services {
                 let mut any = false;
                 for service in catalog.service_instances(name).filter(|service| wanted(service)) {
                     any = true;
-                    for tag in &service.tags {
+                    for tag in &service.registration.tags {
                         if !tags.contains(tag) {
                             tags.push(tag.clone());
                         }
@@ -177,19 +179,20 @@ pub(super) fn instances<'a>(
     if !connect {
         return catalog.service_instances(name).filter_map(with_node).collect();
     }
-    let native = catalog.service_instances(name).filter(|service| service.connect_native);
+    let native =
+        catalog.service_instances(name).filter(|service| service.registration.connect_native);
     let proxies = catalog
         .services_of_kind(ServiceKind::ConnectProxy)
         .filter(|service| destination(service).eq_ignore_ascii_case(name));
     let mut found: Vec<_> = native.chain(proxies).filter_map(with_node).collect();
-    found.sort_by(|a, b| (&a.1.node, &a.1.id).cmp(&(&b.1.node, &b.1.id)));
+    found.sort_by(|a, b| (&a.1.node, &a.1.registration.id).cmp(&(&b.1.node, &b.1.registration.id)));
     found
 }
 
 /// The service a proxy stands for.
 fn destination(service: &Service) -> &str {
     const FIELD: &str = "\"DestinationServiceName\":\"";
-    let proxy = service.proxy.as_deref().unwrap_or("");
+    let proxy = service.registration.proxy.as_deref().unwrap_or("");
     let rest = proxy.find(FIELD).map_or("", |at| &proxy[at + FIELD.len()..]);
     rest.split('"').next().unwrap_or("")
 }
@@ -278,7 +281,7 @@ impl CatalogRead for OneNode<'_> {
         } else {
             json.begin_object();
             for service in services {
-                json.text_key(&service.id);
+                json.text_key(&service.registration.id);
                 records::node_service(&mut json, service, Empty::Shown);
             }
             json.end_object();

@@ -11,13 +11,12 @@ use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use proconsul_catalog::{
-    CheckRegistration, Command, Deregister, NodeRegistration, Register, ServiceRegistration,
-};
+use proconsul_catalog::{CheckRegistration, Command, Deregister, NodeRegistration, Register};
 use proconsul_checks::parse::json;
 use proconsul_syntax::duration;
 use proconsul_types::{
-    CheckStatus, Duration, NodeId, ServiceAddress, ServiceKind, TextMap, Weights,
+    CheckStatus, Duration, NodeId, ServiceAddress, ServiceKind, ServiceRegistration, TextMap,
+    Weights,
 };
 use serde_json::Value;
 

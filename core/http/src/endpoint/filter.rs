@@ -11,7 +11,7 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use proconsul_checks::LocalService;
 use proconsul_syntax::filter::{self, Field, Record, Schema, Value};
-use proconsul_types::{Check, Node, Service, ServiceAddress, ServiceKind, TextMap, Weights};
+use proconsul_types::{Check, Node, Service, ServiceAddress, ServiceRegistration, Weights};
 
 /// The kinds of records that can be filtered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,11 +64,11 @@ impl Filter {
     }
 
     pub(super) fn service(&self, service: &Service) -> bool {
-        self.expression.is_empty() || self.passes(&ServiceRecord::of_catalog(service))
+        self.expression.is_empty() || self.passes(&ServiceRecord(&service.registration))
     }
 
     pub(super) fn local_service(&self, service: &LocalService) -> bool {
-        self.expression.is_empty() || self.passes(&ServiceRecord::of_agent(service))
+        self.expression.is_empty() || self.passes(&ServiceRecord(&service.definition.registration))
     }
 
     pub(super) fn check(&self, check: &Check) -> bool {
@@ -79,7 +79,7 @@ impl Filter {
         self.expression.is_empty()
             || self.passes(&CatalogServiceRecord {
                 node: NodeRecord::new(node),
-                service: ServiceRecord::of_catalog(service),
+                service: ServiceRecord(&service.registration),
             })
     }
 
@@ -87,7 +87,7 @@ impl Filter {
         self.expression.is_empty()
             || self.passes(&InstanceRecord {
                 node: NodeRecord::new(node),
-                service: ServiceRecord::of_catalog(service),
+                service: ServiceRecord(&service.registration),
                 checks,
             })
     }
@@ -321,80 +321,32 @@ impl Record for JsonRecord<'_> {
     }
 }
 
-struct ServiceRecord<'a> {
-    id: &'a str,
-    name: &'a str,
-    kind: ServiceKind,
-    tags: &'a [Arc<str>],
-    address: &'a str,
-    tagged_addresses: &'a BTreeMap<Arc<str>, ServiceAddress>,
-    port: i32,
-    meta: &'a TextMap,
-    weights: Weights,
-    enable_tag_override: bool,
-    proxy: Option<&'a str>,
-    connect_native: bool,
-}
-
-impl<'a> ServiceRecord<'a> {
-    fn of_catalog(service: &'a Service) -> Self {
-        Self {
-            id: &service.id,
-            name: &service.name,
-            kind: service.kind,
-            tags: &service.tags,
-            address: &service.address,
-            tagged_addresses: &service.tagged_addresses,
-            port: service.port,
-            meta: &service.meta,
-            weights: service.weights,
-            enable_tag_override: service.enable_tag_override,
-            proxy: service.proxy.as_deref(),
-            connect_native: service.connect_native,
-        }
-    }
-
-    fn of_agent(service: &'a LocalService) -> Self {
-        let service = &service.definition;
-        Self {
-            id: &service.id,
-            name: &service.name,
-            kind: service.kind,
-            tags: &service.tags,
-            address: &service.address,
-            tagged_addresses: &service.tagged_addresses,
-            port: service.port,
-            meta: &service.meta,
-            weights: service.weights,
-            enable_tag_override: service.enable_tag_override,
-            proxy: service.proxy.as_deref(),
-            connect_native: service.connect_native,
-        }
-    }
-}
+struct ServiceRecord<'a>(&'a ServiceRegistration);
 
 impl Record for ServiceRecord<'_> {
     fn field(&self, name: &str) -> Value<'_> {
+        let service = self.0;
         match name {
-            "Address" => Value::Text(self.address),
-            "Connect" => Value::Made(Box::new(ConnectRecord(self.connect_native))),
-            "EnableTagOverride" => Value::Bool(self.enable_tag_override),
-            "ID" => Value::Text(self.id),
-            "Kind" => Value::Text(kind_word(self.kind)),
-            "Meta" => Value::TextMap(self.meta),
-            "Port" => Value::Int(self.port.into()),
-            "Proxy" => Value::Made(Box::new(JsonRecord::read(self.proxy))),
-            "Service" => Value::Text(self.name),
+            "Address" => Value::Text(&service.address),
+            "Connect" => Value::Made(Box::new(ConnectRecord(service.connect_native))),
+            "EnableTagOverride" => Value::Bool(service.enable_tag_override),
+            "ID" => Value::Text(&service.id),
+            "Kind" => Value::Text(kind_word(service.kind)),
+            "Meta" => Value::TextMap(&service.meta),
+            "Port" => Value::Int(service.port.into()),
+            "Proxy" => Value::Made(Box::new(JsonRecord::read(service.proxy.as_deref()))),
+            "Service" => Value::Text(&service.name),
             "TaggedAddresses" => Value::RecordMap(
-                self.tagged_addresses
+                service
+                    .tagged_addresses
                     .iter()
                     .map(|(tag, address)| -> (&str, Box<dyn Record + '_>) {
                         (tag, Box::new(AddressRecord(address)))
                     })
                     .collect(),
             ),
-            "Tags" => Value::TextList(self.tags),
-            "Weights" => Value::Made(Box::new(WeightsRecord(self.weights))),
+            "Tags" => Value::TextList(&service.tags),
+            "Weights" => Value::Made(Box::new(WeightsRecord(service.weights))),
             _ => Value::Absent,
         }
     }

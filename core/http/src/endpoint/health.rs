@@ -147,7 +147,7 @@ impl CatalogRead for Instances<'_> {
             }
             checks.clear();
             checks.extend(catalog.node_only_checks(&service.node));
-            checks.extend(catalog.instance_checks(&service.node, &service.id));
+            checks.extend(catalog.instance_checks(&service.node, &service.registration.id));
             if self.passing && checks.iter().any(|check| check.status != CheckStatus::Passing) {
                 continue;
             }

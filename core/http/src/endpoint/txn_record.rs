@@ -6,11 +6,9 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
-use proconsul_catalog::{
-    CheckRegistration, NodeRegistration, RecordVerb, ServiceRegistration, TxnOp,
-};
+use proconsul_catalog::{CheckRegistration, NodeRegistration, RecordVerb, TxnOp};
 use proconsul_checks::parse::json;
-use proconsul_types::Weights;
+use proconsul_types::{ServiceRegistration, Weights};
 use serde_json::Value;
 
 /// An operation on a record as it was read.

@@ -116,7 +116,8 @@ pub(crate) fn node(json: &mut Json, node: &Node) {
 }
 
 /// An instance with its node's address beside it (`/v1/catalog/service`).
-pub(crate) fn catalog_service(json: &mut Json, node: &Node, service: &Service) {
+pub(crate) fn catalog_service(json: &mut Json, node: &Node, instance: &Service) {
+    let service = &instance.registration;
     json.begin_object();
     node_id(json, node);
     json.field_string("Node", &node.name);
@@ -145,13 +146,14 @@ pub(crate) fn catalog_service(json: &mut Json, node: &Node, service: &Service) {
     json.field_raw("ServiceProxy", service.proxy.as_deref().unwrap_or(NO_PROXY));
     json.key("ServiceConnect");
     connect(json, service.connect_native);
-    json.field_unsigned("CreateIndex", service.created.0);
-    json.field_unsigned("ModifyIndex", service.modified.0);
+    json.field_unsigned("CreateIndex", instance.created.0);
+    json.field_unsigned("ModifyIndex", instance.modified.0);
     json.end_object();
 }
 
 /// An instance by itself, as it stands below a node. `tags` says how no tags are shown.
-pub(crate) fn node_service(json: &mut Json, service: &Service, tags: Empty) {
+pub(crate) fn node_service(json: &mut Json, instance: &Service, tags: Empty) {
+    let service = &instance.registration;
     json.begin_object();
     if service.kind != ServiceKind::Typical {
         json.field_string("Kind", kind_word(service.kind));
@@ -174,8 +176,8 @@ pub(crate) fn node_service(json: &mut Json, service: &Service, tags: Empty) {
     json.field_raw("Proxy", service.proxy.as_deref().unwrap_or(NO_PROXY));
     json.key("Connect");
     connect(json, service.connect_native);
-    json.field_unsigned("CreateIndex", service.created.0);
-    json.field_unsigned("ModifyIndex", service.modified.0);
+    json.field_unsigned("CreateIndex", instance.created.0);
+    json.field_unsigned("ModifyIndex", instance.modified.0);
     json.end_object();
 }
 

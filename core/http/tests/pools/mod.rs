@@ -1,16 +1,15 @@
 //! What a server sees that is not alone: datacenters beside its own, a failed neighbour, events.
 
 use bytes::Bytes;
-use proconsul_catalog::{
-    CheckRegistration, Command, NodeRegistration, Place, Register, ServiceRegistration,
-};
+use proconsul_catalog::{CheckRegistration, Command, NodeRegistration, Place, Register};
 use proconsul_gossip::Member;
 use proconsul_http::{
     AutopilotHealth, KeyAction, KeyringAnswer, KeyringOp, PoolMembers, PoolView, ServerHealth,
     UserEvent,
 };
 use proconsul_types::{
-    CheckStatus, Coordinate, Duration, LamportTime, LogIndex, MemberStatus, NodeId, Term, WallTime,
+    CheckStatus, Coordinate, Duration, LamportTime, LogIndex, MemberStatus, NodeId,
+    ServiceRegistration, Term, WallTime,
 };
 use std::sync::Arc;
 
