@@ -24,14 +24,13 @@ const LICENCES: [&str; 12] = [
 
 /// What core crates may name as dependencies, besides one another. Anything else is argued for in
 /// ARCHITECTURE.md first.
-const CORE_MAY_USE: [&str; 17] = [
+const CORE_MAY_USE: [&str; 16] = [
     "aes-gcm",
     "base64",
     "bincode",
     "bytes",
     "crc32c",
     "crc32fast",
-    "hcl-rs",
     "hickory-proto",
     "itoa",
     "libm",
@@ -119,7 +118,7 @@ fn core_allow_list(metadata: &Metadata, findings: &mut Findings) {
 }
 
 /// Libraries of core that need the standard library; ARCHITECTURE.md has the reasons.
-const STD_EXCEPTIONS: [&str; 3] = ["crc32c", "hcl-rs", "libm"];
+const STD_EXCEPTIONS: [&str; 2] = ["crc32c", "libm"];
 
 /// Core crates whose whole tree is looked at, and what of the forbidden list they may still link.
 /// `hickory-proto` brings an entropy source for the ids of questions it would send; answers, the

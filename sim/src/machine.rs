@@ -375,7 +375,8 @@ pub(crate) fn orphan(view: &View) -> Option<String> {
     let catalog = &view.catalog;
     let orphan = catalog.checks().find(|check| {
         let known = catalog.node(&check.node).is_some();
-        let serves = |id: &str| catalog.node_services(&check.node).any(|it| *it.registration.id == *id);
+        let serves =
+            |id: &str| catalog.node_services(&check.node).any(|it| *it.registration.id == *id);
         !known || (!check.service_id.is_empty() && !serves(&check.service_id))
     });
     orphan.map(|check| format!("check {} of {} {}", check.id, check.node, check.service_id))

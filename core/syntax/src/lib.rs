@@ -19,6 +19,6 @@ extern crate alloc;
 pub mod document;
 pub mod duration;
 pub mod filter;
+mod hcl;
 pub mod name;
-mod one_line;
 pub mod pattern;

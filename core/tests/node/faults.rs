@@ -127,7 +127,7 @@ fn sync_trusts_old_server() {
             .unwrap()
             .catalog()
             .node_services("c4")
-            .any(|service| &*service.id == "web");
+            .any(|service| &*service.registration.id == "web");
         assert_eq!(!there, planted, "an agent's offer stays in the catalog");
     }
 }

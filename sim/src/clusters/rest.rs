@@ -315,10 +315,12 @@ fn offers_of(machine: &Machine) -> BTreeMap<Arc<str>, i32> {
 fn wrong_offers(catalog: &Catalog, here: &[&Machine]) -> Wrong {
     for machine in here.iter().filter(|machine| machine.is_up()) {
         let offers = offers_of(machine);
-        let listed =
-            catalog.node_services(&machine.name).filter(|service| &*service.registration.id != "consul");
-        let listed: BTreeMap<Arc<str>, i32> =
-            listed.map(|service| (Arc::clone(&service.registration.id), service.registration.port)).collect();
+        let listed = catalog
+            .node_services(&machine.name)
+            .filter(|service| &*service.registration.id != "consul");
+        let listed: BTreeMap<Arc<str>, i32> = listed
+            .map(|service| (Arc::clone(&service.registration.id), service.registration.port))
+            .collect();
         if offers != listed {
             let name = &machine.name;
             let text = format!("{name} offers {offers:?}, and the catalog has {listed:?}");
