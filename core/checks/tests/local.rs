@@ -595,6 +595,41 @@ fn registrations_survive_a_restart() {
 }
 
 #[test]
+fn a_check_of_a_configured_service_survives_a_restart() {
+    let web = || ServiceDefinition {
+        registration: ServiceRegistration { name: "web".into(), ..ServiceRegistration::default() },
+        ..ServiceDefinition::default()
+    };
+    let configure = |host: &mut Host, services| {
+        let mut out = Vec::new();
+        host.local.configure(services, Vec::new(), host.now, &mut out).unwrap();
+        host.perform(out);
+        host.settle();
+    };
+    let mut host = Host::new();
+    configure(&mut host, Vec::from([web()]));
+    host.register_check(r#"{"Name":"own","ServiceID":"web","TTL":"1h"}"#);
+    let mut out = Vec::new();
+    host.local.service_maintenance("web", true, "upgrade", host.now, &mut out).unwrap();
+    host.perform(out);
+    host.settle();
+    let mut again = host.restart();
+    configure(&mut again, Vec::from([web()]));
+    assert_eq!(again.notices, Vec::<String>::new());
+    assert_eq!(again.local.view().checks.len(), 2);
+    assert_eq!(again.output("_service_maintenance:web"), host.output("_service_maintenance:web"));
+    // They go with their service as ever.
+    configure(&mut again, Vec::new());
+    assert!(again.files.is_empty(), "{:?}", again.files.keys());
+    // Where the configuration no longer brings it, they are named and stay.
+    let mut without = host.restart();
+    configure(&mut without, Vec::new());
+    assert_eq!(without.notices.len(), 2);
+    assert!(without.notices.iter().all(|text| text.contains("\"web\" does not exist")));
+    assert_eq!(without.files, host.files);
+}
+
+#[test]
 fn a_file_of_consul_is_read() {
     let mut files: BTreeMap<Arc<str>, Bytes> = BTreeMap::new();
     files.insert("services/2567a5ec9705eb7ac2c984033e06189d".into(), r#"{"Token":"","Service":{"ID":"web","Service":"web","Tags":null,"Address":"","Meta":null,"Port":81,"Weights":{"Passing":1,"Warning":1},"EnableTagOverride":false,"Proxy":{"MeshGateway":{},"Expose":{}},"Connect":{},"CreateIndex":0,"ModifyIndex":0},"Source":"remote"}"#.into());

@@ -2,7 +2,7 @@
 
 use super::{Local, Source};
 use crate::persist::{self, read_check, read_service, read_state};
-use crate::{CheckKind, LocalEffect};
+use crate::{CheckDefinition, CheckKind, LocalEffect};
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
@@ -36,9 +36,16 @@ impl Local {
             }
             let result = read_check(bytes).and_then(|kept| {
                 named_after(path, &persist::check_path(&kept.definition.id))?;
-                self.put_check(kept.definition, Source::Api, now, out).map_err(|error| error.text)
+                Ok(kept.definition)
             });
-            note(path, result, &mut found, out);
+            match result {
+                Ok(check) if self.lacks_service(&check) => self.unplaced.push(check),
+                Ok(check) => {
+                    let done = self.put_check(check, Source::Api, now, out);
+                    note(path, done.map_err(|error| error.text), &mut found, out);
+                }
+                Err(reason) => note(path, Err(reason), &mut found, out),
+            }
         }
         for (path, bytes) in below(files, "checks/state/") {
             let result = read_state(bytes).and_then(|state| {
@@ -54,6 +61,31 @@ impl Local {
             self.keeper.found(path);
         }
         self.refresh_aliases(now, out);
+    }
+
+    /// Takes over checks whose services the configuration has just brought.
+    pub(super) fn place_checks(&mut self, now: Instant, out: &mut Vec<LocalEffect>) {
+        for check in core::mem::take(&mut self.unplaced) {
+            let path = persist::check_path(&check.id);
+            let result = if self.lacks_service(&check) {
+                Err(format!("ServiceID {:?} does not exist", &*check.service_id))
+            } else {
+                self.keeper.found(path.clone());
+                if self.checks.contains_key(&check.id) {
+                    self.keeper.put_if_kept(path.clone());
+                    Ok(())
+                } else {
+                    self.put_check(check, Source::Api, now, out).map_err(|error| error.text)
+                }
+            };
+            if let Err(reason) = result {
+                out.push(skipped(&path, &reason));
+            }
+        }
+    }
+
+    fn lacks_service(&self, check: &CheckDefinition) -> bool {
+        !check.service_id.is_empty() && !self.services.contains_key(&check.service_id)
     }
 
     /// The wall clock is known: statuses that have not expired hold again, the others are removed.
@@ -103,10 +135,10 @@ fn note(
 ) {
     match result {
         Ok(()) => found.push(path.clone()),
-        Err(reason) => {
-            out.push(LocalEffect::Warning(format!(
-                "{path} is skipped and left as it is: {reason}"
-            )));
-        }
+        Err(reason) => out.push(skipped(path, &reason)),
     }
+}
+
+fn skipped(path: &str, reason: &str) -> LocalEffect {
+    LocalEffect::Warning(format!("{path} is skipped and left as it is: {reason}"))
 }

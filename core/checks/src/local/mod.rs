@@ -13,7 +13,7 @@ pub use maintenance::{NODE_MAINTENANCE, SERVICE_MAINTENANCE_PREFIX};
 
 use crate::persist::{Keeper, SavedState};
 use crate::sync::Sync;
-use crate::{CheckRun, LocalConfig, LocalEffect, LocalView};
+use crate::{CheckDefinition, CheckRun, LocalConfig, LocalEffect, LocalView};
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -38,6 +38,8 @@ pub struct Local {
     pub(crate) wall: Option<(WallTime, Instant)>,
     /// Statuses read from the disk, until the wall clock is known and says whether they hold.
     pub(crate) saved: BTreeMap<Arc<str>, SavedState>,
+    /// Checks read from the disk whose services the configuration has yet to bring.
+    pub(crate) unplaced: Vec<CheckDefinition>,
     /// The view's version when `Changed` was last said.
     pub(crate) told: u64,
 }
@@ -129,6 +131,7 @@ impl Local {
             keeper,
             wall: None,
             saved: BTreeMap::new(),
+            unplaced: Vec::new(),
             told: 0,
         };
         local.load(files, now, out);

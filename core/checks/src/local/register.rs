@@ -136,6 +136,7 @@ impl Local {
         for check in checks {
             result = result.and_then(|()| self.put_check(check, Source::File, now, out));
         }
+        self.place_checks(now, out);
         self.keeper.forget_current();
         self.after_change(now, out);
         result
