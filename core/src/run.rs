@@ -144,7 +144,7 @@ impl Node {
         proconsul_dns::Facts {
             datacenter: Arc::clone(&self.config.facts.datacenter),
             unix_seconds: self.wall.0 / 1000,
-            ready: self.publisher.leader().is_some() || self.applied.index.0 > 0,
+            ready: self.publisher.peek().is_catalog_known(),
             node: Arc::clone(&self.config.facts.name),
             address: Arc::clone(&self.config.facts.address),
         }

@@ -11,7 +11,6 @@ use proconsul_core::dns::{Config, Facts, elsewhere, other_datacenter, read};
 use proconsul_core::types::{Rng, Seed};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -36,15 +35,13 @@ const TCP_CLIENTS_MAX: usize = 1024;
 pub(crate) struct Resolver {
     shared: Arc<Shared>,
     config: ArcSwap<Config>,
-    /// Whether a leader was ever heard of.
-    ready: AtomicBool,
 }
 
 impl Resolver {
     /// A resolver that reads `shared`'s view.
     #[must_use]
     pub(crate) fn new(shared: Arc<Shared>, config: Config) -> Self {
-        Self { shared, config: ArcSwap::from_pointee(config), ready: AtomicBool::new(false) }
+        Self { shared, config: ArcSwap::from_pointee(config) }
     }
 
     /// Answers by `config` from now on.
@@ -126,12 +123,7 @@ impl Resolver {
         question: &[u8],
     ) -> Option<Vec<u8>> {
         let view = self.shared.view.load();
-        if !facts.ready {
-            if view.leadership.leader.is_some() {
-                self.ready.store(true, Ordering::Relaxed);
-            }
-            facts.ready = self.ready.load(Ordering::Relaxed);
-        }
+        facts.ready = view.is_catalog_known();
         facts.unix_seconds = wall().0.div_euclid(1000);
         read(&view.catalog, &self.config.load(), facts, rng, tcp, question)
     }

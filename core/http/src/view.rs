@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use proconsul_catalog::Catalog;
 use proconsul_checks::LocalView;
-use proconsul_types::{Duration, Instant, NodeId, Planted, Term, TextMap, WallTime};
+use proconsul_types::{CatalogIndex, Duration, Instant, NodeId, Planted, Term, TextMap, WallTime};
 
 /// A consistent picture of one agent at one moment. Cloning is a few reference counts.
 #[derive(Clone, Debug)]
@@ -28,6 +28,15 @@ pub struct View {
     pub agent: Arc<AgentFacts>,
     /// The wall clock when the view was published: for dates in answers only.
     pub wall: WallTime,
+}
+
+impl View {
+    /// Whether this server's catalog is one that a group agreed on: it knows a leader, or has
+    /// applied something. Stale questions may be answered from then on, leader or not.
+    #[must_use]
+    pub fn is_catalog_known(&self) -> bool {
+        self.leadership.leader.is_some() || self.catalog.index() > CatalogIndex(0)
+    }
 }
 
 /// The group as this server sees it.
