@@ -72,7 +72,7 @@ impl Node {
         if trial.push(&state).and_then(|()| trial.finish()).is_ok() {
             self.propose(Asked::Write(origin, Reply::Empty), Command::Restore(state));
         } else {
-            self.fail(origin, "failed to decompress snapshot: unexpected EOF");
+            self.fail(origin, "failed to restore snapshot: the state in it is damaged");
         }
     }
 

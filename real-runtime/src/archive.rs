@@ -18,6 +18,8 @@ use std::io::{self, Read};
 const META: &str = "meta.json";
 const STATE: &str = "state.bin";
 const SUMS: &str = "SHA256SUMS";
+/// The state's format, as `meta.json` says it. Consul's are version 1 and refuse any other.
+const VERSION: u64 = 1000;
 /// No archive we take holds more than this, packed or not.
 const STATE_BYTES_MAX: u64 = 16 << 30;
 
@@ -72,7 +74,7 @@ impl Meta {
             })
             .collect();
         Self {
-            version: 1,
+            version: VERSION,
             id: format!("{term}-{index}-{}", now.0),
             index,
             term,
@@ -104,6 +106,20 @@ pub struct Archive {
     pub meta: Meta,
     /// The state itself.
     pub state: Bytes,
+}
+
+impl Archive {
+    /// The state, for this agent to restore.
+    ///
+    /// # Errors
+    /// It is in another format than ours: Consul's, or a later one.
+    pub fn restorable(self) -> Result<Bytes, String> {
+        match self.meta.version {
+            VERSION => Ok(self.state),
+            1 => Err("the snapshot is one of Consul's, whose state is not read here".to_owned()),
+            other => Err(format!("unsupported snapshot version {other}")),
+        }
+    }
 }
 
 /// Makes an archive.
@@ -197,7 +213,7 @@ mod tests {
             address: "127.0.0.1:8300".to_owned(),
         };
         Meta {
-            version: 1,
+            version: VERSION,
             id: "2-62-1795345661026".to_owned(),
             index: 62,
             term: 2,
@@ -214,6 +230,18 @@ mod tests {
         let opened = unpack(&packed).unwrap();
         assert_eq!(opened.meta, meta());
         assert_eq!(&opened.state[..], b"state");
+    }
+
+    #[test]
+    fn only_our_own_state_is_restored() {
+        let of = |version| Archive {
+            meta: Meta { version, ..meta() },
+            state: Bytes::from_static(b"state"),
+        };
+        assert_eq!(of(VERSION).restorable().unwrap(), b"state"[..]);
+        assert!(of(1).restorable().unwrap_err().contains("Consul's"));
+        let unknown = "unsupported snapshot version 7";
+        assert_eq!(of(7).restorable().unwrap_err(), unknown);
     }
 
     #[test]

@@ -214,8 +214,9 @@ impl Drop for Waiting<'_> {
 async fn snapshot(shared: &Arc<Shared>, mut request: Request) -> Response {
     if request.method == Method::Put {
         let archive = std::mem::take(&mut request.body);
-        match net::aside(move || archive::unpack(&archive)).await {
-            Ok(Ok(archive)) => request.body = archive.state,
+        let opened = move || archive::unpack(&archive).and_then(archive::Archive::restorable);
+        match net::aside(opened).await {
+            Ok(Ok(state)) => request.body = state,
             Ok(Err(reason)) | Err(reason) => return plain(500, reason),
         }
         return enter(shared, request).await;
