@@ -12,6 +12,7 @@ use proconsul_core::http::AgentFacts;
 use proconsul_core::raft;
 use proconsul_core::types::{Duration, NodeId, Planted, Seed, TextMap};
 use proconsul_core::{Cluster, Config, PeerEntry};
+use serde_json::json;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -63,6 +64,9 @@ pub fn build(settings: &Settings, sources: &Sources) -> Result<Built, String> {
     let address = advertised(settings, bind)?;
     let (storage, id, known): (Box<dyn Storage>, NodeId, Known) = match &settings.data_dir {
         Some(data_dir) if !settings.dev => {
+            if settings.server {
+                refuse_consuls(data_dir)?;
+            }
             let storage = Directory::open(data_dir).map_err(|error| error.to_string())?;
             let id = node_id(settings, Some(data_dir))?;
             let known = peers::read(data_dir)?;
@@ -112,6 +116,19 @@ pub fn build(settings: &Settings, sources: &Sources) -> Result<Built, String> {
         }),
     };
     Ok(Built { config, id, name, address, formed })
+}
+
+/// A server that began empty beside Consul's own log would take the place of the one whose state
+/// is there.
+fn refuse_consuls(data_dir: &Path) -> Result<(), String> {
+    if !data_dir.join("raft").join("raft.db").exists() {
+        return Ok(());
+    }
+    Err(format!(
+        "data_dir \"{}\" holds the log of a Consul server (raft/raft.db), which this agent does \
+         not read. Choose another directory, or move raft/raft.db away to begin with no state",
+        data_dir.display()
+    ))
 }
 
 /// What takes effect while the agent runs.
@@ -222,30 +239,37 @@ fn facts(settings: &Settings, id: NodeId, name: &str, address: IpAddr) -> AgentF
     }
 }
 
-/// What was given, and the values by which tools tell what an agent is.
+/// The values by which tools tell what an agent is, under Consul's names for them. Nothing is
+/// shown as it was given: secrets may stand anywhere in it.
 fn debug_config(settings: &Settings, name: &str) -> String {
     let port = |port: Option<u16>| port.map_or(-1, i32::from);
-    let mut shown = settings.given.clone();
-    if let Some(fields) = shown.as_object_mut() {
-        for (field, value) in [
-            ("ACLsEnabled", false.into()),
-            ("Bootstrap", settings.bootstrap.into()),
-            ("ConnectEnabled", false.into()),
-            ("DNSDomain", settings.dns.domain.as_str().into()),
-            ("DNSPort", port(settings.ports.dns).into()),
-            ("Datacenter", settings.datacenter.as_str().into()),
-            ("DevMode", settings.dev.into()),
-            ("EnableDebug", false.into()),
-            ("EnableUI", false.into()),
-            ("HTTPPort", port(settings.ports.http).into()),
-            ("NodeName", name.into()),
-            ("PrimaryDatacenter", settings.datacenter.as_str().into()),
-            ("ServerMode", settings.server.into()),
-        ] {
-            let _ = fields.insert(field.to_owned(), value);
-        }
-    }
-    shown.to_string()
+    let (ports, cluster) = (&settings.ports, &settings.cluster);
+    let data_dir = settings.data_dir.as_ref().map(|dir| dir.display().to_string());
+    json!({
+        "ACLsEnabled": false,
+        "Bootstrap": settings.bootstrap,
+        "BootstrapExpect": settings.bootstrap_expect,
+        "ConnectEnabled": false,
+        "DNSDomain": settings.dns.domain,
+        "DNSPort": port(ports.dns),
+        "DataDir": data_dir.unwrap_or_default(),
+        "Datacenter": settings.datacenter,
+        "DevMode": settings.dev,
+        "EnableDebug": false,
+        "EnableUI": false,
+        "EncryptKey": "hidden",
+        "HTTPPort": port(ports.http),
+        "LeaveOnTerm": cluster.leave_on_terminate,
+        "NodeName": name,
+        "PrimaryDatacenter": settings.datacenter,
+        "RejoinAfterLeave": cluster.rejoin_after_leave,
+        "SerfPortLAN": port(ports.serf_lan),
+        "SerfPortWAN": port(ports.serf_wan),
+        "ServerMode": settings.server,
+        "ServerPort": port(ports.server),
+        "SkipLeaveOnInt": cluster.skip_leave_on_interrupt,
+    })
+    .to_string()
 }
 
 /// Our own times, small; the multiplier stretches them as operators expect, but never below what a

@@ -69,8 +69,6 @@ pub struct Settings {
     pub services: Vec<ServiceDefinition>,
     pub checks: Vec<CheckDefinition>,
     pub warnings: Vec<String>,
-    /// Everything as it was given, for `DebugConfig`.
-    pub given: Value,
 }
 
 /// Reads typed values out of the merged map. Types were checked file by file.
@@ -199,7 +197,6 @@ impl Settings {
             services: services(merged.get("services"))?,
             checks: checks(merged.get("checks"))?,
             warnings,
-            given: Value::Object(merged.clone()),
         };
         settings.validated()
     }
