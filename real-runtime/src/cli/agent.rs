@@ -173,6 +173,9 @@ fn put(keys: &mut Map<String, Value>, path: &str, value: Value) {
 
 fn agent(flags: Flags) -> Outcome {
     let shown = |text: String| format!("==> {text}");
+    if !flags.arguments.is_empty() {
+        return Err(shown(format!("Unexpected extra arguments: [{}]", flags.arguments.join(" "))));
+    }
     let sources = sources(&flags).map_err(shown)?;
     // The texts name keys; a flag that asks for something missing is named as the flag it is.
     let settings = settings(&sources).map_err(|text| shown(name_flags(text)))?;

@@ -67,6 +67,7 @@ struct ServiceOfNode {
 }
 
 fn datacenters(flags: Flags) -> Outcome {
+    flags.none()?;
     let failed = |error: &dyn std::fmt::Display| format!("Error listing datacenters: {error}");
     let client = Client::of_server(&flags)?;
     let body = client.get("/v1/catalog/datacenters", &[]).map_err(|error| failed(&error))?;
@@ -81,6 +82,7 @@ fn meta_filters(flags: &Flags) -> Vec<String> {
 }
 
 fn nodes(flags: Flags) -> Outcome {
+    flags.none()?;
     let failed = |error: &dyn std::fmt::Display| format!("Error listing nodes: {error}");
     let client = Client::of_server(&flags)?;
     let metas = meta_filters(&flags);
@@ -129,6 +131,7 @@ fn map_cell(map: Option<BTreeMap<String, String>>) -> String {
 }
 
 fn services(flags: Flags) -> Outcome {
+    flags.none()?;
     let failed = |error: &dyn std::fmt::Display| format!("Error listing services: {error}");
     let client = Client::of_server(&flags)?;
     let metas = meta_filters(&flags);

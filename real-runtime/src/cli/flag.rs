@@ -114,6 +114,17 @@ impl Flags {
         Ok(self.given(name)?.unwrap_or(false))
     }
 
+    /// The text for more arguments than a command takes.
+    pub(super) fn too_many(&self, expected: &str) -> String {
+        let count = self.arguments.len();
+        format!("Too many arguments (expected {expected}, got {count})")
+    }
+
+    /// For a command that takes no argument.
+    pub(super) fn none(&self) -> Result<(), String> {
+        if self.arguments.is_empty() { Ok(()) } else { Err(self.too_many("0")) }
+    }
+
     /// The one argument of a command; these are the texts for none and for too many.
     pub(super) fn one(&self, none: &str, many: &str) -> Result<&str, String> {
         match self.arguments.as_slice() {

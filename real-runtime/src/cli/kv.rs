@@ -93,13 +93,19 @@ impl Pair {
     }
 }
 
-fn path(key: &str) -> String {
+pub(super) fn path(key: &str) -> String {
     format!("/v1/kv/{key}")
 }
 
-fn no_leading_slash(key: &str) -> Result<(), String> {
+/// No key begins with a slash: who reads or deletes one that does means the key behind it.
+fn without_slash(key: &str) -> &str {
+    key.strip_prefix('/').unwrap_or(key)
+}
+
+/// Who writes one is told.
+pub(super) fn no_leading_slash(key: &str) -> Result<(), String> {
     if key.starts_with('/') {
-        return Err("Error! Key must not begin with a '/'".to_owned());
+        return Err(format!("Invalid key. Key must not begin with a '/': {key}"));
     }
     Ok(())
 }
@@ -108,15 +114,11 @@ fn get(flags: Flags) -> Outcome {
     let (keys, recurse, detailed, base64) =
         (flags.on("keys")?, flags.on("recurse")?, flags.on("detailed")?, flags.on("base64")?);
     let key = match flags.arguments.as_slice() {
-        [key] => key.as_str(),
+        [key] => without_slash(key),
         [] if keys || recurse => "",
         [] => return Err("Error! Missing KEY argument".to_owned()),
-        [_, ..] => {
-            let count = flags.arguments.len();
-            return Err(format!("Error! Too many arguments (expected 1, got {count})"));
-        }
+        [_, ..] => return Err(flags.too_many("1")),
     };
-    no_leading_slash(key)?;
     let client = Client::of_server(&flags)?;
     let separator = flags.text("separator").unwrap_or("/");
     let query: &[(&str, &str)] = if keys {
@@ -169,7 +171,7 @@ fn get(flags: Flags) -> Outcome {
     Ok(0)
 }
 
-/// The data of `kv put`: given, from a file, or from standard input.
+/// The key of `kv put`, and its data.
 fn data(arguments: &[String]) -> Result<(String, Vec<u8>), String> {
     let (key, given) = match arguments {
         [] => return Err("Error! Missing KEY argument".to_owned()),
@@ -180,25 +182,33 @@ fn data(arguments: &[String]) -> Result<(String, Vec<u8>), String> {
             return Err(format!("Error! Too many arguments (expected 1 or 2, got {count})"));
         }
     };
+    Ok((key, content(given)?))
+}
+
+/// Data as given, from a file (`@name`), or from standard input (`-`).
+pub(super) fn content(given: &str) -> Result<Vec<u8>, String> {
     if given == "-" {
         let mut bytes = Vec::new();
         std::io::stdin()
             .read_to_end(&mut bytes)
             .map_err(|error| format!("Error! Failed to read stdin: {error}"))?;
-        return Ok((key, bytes));
+        return Ok(bytes);
     }
-    if let Some(file) = given.strip_prefix('@') {
-        let bytes = std::fs::read(file)
-            .map_err(|error| format!("Error! Failed to read file: {file}: {error}"))?;
-        return Ok((key, bytes));
-    }
-    Ok((key, given.as_bytes().to_vec()))
+    let Some(file) = given.strip_prefix('@') else { return Ok(given.as_bytes().to_vec()) };
+    std::fs::read(file).map_err(|error| {
+        let reason = if error.kind() == std::io::ErrorKind::NotFound {
+            "no such file or directory".to_owned()
+        } else {
+            error.to_string()
+        };
+        format!("Error! Failed to read file: open {file}: {reason}")
+    })
 }
 
 fn put(flags: Flags) -> Outcome {
     let (acquire, release, cas) = (flags.on("acquire")?, flags.on("release")?, flags.on("cas")?);
     let (key, mut bytes) = data(&flags.arguments)?;
-    no_leading_slash(&key)?;
+    no_leading_slash(&key).map_err(|reason| format!("Error! Failed writing data: {reason}"))?;
     if flags.on("base64")? {
         bytes =
             STANDARD.decode(&bytes).map_err(|_| "Error! Cannot base 64 decode data".to_owned())?;
@@ -254,15 +264,11 @@ fn put(flags: Flags) -> Outcome {
 fn delete(flags: Flags) -> Outcome {
     let (cas, recurse) = (flags.on("cas")?, flags.on("recurse")?);
     let key = match flags.arguments.as_slice() {
-        [key] => key.as_str(),
+        [key] => without_slash(key),
         [] if recurse => "",
         [] => return Err("Error! Missing KEY argument".to_owned()),
-        [_, ..] => {
-            let count = flags.arguments.len();
-            return Err(format!("Error! Too many arguments (expected 1, got {count})"));
-        }
+        [_, ..] => return Err(flags.too_many("1")),
     };
-    no_leading_slash(key)?;
     if cas && recurse {
         return Err("Cannot specify both -cas and -recurse!".to_owned());
     }

@@ -41,6 +41,9 @@ fn maint(flags: Flags) -> Outcome {
     if !enable && reason.is_some_and(|reason| !reason.is_empty()) {
         return Err("Reason may only be provided with -enable".to_owned());
     }
+    if !enable && !disable && service.is_some_and(|id| !id.is_empty()) {
+        return Err("Service requires either -enable or -disable".to_owned());
+    }
     let client = Client::new(&flags)?;
     if !enable && !disable {
         return list(&client);

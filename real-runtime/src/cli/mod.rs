@@ -10,6 +10,7 @@ mod flag;
 mod gossip;
 mod keyring;
 mod kv;
+mod kv_exchange;
 mod maint;
 mod members;
 mod monitor;
@@ -51,7 +52,9 @@ const COMMANDS: &[Command] = &[
     keyring::KEYGEN,
     keyring::KEYRING,
     kv::DELETE,
+    kv_exchange::EXPORT,
     kv::GET,
+    kv_exchange::IMPORT,
     kv::PUT,
     maint::COMMAND,
     members::COMMAND,
@@ -87,18 +90,30 @@ pub fn main() -> ExitCode {
         return run(&version::COMMAND, &[]);
     }
     let found = COMMANDS.iter().find(|command| words.starts_with(command.path));
+    // Wherever help is asked for, nothing is done.
+    let asks = words
+        .iter()
+        .take_while(|word| **word != "--")
+        .any(|word| matches!(*word, "-h" | "-help" | "--help"));
     if let Some(command) = found {
-        return run(command, &arguments[command.path.len()..]);
+        let help = ["-h".to_owned()];
+        return run(command, if asks { &help } else { &arguments[command.path.len()..] });
     }
-    let group: Vec<&str> =
-        words.iter().copied().take_while(|word| !word.starts_with('-')).collect();
-    let text = usage(&group);
-    if words.iter().any(|word| matches!(*word, "-h" | "-help" | "--help")) {
+    let group = group(&words);
+    let text = usage(group);
+    if asks && group.len() == words.iter().take_while(|word| !word.starts_with('-')).count() {
         out(&text);
         return ExitCode::SUCCESS;
     }
     err(&text);
-    ExitCode::from(NO_COMMAND)
+    if group.is_empty() { ExitCode::from(NO_COMMAND) } else { ExitCode::FAILURE }
+}
+
+/// The longest beginning of `words` that some commands share.
+fn group<'a>(words: &'a [&'a str]) -> &'a [&'a str] {
+    let known =
+        |length: &usize| COMMANDS.iter().any(|command| command.path.starts_with(&words[..*length]));
+    &words[..(0..=words.len()).rev().find(known).unwrap_or(0)]
 }
 
 fn run(command: &Command, arguments: &[String]) -> ExitCode {
@@ -128,17 +143,11 @@ fn run(command: &Command, arguments: &[String]) -> ExitCode {
     }
 }
 
-/// The list of commands below `group`, as far as such a group exists.
+/// The list of the commands of a group; of all for the empty one.
 fn usage(group: &[&str]) -> String {
-    let inside: Vec<&Command> =
-        COMMANDS.iter().filter(|command| command.path.starts_with(group)).collect();
-    let (group, listed) = if inside.is_empty() || group.is_empty() {
-        (Vec::new(), COMMANDS.iter().collect())
-    } else {
-        (group.to_vec(), inside)
-    };
+    let listed = COMMANDS.iter().filter(|command| command.path.starts_with(group));
     let mut text = String::from("Usage: proconsul ");
-    for word in &group {
+    for word in group {
         text.push_str(word);
         text.push(' ');
     }
