@@ -54,8 +54,9 @@ impl Node {
             pools: BTreeSet::new(),
             parts: BTreeSet::new(),
         };
-        // The WAN is one for all datacenters: whoever was asked first asks it.
-        let pools = if from_afar { &[Pool::Lan][..] } else { &[Pool::Wan, Pool::Lan][..] };
+        // The WAN is one for all datacenters: whoever was asked first asks it, unless only for here.
+        let here = from_afar || op.local_only;
+        let pools = if here { &[Pool::Lan][..] } else { &[Pool::Wan, Pool::Lan][..] };
         for pool in pools {
             if self.pools.pool(*pool).is_some() {
                 let asked = self.pools.asked();
@@ -64,7 +65,7 @@ impl Node {
                 self.pools.tell(*pool, gossip::Input::Keys(asked, wanted.clone()));
             }
         }
-        if !from_afar && !op.local_only {
+        if !here {
             let own = &self.config.facts.datacenter;
             let others: Vec<Arc<str>> =
                 self.servers.datacenters().filter(|name| *name != own).cloned().collect();

@@ -464,6 +464,25 @@ fn names_are_looked_up_through_servers_and_datacenters() {
 }
 
 #[test]
+fn a_server_that_lost_its_leader_still_knows_its_catalog() {
+    let mut table = sound(3, 0);
+    let known = |table: &Table| {
+        let view = table.nodes[0].as_ref().unwrap().view();
+        (view.leadership.leader.is_some(), view.is_catalog_known())
+    };
+    assert_eq!(known(&table), (true, true));
+    table.kill(1);
+    table.kill(2);
+    table.until(|table| !known(table).0);
+    assert_eq!(known(&table), (false, true));
+    // A new life alone has applied nothing: what it would answer is no group's.
+    table.kill(0);
+    table.boot(0);
+    table.run(Duration::from_secs(5));
+    assert_eq!(known(&table), (false, false));
+}
+
+#[test]
 fn all_servers_come_back_elsewhere_and_elect() {
     let mut table = sound(3, 0);
     assert_eq!(table.put(0, "/v1/kv/a", "1"), "true");
