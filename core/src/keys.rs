@@ -54,7 +54,7 @@ impl Node {
             pools: BTreeSet::new(),
             parts: BTreeSet::new(),
         };
-        // The WAN is one for all datacenters: whoever was asked first asks it, unless only for here.
+        // The WAN is one for all: whoever was asked first asks it, unless it is only for here.
         let here = from_afar || op.local_only;
         let pools = if here { &[Pool::Lan][..] } else { &[Pool::Wan, Pool::Lan][..] };
         for pool in pools {

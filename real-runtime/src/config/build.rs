@@ -4,6 +4,7 @@ use super::peers::{self, Known};
 use super::pools::{self, Places};
 use super::settings::Settings;
 use super::source::{Sources, settings};
+use super::template;
 use crate::agent::AgentConfig;
 use crate::cli::API_VERSION;
 use crate::reload::{Reloaded, Reloading};
@@ -15,7 +16,7 @@ use proconsul_core::{Cluster, Config, PeerEntry};
 use serde_json::json;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -317,17 +318,9 @@ fn advertised(settings: &Settings, bind: IpAddr) -> Result<IpAddr, String> {
     if !bind.is_unspecified() {
         return Ok(bind);
     }
-    outgoing_address().ok_or_else(|| {
+    template::outgoing().ok_or_else(|| {
         "Failed to find a private address to advertise: set -advertise or -bind".to_owned()
     })
-}
-
-/// The address this machine would use to reach others. Nothing is sent.
-fn outgoing_address() -> Option<IpAddr> {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
-    let routed = socket.connect((Ipv4Addr::new(10, 255, 255, 255), 9)).is_ok();
-    let address = if routed { socket.local_addr().ok()?.ip() } else { Ipv4Addr::LOCALHOST.into() };
-    (!address.is_unspecified()).then_some(address)
 }
 
 fn listen_on(

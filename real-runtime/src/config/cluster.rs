@@ -36,8 +36,8 @@ impl ClusterSettings {
     /// Reads and checks them.
     pub(super) fn of(read: &Reader<'_>, server: bool) -> Result<Self, String> {
         Ok(Self {
-            serf_lan: read.text("serf_lan"),
-            serf_wan: read.text("serf_wan"),
+            serf_lan: read.address("serf_lan")?,
+            serf_wan: read.address("serf_wan")?,
             serf_lan_allowed_cidrs: networks(read, "serf_lan_allowed_cidrs")?,
             serf_wan_allowed_cidrs: networks(read, "serf_wan_allowed_cidrs")?,
             gossip_lan: timing(read, "lan", Timing::lan())?,

@@ -9,6 +9,7 @@ mod pools;
 mod schema;
 mod settings;
 mod source;
+mod template;
 
 pub use build::{Built, build};
 pub use cluster::ClusterSettings;

@@ -2,6 +2,7 @@
 
 use super::check::multi_error;
 use super::cluster::ClusterSettings;
+use super::template;
 use crate::log::LogLevel;
 use proconsul_core::checks::parse::{Origin, check_definition, service_definition};
 use proconsul_core::checks::{CheckDefinition, CheckKind, ServiceDefinition};
@@ -36,6 +37,7 @@ pub struct Settings {
     pub bootstrap_expect: i64,
     pub data_dir: Option<PathBuf>,
     pub datacenter: String,
+    pub primary_datacenter: Option<String>,
     pub node_name: Option<String>,
     pub node_id: Option<String>,
     pub node_meta: TextMap,
@@ -89,6 +91,11 @@ impl Reader<'_> {
     pub(super) fn text(&self, path: &str) -> Option<String> {
         let text = self.value(path)?.as_str()?;
         (!text.is_empty()).then(|| text.to_owned())
+    }
+
+    /// Addresses, with their templates filled in.
+    pub(super) fn address(&self, path: &str) -> Result<Option<String>, String> {
+        self.text(path).map(|text| template::resolved(path, &text)).transpose()
     }
 
     pub(super) fn on(&self, path: &str) -> Option<bool> {
@@ -151,6 +158,7 @@ impl Settings {
             bootstrap: read.on("bootstrap").unwrap_or(false),
             bootstrap_expect: read.whole("bootstrap_expect").unwrap_or(0),
             data_dir: read.text("data_dir").map(PathBuf::from),
+            primary_datacenter: read.text("primary_datacenter"),
             datacenter: read
                 .text("datacenter")
                 .map_or_else(|| "dc1".to_owned(), |name| name.to_ascii_lowercase()),
@@ -161,12 +169,13 @@ impl Settings {
                 .into_iter()
                 .map(|(key, value)| (key.into(), value.into()))
                 .collect(),
-            bind: read.text("bind_addr"),
-            advertise: read.text("advertise_addr").or_else(|| read.text("advertise_addr_ipv4")),
-            advertise_wan: read.text("advertise_addr_wan"),
-            client: words(read.text("client_addr")).unwrap_or_else(|| vec!["127.0.0.1".to_owned()]),
-            http_addresses: words(read.text("addresses.http")),
-            dns_addresses: words(read.text("addresses.dns")),
+            bind: read.address("bind_addr")?,
+            advertise: read.address("advertise_addr")?.or(read.address("advertise_addr_ipv4")?),
+            advertise_wan: read.address("advertise_addr_wan")?,
+            client: words(read.address("client_addr")?)
+                .unwrap_or_else(|| vec!["127.0.0.1".to_owned()]),
+            http_addresses: words(read.address("addresses.http")?),
+            dns_addresses: words(read.address("addresses.dns")?),
             ports: Ports {
                 dns: read.port("dns", Some(8600))?,
                 http: read.port("http", Some(8500))?,
@@ -262,8 +271,7 @@ impl Settings {
                 return refuse("Key contains invalid characters");
             }
         }
-        let primary = self.given.get("primary_datacenter").and_then(Value::as_str);
-        if primary.is_some_and(|name| !name.is_empty() && *name != self.datacenter) {
+        if self.primary_datacenter.as_ref().is_some_and(|name| *name != self.datacenter) {
             self.warnings.push(
                 "primary_datacenter has no effect in this agent: there are no ACLs and no Connect"
                     .to_owned(),
