@@ -161,7 +161,7 @@ fn snapshots_go_out_and_come_back() {
     assert_eq!((code, stdout.as_str()), (0, "kept:1\n"));
     let (code, stdout, _) = run(&["snapshot", "inspect", file]);
     assert_eq!(code, 0);
-    assert!(stdout.contains("Version      1\n"), "{stdout}");
+    assert!(stdout.contains("Version      1000\n"), "{stdout}");
     let junk = scratch.file("junk.snap", "junk");
     let (code, _, stderr) = run(&["snapshot", "restore", &address, junk.to_str().unwrap()]);
     assert_eq!(code, 1);
