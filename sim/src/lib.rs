@@ -53,7 +53,8 @@
 //!
 //! [`world`] is the event loop and its hosts; [`net`], [`disk`] and [`clock`] are models without
 //! I/O; [`judge`] and [`model`] say what may be; [`schedule`] is a world as text, [`workload`]
-//! draws one, [`shrink`] shortens one; [`scenario`] plays stories; [`swarm`] and [`mutants`] run
+//! draws one, [`shrink`] shortens one; [`scenario`] plays stories, and a [`referee`] judges those
+//! that another player tells; [`swarm`] and [`mutants`] run
 //! many. [`pools`] and [`clusters`] are other kinds of worlds, of bare pools of gossip and of whole
 //! agents in several datacenters: their stories are [`plans`], over links that both share.
 
@@ -75,6 +76,7 @@ pub mod options;
 pub mod plans;
 pub mod pools;
 pub mod queue;
+pub mod referee;
 pub mod report;
 pub mod run;
 pub mod scenario;

@@ -1,7 +1,7 @@
 //! Stories: what is done to a world and what must hold, told once, as a future.
 //!
-//! A story speaks to a [`World`]. Behind it stands a [`Stage`]: the event loop of this crate, and
-//! later the real adapter under madsim. What a stage must be able to do for a story is named by its
+//! A story speaks to a [`World`]. Behind it stands a [`Stage`]: the event loop of this crate, or
+//! the real adapter under madsim. What a stage must be able to do for a story is named by its
 //! scenario's [`Capability`] list.
 
 use crate::machine;
@@ -408,7 +408,7 @@ impl World {
     }
 
     /// Moves the asides on; the first that fails ends the story.
-    pub(crate) fn poll_asides(&self, cx: &mut Context<'_>) -> Poll<Broken> {
+    pub fn poll_asides(&self, cx: &mut Context<'_>) -> Poll<Broken> {
         let mut asides = std::mem::take(&mut *self.asides.borrow_mut());
         let mut broken = None;
         asides.retain_mut(|story| match story.as_mut().poll(cx) {

@@ -420,11 +420,8 @@ impl Judge {
         }
     }
 
-    /// An operation begins.
-    pub(crate) fn begins(&mut self, _place: usize, _run: &Run) {}
-
     /// A client sends a request: from now on it no longer counts on what the request gives up.
-    pub(crate) fn asks(&mut self, _place: usize, run: &Run, _clients: &[Client]) {
+    pub(crate) fn asks(&mut self, run: &Run) {
         match run.want {
             Some(Want::Release { key }) => self.locks.releases(self.now, run.client, key),
             Some(Want::Destroy | Want::Session) => self.locks.gives_up(self.now, run.client),

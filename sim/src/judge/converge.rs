@@ -1,12 +1,12 @@
 //! After healing: a leader that stays, writes that go through, servers that agree, watchers that
 //! are awake, sessions that ended, disks that did not grow without bound.
 
-use super::Judge;
+use super::{Judge, Seen};
 use crate::client;
 use crate::machine;
 use crate::options::Options;
 use crate::schedule::Want;
-use crate::world::{Host, Life, Run};
+use crate::world::Run;
 
 const SECOND: u64 = 1_000_000_000;
 /// How long news may take to everyone when nothing is broken.
@@ -14,11 +14,11 @@ const NEWS_MAX: u64 = 3 * SECOND / 2;
 
 impl Judge {
     /// A leader that has not reached a quorum for long must not go on leading.
-    pub(crate) fn lonely_leaders(&mut self, hosts: &[Host]) {
+    pub(crate) fn lonely_leaders(&mut self, hosts: &[impl Seen]) {
         for (server, host) in hosts.iter().enumerate() {
             let lonely = self.raft.alone_since(server).is_some_and(|t| self.now > t + 3 * SECOND);
-            let leads = matches!(host.life, Life::Up(_)) && host.view.leadership.is_leader;
-            if lonely && leads && host.paused == 0 && !self.raft.members_changed {
+            let leads = host.is_up() && host.view().leadership.is_leader;
+            if lonely && leads && !host.is_paused() && !self.raft.members_changed {
                 self.broken("raft.leader-without-quorum", || {
                     format!("s{server} still leads after 3 s without a quorum")
                 });
@@ -27,13 +27,13 @@ impl Judge {
     }
 
     /// No watcher sleeps behind a change.
-    pub(crate) fn watchers_awake(&mut self, runs: &[Run], hosts: &[Host]) {
+    pub(crate) fn watchers_awake(&mut self, runs: &[Run], hosts: &[impl Seen]) {
         for (place, run) in runs.iter().enumerate() {
             let Some(want) = run.want else { continue };
             if !run.open || !client::is_watch(want) || run.index == 0 {
                 continue;
             }
-            if !matches!(hosts[run.server].life, Life::Up(_)) {
+            if !hosts[run.server].is_up() {
                 continue;
             }
             let keys = if let Want::WatchKey { key, .. } = want {
@@ -62,7 +62,7 @@ impl Judge {
     }
 
     /// The end of a world.
-    pub(crate) fn verdict(&mut self, runs: &[Run], hosts: &[Host], options: &Options) {
+    pub(crate) fn verdict<S: Seen>(&mut self, runs: &[Run], hosts: &[S], options: &Options) {
         if !self.expects_liveness(hosts) {
             return;
         }
@@ -78,14 +78,13 @@ impl Judge {
         }
         self.watchers_awake(runs, hosts);
         self.histories.judge(runs, &mut self.violation, self.now);
-        let up: Vec<(usize, &Host)> = (hosts.iter().enumerate())
-            .filter(|(_, host)| matches!(host.life, Life::Up(_)))
-            .collect();
+        let up: Vec<(usize, &S)> =
+            hosts.iter().enumerate().filter(|(_, host)| host.is_up()).collect();
         let settled = self.settled(NEWS_MAX);
         for (server, host) in &up {
-            let index = machine::catalog_index(&host.view);
+            let index = machine::catalog_index(host.view());
             if index < settled {
-                let standing = machine::standing(host);
+                let standing = host.standing();
                 self.broken("live.catch-up", || {
                     format!("s{server} is at {index}, {settled} is long committed: {standing}")
                 });
@@ -93,7 +92,7 @@ impl Judge {
             let large = runs.iter().any(|run| matches!(run.want, Some(Want::Fill { .. })));
             let bound = if large { 32 << 20 } else { 512 << 10 }
                 + 8 * (options.snapshot_log_bytes + options.segment_bytes);
-            let bytes = u64::try_from(host.disk.bytes()).unwrap_or(u64::MAX);
+            let bytes = host.disk_bytes();
             if bytes > bound {
                 self.broken("live.disk-bounded", || format!("s{server} keeps {bytes} bytes"));
             }
@@ -116,20 +115,20 @@ impl Judge {
     }
 
     /// What servers hold is what the committed commands say.
-    fn contents_agree(&mut self, up: &[(usize, &Host)]) {
+    fn contents_agree(&mut self, up: &[(usize, &impl Seen)]) {
         if self.model.lost {
             return;
         }
         for (server, host) in up {
-            if let Some(orphan) = machine::orphan(&host.view) {
+            if let Some(orphan) = machine::orphan(host.view()) {
                 self.broken("state.orphan", || format!("s{server} keeps {orphan}"));
             }
-            if machine::catalog_index(&host.view) < self.model.applied {
+            if machine::catalog_index(host.view()) < self.model.applied {
                 continue;
             }
             for (key, versions) in self.model.keys.iter().enumerate() {
                 let modelled = versions.newest().and_then(|version| version.pair);
-                let held = machine::pair(&host.view, key);
+                let held = machine::pair(host.view(), key);
                 if modelled.map(|pair| (pair.tag, pair.session)) != held {
                     self.broken("state.model", || {
                         format!("k/{key} at s{server} is {held:?}, it must be {modelled:?}")

@@ -7,17 +7,18 @@ mod lock;
 mod promises;
 mod raft;
 pub mod search;
+mod seen;
 
 use crate::client::KEYS_MAX;
 use crate::machine::{self, Node, View};
 use crate::model::Model;
 use crate::options::Options;
 use crate::schedule::Want;
-use crate::world::{Host, Life};
 use lock::LockJudge;
 use proconsul_core::Event;
 use promises::Promises;
 use raft::RaftJudge;
+pub(crate) use seen::Seen;
 use std::ops::Range;
 
 /// A broken rule.
@@ -158,7 +159,13 @@ impl Judge {
         }
     }
 
-    pub(crate) fn event(&mut self, server: usize, event: &Event, node: &Node, hosts: &[Host]) {
+    pub(crate) fn event<S: Seen>(
+        &mut self,
+        server: usize,
+        event: &Event,
+        node: &Node,
+        hosts: &[S],
+    ) {
         let Event::Raft(event) = event else { return };
         if let Err((rule, text)) = self.raft.event(server, event, node, hosts) {
             self.broken(rule, || text);
@@ -186,6 +193,11 @@ impl Judge {
         }
     }
 
+    /// The one sequence of committed entries, from the first on.
+    pub(crate) fn committed(&self) -> &[proconsul_core::raft::Entry] {
+        self.raft.committed()
+    }
+
     pub(crate) fn network_changed(&mut self, now: u64, net: &crate::net::Net) {
         self.raft.network_changed(now, net);
     }
@@ -204,8 +216,8 @@ impl Judge {
     }
 
     /// Whether enough servers are there for everything to come to rest.
-    pub(crate) fn expects_liveness(&self, hosts: &[Host]) -> bool {
-        let up = hosts.iter().filter(|host| matches!(host.life, Life::Up(_))).count();
+    pub(crate) fn expects_liveness(&self, hosts: &[impl Seen]) -> bool {
+        let up = hosts.iter().filter(|host| host.is_up()).count();
         up * 2 > hosts.len() && !self.raft.members_changed
     }
 }

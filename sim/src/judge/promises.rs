@@ -1,9 +1,8 @@
 //! What a server says on the wire it must stand by, also after a crash: a vote, and "I have this on
 //! my disk". And while a leader may answer from its lease, nobody else may be elected.
 
-use super::Judge;
+use super::{Judge, Seen};
 use crate::machine::{self, Node};
-use crate::world::{Host, Life};
 use proconsul_core::raft::{Event, Message};
 use proconsul_core::types::{EntryId, Term};
 use std::collections::BTreeMap;
@@ -116,7 +115,13 @@ impl Judge {
     }
 
     /// A server's log or office changed.
-    pub(super) fn promised(&mut self, server: usize, event: &Event, node: &Node, hosts: &[Host]) {
+    pub(super) fn promised<S: Seen>(
+        &mut self,
+        server: usize,
+        event: &Event,
+        node: &Node,
+        hosts: &[S],
+    ) {
         self.promises.follows(server, event, node);
         if let Event::Leader(term) = event
             && !self.raft.members_changed
@@ -134,15 +139,11 @@ impl Judge {
     }
 
     /// A lease promises that nobody else is elected before it ends.
-    fn leases_are_over(&mut self, server: usize, term: Term, hosts: &[Host]) {
+    fn leases_are_over(&mut self, server: usize, term: Term, hosts: &[impl Seen]) {
         for (other, host) in hosts.iter().enumerate() {
-            let (view, now) = (&host.view, host.clock.local(self.now));
+            let (view, now) = (host.view(), host.local(self.now));
             let leads = view.leadership.is_leader && view.leadership.term < term;
-            if other != server
-                && leads
-                && matches!(host.life, Life::Up(_))
-                && now < view.lease_until
-            {
+            if other != server && leads && host.is_up() && now < view.lease_until {
                 self.broken("raft.lease-outlived", || {
                     format!("s{server} leads in term {term}, but the lease of s{other} still runs")
                 });

@@ -1,9 +1,9 @@
 //! Raft's properties across servers: one leader a term, logs that match, commits that stay, leaders
 //! that have everything. Looked at when a server says that something changed, and only there.
 
+use super::Seen;
 use crate::machine::{self, Node};
 use crate::net::Net;
-use crate::world::{Host, Life};
 use proconsul_core::raft::{Entry, Event, Payload};
 use proconsul_core::types::{LogIndex, Term};
 use std::collections::BTreeMap;
@@ -48,6 +48,11 @@ impl RaftJudge {
         self.told[server] = 0;
     }
 
+    /// The one sequence of committed entries, from the first on.
+    pub(crate) fn committed(&self) -> &[Entry] {
+        &self.committed
+    }
+
     /// Hands over entries newly known to be committed.
     pub(crate) fn take_committed(&mut self, mut take: impl FnMut(u64, &Payload)) {
         while let Some(entry) = self.committed.get(self.taken) {
@@ -61,7 +66,7 @@ impl RaftJudge {
         server: usize,
         event: &Event,
         node: &Node,
-        hosts: &[Host],
+        hosts: &[impl Seen],
     ) -> Result<(), Rule> {
         if let Event::Leader(term) = event {
             self.leads(server, *term, node)
@@ -176,10 +181,10 @@ impl RaftJudge {
         server: usize,
         index: LogIndex,
         node: &Node,
-        hosts: &[Host],
+        hosts: &[impl Seen],
     ) -> Result<(), Rule> {
         let Some(leader) = self.leaders.get(&machine::term(node)) else { return Ok(()) };
-        let Life::Up(leading) = &hosts[*leader].life else { return Ok(()) };
+        let Some(leading) = hosts[*leader].node() else { return Ok(()) };
         if machine::term(leading) != machine::term(node) || *leader == server {
             return Ok(());
         }

@@ -1,9 +1,9 @@
 //! The nemesis: what a fault does to a world, at its time or when a protocol event sets it off, and
 //! how its end is reached.
 
+use super::host::loses_power;
 use super::{Engine, Ev, Life, MICRO, small};
 use crate::clock::RATE_ONE;
-use crate::draw::{draw, stream};
 use crate::net::Trouble;
 use crate::schedule::{Action, Fault, Mark, Target, Trip, When};
 use proconsul_core::Input;
@@ -101,7 +101,7 @@ impl Engine {
             return;
         }
         let number = u64::try_from(number).unwrap_or(0);
-        let power = !draw(self.seed, stream::TEAR, 9_999, number).is_multiple_of(3);
+        let power = loses_power(self.seed, number);
         self.kill(server, power);
         if moved {
             self.move_host(server);
@@ -342,18 +342,7 @@ impl Engine {
         actor: Option<usize>,
         other: Option<usize>,
     ) -> Option<usize> {
-        let server = match target {
-            Target::Server(server) => Some(usize::from(server)),
-            Target::Leader => self.leader(),
-            Target::Follower(nth) => {
-                let leader = self.leader();
-                let others = (0..self.hosts.len()).filter(|server| Some(*server) != leader);
-                others.cycle().nth(usize::from(nth))
-            }
-            Target::Actor => actor,
-            Target::Other => other,
-        };
-        server.filter(|server| *server < self.hosts.len())
+        resolve(target, (self.leader(), self.hosts.len()), (actor, other))
     }
 
     pub(crate) fn strike_numbered(&mut self, fault: u32) {
@@ -411,4 +400,23 @@ impl Engine {
         self.strike(&action, None, None);
         self.faults.push(Fault { when: When::At(at), what: action });
     }
+}
+
+/// Whom a fault strikes, in a group with this leader and so many servers.
+pub(crate) fn resolve(
+    target: Target,
+    (leader, servers): (Option<usize>, usize),
+    (actor, other): (Option<usize>, Option<usize>),
+) -> Option<usize> {
+    let server = match target {
+        Target::Server(server) => Some(usize::from(server)),
+        Target::Leader => leader,
+        Target::Follower(nth) => {
+            let others = (0..servers).filter(|server| Some(*server) != leader);
+            others.cycle().nth(usize::from(nth))
+        }
+        Target::Actor => actor,
+        Target::Other => other,
+    };
+    server.filter(|server| *server < servers)
 }

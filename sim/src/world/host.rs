@@ -5,13 +5,14 @@ use super::{Engine, Ev, MILLI, small};
 use crate::clock::Clock;
 use crate::disk::Disk;
 use crate::draw::{between, draw, ppm, stream};
+use crate::judge::Seen;
 use crate::machine::{self, BodyCache, Node, PeerMessage, Plan, View};
 use crate::net::Fate;
 use crate::options::Options;
 use crate::schedule::Mark;
 use proconsul_core::checks::{CheckOutcome, CheckRun};
 use proconsul_core::http::Request;
-use proconsul_core::types::{NodeId, Seed, WallTime};
+use proconsul_core::types::{Instant, NodeId, Seed, WallTime};
 use proconsul_core::{Admin, Boot, Config, Effect, ExitReason, Input, PeerEntry, RequestId};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -59,6 +60,36 @@ pub struct Host {
     cache: BodyCache,
 }
 
+impl Seen for Host {
+    fn is_up(&self) -> bool {
+        matches!(self.life, Life::Up(_))
+    }
+
+    fn node(&self) -> Option<&Node> {
+        if let Life::Up(node) = &self.life { Some(node) } else { None }
+    }
+
+    fn view(&self) -> &View {
+        &self.view
+    }
+
+    fn local(&self, now: u64) -> Instant {
+        self.clock.local(now)
+    }
+
+    fn is_paused(&self) -> bool {
+        self.paused > 0
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        u64::try_from(self.disk.bytes()).unwrap_or(u64::MAX)
+    }
+
+    fn standing(&self) -> String {
+        machine::standing(self)
+    }
+}
+
 /// The identity of a server.
 pub(crate) fn id_of(seed: u64, server: usize) -> NodeId {
     let who = u64::try_from(server).unwrap_or(0);
@@ -66,8 +97,25 @@ pub(crate) fn id_of(seed: u64, server: usize) -> NodeId {
     NodeId(bits | u128::from(draw(seed, stream::NODE, who, 1)))
 }
 
-fn address_of(server: usize, moves: u8) -> SocketAddr {
+/// Where a server is reached after so many moves.
+pub(crate) fn address_of(server: usize, moves: u8) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::new(10, 0, moves, small(server) + 1), 8300))
+}
+
+/// The seed of a server's n-th life.
+pub(crate) fn seed_of(seed: u64, server: usize, life: u32) -> Seed {
+    Seed(draw(seed, stream::NODE, u64::from(small(server)), 100 + u64::from(life)))
+}
+
+/// How long a server's n-th sync takes, in nanoseconds.
+pub(crate) fn sync_time(seed: u64, server: usize, number: u64, options: &Options) -> u64 {
+    let drawn = draw(seed, stream::SYNC, u64::from(small(server)), number);
+    between(drawn, options.sync_min * 1_000, options.sync_max * 1_000)
+}
+
+/// Whether the n-th fault of a world, a crash, takes the power with it.
+pub(crate) fn loses_power(seed: u64, fault: u64) -> bool {
+    !draw(seed, stream::TEAR, 9_999, fault).is_multiple_of(3)
 }
 
 impl Host {
@@ -111,7 +159,7 @@ impl Engine {
         // A process counts time from its own start (`Instant::START`); reading its disk takes some.
         let late = draw(self.seed, stream::NODE, who, 1_000_000 + u64::from(host.starts));
         host.clock.begin(self.now, between(late, 0, 3 * MILLI));
-        let seed = Seed(draw(self.seed, stream::NODE, who, 100 + u64::from(host.starts)));
+        let seed = seed_of(self.seed, server, host.starts);
         self.trace.event(self.now, who, 1, u64::from(host.starts));
         match machine::start(host.config.clone(), seed, boot) {
             Ok(node) => {
@@ -278,10 +326,7 @@ impl Engine {
     fn begin_sync(&mut self, server: usize, lane: usize) {
         let host = &mut self.hosts[server];
         host.syncs += 1;
-        let who = u64::from(small(server));
-        let drawn = draw(self.seed, stream::SYNC, who, host.syncs);
-        let (min, max) = (self.options.sync_min * 1_000, self.options.sync_max * 1_000);
-        let at = self.now + between(drawn, min, max) + host.slow;
+        let at = self.now + sync_time(self.seed, server, host.syncs, &self.options) + host.slow;
         let (host, life) = (small(server), host.starts);
         self.queue.push(at, Ev::Synced { host, life, lane: small(lane) });
     }

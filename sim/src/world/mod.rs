@@ -5,9 +5,11 @@ mod faults;
 mod host;
 mod requests;
 
+pub(crate) use faults::resolve;
 pub use host::{Host, Life};
-pub(crate) use requests::tag_of;
+pub(crate) use host::{address_of, id_of, loses_power, seed_of, sync_time};
 pub use requests::{Lost, Run};
+pub(crate) use requests::{Next, heard, last_asks, pause_of, request_of, tag_of};
 
 use crate::client::Client;
 use crate::judge::{Judge, Violation};
@@ -106,7 +108,7 @@ impl Engine {
     #[must_use]
     pub fn new(seed: u64, options: &Options) -> Self {
         let servers = usize::from(options.servers);
-        let ids: Vec<NodeId> = (0..servers).map(|server| host::id_of(seed, server)).collect();
+        let ids: Vec<NodeId> = (0..servers).map(|server| id_of(seed, server)).collect();
         let mut engine = Self {
             options: options.clone(),
             seed,

@@ -1,11 +1,14 @@
 //! Clients: they ask any server, wait, give up, try another; what they do not know stays unknown.
 
 use super::{Engine, Ev, Life, MICRO, MILLI, small};
-use crate::client::{self, Context};
+use crate::client::{self, Client, Context};
 use crate::draw::{between, draw, stream};
+use crate::judge::Judge;
 use crate::machine;
+use crate::options::Options;
 use crate::schedule::{Freshness, Op, Want};
 use proconsul_core::http::{Method, Request, Response};
+use proconsul_core::types::NodeId;
 use proconsul_core::{Input, RequestId};
 
 /// No answer came.
@@ -42,7 +45,7 @@ pub struct Run {
     pub last: Option<(usize, u32)>,
     request: Option<Box<Request>>,
     attempt: u16,
-    patience: u64,
+    pub(crate) patience: u64,
 }
 
 impl Run {
@@ -74,6 +77,34 @@ impl Run {
         .at(server)
     }
 
+    /// A client begins an attempt, at `now`: the judge takes note.
+    pub(crate) fn begins(&mut self, now: u64, judge: &mut Judge) {
+        if self.started == 0 {
+            self.started = now;
+        }
+        self.invoked = now;
+        self.open = true;
+        self.attempt += 1;
+        self.floor = judge.floor(self.want);
+        judge.asks(self);
+    }
+
+    /// When patience ends; watches have it without end.
+    pub(crate) fn deadline(&self) -> Option<u64> {
+        let endless = self.want.is_some_and(client::is_watch);
+        (!endless).then_some(self.started + self.patience)
+    }
+
+    /// Whether it may ask another server at `then`: it is over if not.
+    pub(crate) fn goes_on(&mut self, then: u64, servers: usize) -> bool {
+        if self.deadline().is_some_and(|deadline| then >= deadline) {
+            self.done = true;
+            return false;
+        }
+        self.server = (self.server + 1) % servers;
+        true
+    }
+
     fn at(mut self, server: usize) -> Self {
         self.server = server;
         self
@@ -93,58 +124,26 @@ impl Engine {
     pub(crate) fn issue(&mut self, number: u32) {
         let place = index(number);
         let run = &self.runs[place];
-        let Some(request) = self.request_of(place, run) else {
+        let asked = request_of(place, run, &self.clients[run.client], &self.ids, &self.options);
+        let Some(request) = asked else {
             self.runs[place].done = true;
             return;
         };
         let now = self.now;
         let run = &mut self.runs[place];
-        if run.started == 0 {
-            run.started = now;
-            self.judge.begins(place, run);
-        }
-        run.invoked = now;
-        run.open = true;
-        run.attempt += 1;
-        run.floor = self.judge.floor(run.want);
-        let (attempt, host, want) = (run.attempt, small(run.server), run.want);
-        let deadline = run.started + run.patience;
+        run.begins(now, &mut self.judge);
+        let (attempt, host) = (run.attempt, small(run.server));
+        let deadline = run.deadline();
         self.trace.event(now, u64::from(host), 11, u64::from(number));
-        self.judge.asks(place, &self.runs[place], &self.clients);
         if self.lines.are_kept() {
             let text = format!("{:?} {}?{}", request.method, request.path, request.query);
             self.note(None, || format!("client asks s{host} #{number}: {text}"));
         }
         let at = now + self.client_delay(number, u64::from(attempt) * 2);
         self.queue.push(at, Ev::Ask { host, run: number, attempt, request: Box::new(request) });
-        if !want.is_some_and(client::is_watch) {
+        if let Some(deadline) = deadline {
             self.queue.push(deadline.max(now + MILLI), Ev::Deadline { run: number, attempt });
         }
-    }
-
-    fn request_of(&self, place: usize, run: &Run) -> Option<Request> {
-        let Some(want) = run.want else {
-            return run.request.as_deref().cloned();
-        };
-        let id = |server: u8| self.ids[usize::from(server) % self.ids.len()];
-        if let Want::Transfer { to } = want {
-            let target = format!("/v1/operator/raft/transfer-leader?id={}", id(to));
-            return Some(Request::new(Method::Post, &target, bytes::Bytes::new()));
-        }
-        if let Want::RemovePeer { server } = want {
-            let target = format!("/v1/operator/raft/peer?id={}", id(server));
-            return Some(Request::new(Method::Delete, &target, bytes::Bytes::new()));
-        }
-        client::request(
-            want,
-            &Context {
-                client: &self.clients[run.client],
-                tag: tag_of(place),
-                index: run.index,
-                ttl_ms: self.options.session_ttl_ms,
-                delay_ms: self.options.lock_delay_ms,
-            },
-        )
     }
 
     fn client_delay(&self, run: u32, number: u64) -> u64 {
@@ -208,33 +207,18 @@ impl Engine {
             let text = format!("client #{number} hears {}: {body}", answer.status);
             self.note(None, || text);
         }
-        let Some(want) = self.runs[place].want else {
+        if self.runs[place].want.is_none() {
             self.runs[place].done = true;
             self.answers.insert(number, Ok(answer.clone()));
             self.woken = true;
             return;
-        };
-        let definite = answer.status < 500;
-        if !definite {
-            let refused = machine::certainly_refused(answer);
-            if refused {
-                self.judge.refused_write(place, want);
-            }
-            if refused || client::is_read(want) {
-                self.retry(number);
-            } else {
-                self.runs[place].done = true;
-            }
-            return;
         }
         let served = (from, self.hosts[from].starts);
-        self.judge.answered(place, &mut self.runs[place], answer, &mut self.clients, served);
-        self.runs[place].last = Some(served);
-        if client::is_watch(want) {
-            let wait = if answer.status == 200 || answer.status == 404 { 1 } else { 200 };
-            self.queue.push(self.now + wait * MILLI, Ev::Again { run: number });
-        } else {
-            self.runs[place].done = true;
+        let run = &mut self.runs[place];
+        match heard(&mut self.judge, place, run, answer, &mut self.clients, served) {
+            Next::Over => self.runs[place].done = true,
+            Next::Again(wait) => self.queue.push(self.now + wait, Ev::Again { run: number }),
+            Next::Elsewhere => self.retry(number),
         }
     }
 
@@ -283,16 +267,9 @@ impl Engine {
     /// Tries another server a little later, while patience lasts.
     fn retry(&mut self, number: u32) {
         let servers = self.hosts.len();
-        let drawn = draw(self.seed, stream::RETRY, u64::from(number), self.now);
-        let wait = between(drawn, 20 * MILLI, 200 * MILLI);
-        let run = &mut self.runs[index(number)];
-        let patient =
-            run.want.is_some_and(client::is_watch) || self.now + wait < run.started + run.patience;
-        if patient {
-            run.server = (run.server + 1) % servers;
+        let wait = pause_of(self.seed, index(number), self.now);
+        if self.runs[index(number)].goes_on(self.now + wait, servers) {
             self.queue.push(self.now + wait, Ev::Again { run: number });
-        } else {
-            run.done = true;
         }
     }
 
@@ -313,15 +290,12 @@ impl Engine {
         }
         self.judge.watchers_awake(&self.runs, &self.hosts);
         self.judge.probes = self.runs.len()..self.runs.len() + usize::from(self.options.keys);
-        for key in 0..self.options.keys {
-            let what = Want::Put { key };
-            let at = self.now / MICRO + u64::from(key) * 1_000;
-            let run = self.plan(&Op { at, client: 0, server: key, what });
-            self.runs[index(run)].patience = self.options.bound * MICRO;
+        for op in last_asks(&self.options, self.now) {
+            let run = self.plan(&op);
+            if matches!(op.what, Want::Put { .. }) {
+                self.runs[index(run)].patience = self.options.bound * MICRO;
+            }
         }
-        let fresh = Freshness::Consistent;
-        let at = self.now / MICRO + 500_000;
-        self.plan(&Op { at, client: 0, server: 1, what: Want::List { fresh } });
     }
 
     /// The end: did everything come to rest as it should?
@@ -334,6 +308,88 @@ impl Engine {
         }
         self.judge.verdict(&self.runs, &self.hosts, &self.options);
     }
+}
+
+/// What a client does after an answer, or after none came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Nothing: it has what it wanted, or will never know.
+    Over,
+    /// It asks the same server again, after so many nanoseconds.
+    Again(u64),
+    /// It asks another server, while its patience lasts.
+    Elsewhere,
+}
+
+/// A client hears an answer, and the judge with it.
+pub(crate) fn heard(
+    judge: &mut Judge,
+    place: usize,
+    run: &mut Run,
+    answer: &Response,
+    clients: &mut [Client],
+    served: (usize, u32),
+) -> Next {
+    let Some(want) = run.want else { return Next::Over };
+    if answer.status >= 500 {
+        let refused = machine::certainly_refused(answer);
+        if refused {
+            judge.refused_write(place, want);
+        }
+        return if refused || client::is_read(want) { Next::Elsewhere } else { Next::Over };
+    }
+    judge.answered(place, run, answer, clients, served);
+    run.last = Some(served);
+    if client::is_watch(want) {
+        Next::Again(if answer.status == 200 || answer.status == 404 { 1 } else { 200 } * MILLI)
+    } else {
+        Next::Over
+    }
+}
+
+/// How long a client waits before it asks another server.
+pub(crate) fn pause_of(seed: u64, place: usize, now: u64) -> u64 {
+    let drawn = draw(seed, stream::RETRY, u64::try_from(place).unwrap_or(0), now);
+    between(drawn, 20 * MILLI, 200 * MILLI)
+}
+
+/// What an operation sends now, if its client can ask this at all.
+pub(crate) fn request_of(
+    place: usize,
+    run: &Run,
+    client: &Client,
+    ids: &[NodeId],
+    options: &Options,
+) -> Option<Request> {
+    let Some(want) = run.want else {
+        return run.request.as_deref().cloned();
+    };
+    let id = |server: u8| ids[usize::from(server) % ids.len()];
+    if let Want::Transfer { to } = want {
+        let target = format!("/v1/operator/raft/transfer-leader?id={}", id(to));
+        return Some(Request::new(Method::Post, &target, bytes::Bytes::new()));
+    }
+    if let Want::RemovePeer { server } = want {
+        let target = format!("/v1/operator/raft/peer?id={}", id(server));
+        return Some(Request::new(Method::Delete, &target, bytes::Bytes::new()));
+    }
+    let (ttl_ms, delay_ms) = (options.session_ttl_ms, options.lock_delay_ms);
+    let context = Context { client, tag: tag_of(place), index: run.index, ttl_ms, delay_ms };
+    client::request(want, &context)
+}
+
+/// After healing every key must take a write again, and be read with all others.
+pub(crate) fn last_asks(options: &Options, now: u64) -> Vec<Op> {
+    let now = now / MICRO;
+    let write = |key: u8| Op {
+        at: now + u64::from(key) * 1_000,
+        client: 0,
+        server: key,
+        what: Want::Put { key },
+    };
+    let fresh = Freshness::Consistent;
+    let read = Op { at: now + 500_000, client: 0, server: 1, what: Want::List { fresh } };
+    (0..options.keys).map(write).chain([read]).collect()
 }
 
 /// The number that values of an operation carry.
