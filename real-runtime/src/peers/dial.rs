@@ -50,6 +50,13 @@ impl Peers {
         Self { shared, own, queues: BTreeMap::new() }
     }
 
+    /// Ends the connection to a peer, with all that is on its way; the next message opens another.
+    pub(crate) fn hang_up(&mut self, peer: NodeId) {
+        if self.queues.remove(&peer).is_some() {
+            self.shared.input(Input::PeerLost(peer));
+        }
+    }
+
     /// Queues a message. It never blocks.
     pub(crate) fn send(&mut self, to: NodeId, address: SocketAddr, message: PeerMessage) {
         if address.port() == 0 {
@@ -74,6 +81,9 @@ impl Peers {
         match queue.try_send((address, message)) {
             Ok(()) => {}
             Err(TrySendError::Full((_, message))) => {
+                if is_waited_for(&message) {
+                    self.shared.lines.lost(to);
+                }
                 let unsent = message.call().into_iter().collect();
                 self.shared.input(Input::PeerUnreached(to, unsent));
             }
@@ -82,6 +92,11 @@ impl Peers {
             }
         }
     }
+}
+
+/// Whether the peer waits for this message, and would wait for ever.
+fn is_waited_for(message: &PeerMessage) -> bool {
+    matches!(message, PeerMessage::Reply { .. })
 }
 
 /// The task that speaks to one peer.
@@ -102,6 +117,7 @@ impl Speaker {
                 return;
             }
             let address = batch[0].0;
+            let mut pause = None;
             match self.dial(address).await {
                 Ok((stream, frames)) => {
                     self.backoff = BACKOFF_MIN;
@@ -116,7 +132,7 @@ impl Speaker {
                         target: "agent.server.rpc",
                         "dial failed: peer={} address={address} error=\"{error}\"", self.to
                     );
-                    tokio::time::sleep(self.backoff).await;
+                    pause = Some(self.backoff);
                     self.backoff = (self.backoff * 2).min(BACKOFF_MAX);
                 }
             }
@@ -129,8 +145,15 @@ impl Speaker {
             while let Ok(letter) = self.letters.try_recv() {
                 batch.push(letter);
             }
+            if batch.iter().any(|(_, message)| is_waited_for(message)) {
+                // Where no connection was made, nobody over there saw one end.
+                self.shared.lines.lost(self.to);
+            }
             let unsent = batch.drain(..).filter_map(|(_, message)| message.call()).collect();
             self.shared.input(Input::PeerUnreached(self.to, unsent));
+            if let Some(pause) = pause {
+                tokio::time::sleep(pause).await;
+            }
         }
     }
 

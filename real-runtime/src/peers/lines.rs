@@ -1,10 +1,11 @@
-//! Ways back to agents that cannot be dialled: the connections they opened.
+//! The connections that others opened: ways back to agents that cannot be dialled, and how to tell
+//! any agent that something for it was lost.
 
 use proconsul_core::PeerMessage;
 use proconsul_core::types::NodeId;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// Messages that wait for one agent; more are dropped (and the loop hears of it).
 const QUEUE_MESSAGES_MAX: usize = 4096;
@@ -13,33 +14,94 @@ const QUEUE_MESSAGES_MAX: usize = 4096;
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     open: Mutex<BTreeMap<NodeId, mpsc::Sender<PeerMessage>>>,
+    /// The newest connection of each agent that is heard.
+    heard: Mutex<BTreeMap<NodeId, watch::Sender<()>>>,
+}
+
+/// A connection on which an agent is heard.
+#[derive(Debug)]
+pub(super) struct Heard {
+    id: NodeId,
+    over: watch::Receiver<()>,
+}
+
+impl Heard {
+    /// Waits until the connection is over: a newer one took its place, or it lost something.
+    pub(super) async fn over(&mut self) {
+        // An error says that there is a newer one.
+        drop(self.over.changed().await);
+    }
 }
 
 impl Lines {
-    /// `id` opened a connection; what is for it comes out here.
-    pub(super) fn open(
-        &self,
-        id: NodeId,
-    ) -> (mpsc::Sender<PeerMessage>, mpsc::Receiver<PeerMessage>) {
-        let (sender, messages) = mpsc::channel(QUEUE_MESSAGES_MAX);
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.insert(id, sender.clone());
-        (sender, messages)
+    /// `id` opened a connection on which it is heard from now on; older ones of it are over. The
+    /// connection is over when what is returned changes. The second value says whether `id` had
+    /// another one, whose end nobody else tells.
+    pub(super) fn listens(&self, id: NodeId) -> (Heard, bool) {
+        let (sender, over) = watch::channel(());
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let older = heard.insert(id, sender);
+        (Heard { id, over }, older.is_some())
     }
 
-    /// That connection ended; whether it was the agent's newest.
-    pub(super) fn close(&self, id: NodeId, line: &mpsc::Sender<PeerMessage>) -> bool {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_newest = open.get(&id).is_some_and(|newest| newest.same_channel(line));
+    /// That connection has ended; whether it was the newest of its agent.
+    pub(super) fn ended(&self, connection: Heard) -> bool {
+        let Heard { id, over } = connection;
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_newest = heard.get(&id).is_some_and(|newest| newest.subscribe().same_channel(&over));
         if is_newest {
-            open.remove(&id);
+            heard.remove(&id);
+            self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         }
         is_newest
+    }
+
+    /// Something for `id` was lost on a way that it knows nothing of: its own connection ends, so
+    /// that it asks again what it waits for.
+    pub(super) fn lost(&self, id: NodeId) {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(newest) = heard.get(&id) {
+            newest.send_replace(());
+        }
+    }
+
+    /// `id` can be answered on its newest connection only; what is for it comes out here.
+    pub(super) fn open(&self, id: NodeId) -> mpsc::Receiver<PeerMessage> {
+        let (sender, messages) = mpsc::channel(QUEUE_MESSAGES_MAX);
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(id, sender);
+        messages
     }
 
     /// Queues a message; false if there is no way, or no room.
     pub(super) fn send(&self, to: NodeId, message: PeerMessage) -> bool {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.get(&to).is_some_and(|line| line.try_send(message).is_ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use std::task::Poll;
+
+    async fn is_over(connection: &mut Heard) -> bool {
+        let mut over = Box::pin(connection.over());
+        poll_fn(|cx| Poll::Ready(over.as_mut().poll(cx).is_ready())).await
+    }
+
+    #[tokio::test]
+    async fn a_newer_connection_ends_the_older_ones() {
+        let (lines, peer) = (Lines::default(), NodeId(7));
+        let (mut first, had_another) = lines.listens(peer);
+        assert!(!had_another && !is_over(&mut first).await);
+        let (mut second, had_another) = lines.listens(peer);
+        assert!(had_another && is_over(&mut first).await && !is_over(&mut second).await);
+        assert!(!lines.ended(first), "its end was told when the second began");
+        lines.lost(NodeId(8));
+        assert!(!is_over(&mut second).await);
+        lines.lost(peer);
+        assert!(is_over(&mut second).await && lines.ended(second));
+        assert!(!lines.listens(peer).1, "nothing is left");
     }
 }

@@ -51,24 +51,40 @@ async fn hear(mut stream: TcpStream, shared: &Shared, own: &Hello) -> io::Result
     let other = tokio::time::timeout(GREETING_TIME_MAX, greeted)
         .await
         .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no greeting"))??;
-    let heard = if other.advertised.port() == 0 {
-        let (line, messages) = shared.lines.open(other.id);
-        shared.input(Input::PeerAt(other.id, other.advertised));
-        let (mut from, to) = tokio::io::split(stream);
-        let ended = tokio::select! {
-            ended = listen(&mut from, &mut frames, shared, other.id) => ended,
-            ended = answer_back(to, messages) => ended,
-        };
-        if !shared.lines.close(other.id, &line) {
-            return ended; // it came back on a newer connection, which is not lost
-        }
-        ended
-    } else {
-        shared.input(Input::PeerAt(other.id, other.advertised));
-        listen(&mut stream, &mut frames, shared, other.id).await
+    let (mut line, had_another) = shared.lines.listens(other.id);
+    if had_another {
+        // Said before anything of the new connection: what is asked on that is not forgotten.
+        shared.input(Input::PeerLost(other.id));
+    }
+    // One that cannot be dialled is answered on this connection.
+    let back = (other.advertised.port() == 0).then(|| shared.lines.open(other.id));
+    shared.input(Input::PeerAt(other.id, other.advertised));
+    let heard = tokio::select! {
+        biased;
+        () = line.over() => Err(io::Error::other("replaced, or what was for it is lost")),
+        ended = converse(stream, frames, shared, (other.id, back)) => ended,
     };
-    shared.input(Input::PeerLost(other.id));
+    if shared.lines.ended(line) {
+        shared.input(Input::PeerLost(other.id));
+    }
     heard
+}
+
+/// Hears an agent, and writes what is to go back to it.
+async fn converse(
+    mut stream: TcpStream,
+    mut frames: Frames,
+    shared: &Shared,
+    (id, back): (NodeId, Option<mpsc::Receiver<PeerMessage>>),
+) -> io::Result<()> {
+    let Some(messages) = back else {
+        return listen(&mut stream, &mut frames, shared, id).await;
+    };
+    let (mut from, to) = tokio::io::split(stream);
+    tokio::select! {
+        ended = listen(&mut from, &mut frames, shared, id) => ended,
+        ended = answer_back(to, messages) => ended,
+    }
 }
 
 /// Writes what is for an agent on the connection that it opened.

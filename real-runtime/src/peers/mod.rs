@@ -5,7 +5,9 @@
 //! connection.
 //!
 //! Invariant: messages of one peer leave in the order they were given; when any is dropped, the
-//! loop hears `PeerLost`.
+//! loop hears `PeerLost`, and so does the peer's if it waits for what was dropped: its own
+//! connection is closed. `PeerLost` is said of a peer before anything that its next connection
+//! brings.
 
 mod dial;
 mod greet;
