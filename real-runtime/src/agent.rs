@@ -10,8 +10,9 @@ use crate::pool::{self, Sockets};
 use crate::reload::Reloading;
 use crate::shared::{Inbound, Shared};
 use crate::storage::Storage;
+use crate::witness::Bench;
 use proconsul_core::disk::IoError;
-use proconsul_core::types::{Pool, Seed};
+use proconsul_core::types::{NodeId, Pool, Seed};
 use proconsul_core::wire::{self, Hello};
 use proconsul_core::{Admin, Boot, BootError, Config, ExitReason, Input, Node, PeerEntry};
 use std::io;
@@ -106,6 +107,14 @@ impl Agent {
     /// # Errors
     /// [`StartError`]; nothing is left running then.
     pub async fn start(config: AgentConfig) -> Result<Self, StartError> {
+        Self::start_on(config, Bench::default()).await
+    }
+
+    /// Starts an agent on a simulated machine.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_on(config: AgentConfig, bench: Bench) -> Result<Self, StartError> {
         let listeners = listen(&config).await?;
         let AgentConfig { node, seed, peers, recover, mut storage, advertise, .. } = config;
         let files = storage.files().map_err(StartError::Read)?;
@@ -119,8 +128,12 @@ impl Agent {
         };
         let dns_config = node.dns.clone();
         let boot = Boot { files, peers, recover };
-        let clock = Clock::start();
+        let clock = Clock::start_bent(bench.bent);
         let node = Node::new(node, seed, boot).map_err(StartError::Boot)?;
+        let mut witness = bench.witness;
+        if let Some(witness) = &mut witness {
+            witness.started(&node);
+        }
         let (inbox, received) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared::new(node.view(), clock, inbox));
         let completed = Arc::clone(&shared);
@@ -158,6 +171,7 @@ impl Agent {
             Arc::clone(&shared),
             Inboxes { inputs: received, heard, _ear: ear },
             outside,
+            witness,
         );
         let done = tokio::spawn(driver.run());
         Ok(Self { shared, http, dns, rpc, servers, done })
@@ -224,6 +238,12 @@ impl AgentHandle {
     /// SIGTERM: leave or stop, as configured.
     pub fn terminate(&self) {
         self.shared.input(Input::Admin(Admin::Terminate));
+    }
+
+    /// Break the connection to a peer: what a system does that has waited long enough for an
+    /// acknowledgement, for those that never do.
+    pub fn hang_up(&self, peer: NodeId) {
+        self.shared.enter(Inbound::HangUp(peer));
     }
 
     /// Read configuration again.

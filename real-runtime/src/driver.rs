@@ -3,7 +3,6 @@
 //! One task owns the node. A turn steps every input that is there first and performs afterwards, in
 //! the order given, so that a burst of writes becomes one view and one write to the disk.
 
-use crate::clock::wall;
 use crate::dns::Resolver;
 use crate::events;
 use crate::http::ClientLimit;
@@ -14,6 +13,7 @@ use crate::probe::Probes;
 use crate::reload::{Reloaded, Reloading};
 use crate::shared::{Inbound, Shared};
 use crate::storage::Storage;
+use crate::witness::Witness;
 use bytes::Bytes;
 use proconsul_core::http::Response;
 use proconsul_core::types::{Duration, Instant, Pool};
@@ -62,6 +62,7 @@ pub(crate) struct Driver {
     /// Who asked a name.
     asking: BTreeMap<RequestId, oneshot::Sender<Bytes>>,
     exit: Option<ExitReason>,
+    witness: Option<Box<dyn Witness>>,
 }
 
 impl fmt::Debug for Driver {
@@ -71,7 +72,13 @@ impl fmt::Debug for Driver {
 }
 
 impl Driver {
-    pub(crate) fn new(node: Node, shared: Arc<Shared>, inboxes: Inboxes, outside: Outside) -> Self {
+    pub(crate) fn new(
+        node: Node,
+        shared: Arc<Shared>,
+        inboxes: Inboxes,
+        outside: Outside,
+        witness: Option<Box<dyn Witness>>,
+    ) -> Self {
         Self {
             node,
             shared,
@@ -81,6 +88,7 @@ impl Driver {
             waiting: BTreeMap::new(),
             asking: BTreeMap::new(),
             exit: None,
+            witness,
         }
     }
 
@@ -95,7 +103,8 @@ impl Driver {
             let now = self.shared.clock.now();
             if now >= next_wall {
                 next_wall = now.after(WALL_CLOCK_INTERVAL);
-                self.node.step(now, Input::WallClock(wall()), &mut effects);
+                let wall = self.shared.clock.wall();
+                self.feed(now, Input::WallClock(wall), &mut effects);
             }
             for inbound in turn.drain(..) {
                 self.step(now, inbound, &mut effects);
@@ -104,7 +113,7 @@ impl Driver {
                 self.hear(now, pool, heard, &mut effects);
             }
             if self.node.next_wakeup().is_some_and(|(at, _)| at <= now) {
-                self.node.step(now, Input::Wake, &mut effects);
+                self.feed(now, Input::Wake, &mut effects);
             }
             self.perform(&mut effects);
             if let Some(reason) = self.exit.take() {
@@ -139,19 +148,20 @@ impl Driver {
         match inbound {
             Inbound::Http(id, request, answer) => {
                 self.waiting.insert(id, answer);
-                self.node.step(now, Input::Http(id, request), effects);
+                self.feed(now, Input::Http(id, request), effects);
             }
             Inbound::HttpGone(id) => {
                 if self.waiting.remove(&id).is_some() {
-                    self.node.step(now, Input::HttpGone(id), effects);
+                    self.feed(now, Input::HttpGone(id), effects);
                 }
             }
             Inbound::Dns(id, transport, question, answer) => {
                 self.asking.insert(id, answer);
-                self.node.step(now, Input::Dns(id, transport, question), effects);
+                self.feed(now, Input::Dns(id, transport, question), effects);
             }
-            Inbound::Input(input) => self.node.step(now, input, effects),
+            Inbound::Input(input) => self.feed(now, input, effects),
             Inbound::Reload => self.reload(None),
+            Inbound::HangUp(peer) => self.outside.peers.hang_up(peer),
         }
     }
 
@@ -162,7 +172,16 @@ impl Driver {
             Some(PoolInput::Stream(id, event)) => Input::Stream(pool, id, event),
             None => return,
         };
+        self.feed(now, input, effects);
+    }
+
+    /// One step of the node.
+    fn feed(&mut self, now: Instant, input: Input, effects: &mut Vec<Effect>) {
+        let before = effects.len();
         self.node.step(now, input, effects);
+        if let Some(witness) = &mut self.witness {
+            witness.stepped(&self.node, &effects[before..]);
+        }
     }
 
     /// The sockets of a pool do what the node says.

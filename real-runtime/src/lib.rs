@@ -25,6 +25,7 @@ pub mod reload;
 mod script;
 mod shared;
 pub mod storage;
+pub mod witness;
 
 #[cfg(not(madsim))]
 pub mod cli;

@@ -17,6 +17,13 @@ const SILENCE_MAX: std::time::Duration = std::time::Duration::from_secs(30);
 #[cfg(not(madsim))]
 const ASK_INTERVAL: std::time::Duration = std::time::Duration::from_secs(5);
 
+/// What was sent and not acknowledged for so long breaks its connection. Otherwise the system sends
+/// it again after ever longer pauses, and a connection that outlived a cut in the network would be
+/// silent for as long again.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(not(madsim))]
+const UNHEARD_MAX: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// Sends one datagram.
 ///
 /// # Errors
@@ -97,7 +104,10 @@ pub(crate) fn between_agents(stream: &TcpStream) -> io::Result<()> {
     {
         let keepalive =
             socket2::TcpKeepalive::new().with_time(SILENCE_MAX).with_interval(ASK_INTERVAL);
-        socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive)?;
+        let socket = socket2::SockRef::from(stream);
+        socket.set_tcp_keepalive(&keepalive)?;
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        socket.set_tcp_user_timeout(Some(UNHEARD_MAX))?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use crate::peers::Lines;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use proconsul_core::http::{BodyCache, Request, Response, View};
+use proconsul_core::types::NodeId;
 use proconsul_core::{DnsTransport, Input, RequestId};
 use std::cell::Cell;
 use std::fmt;
@@ -28,6 +29,8 @@ pub(crate) enum Inbound {
     Input(Input),
     /// Configuration is to be read again.
     Reload,
+    /// The connection to a peer is broken, though nobody noticed.
+    HangUp(NodeId),
 }
 
 /// The sending side of the loop's inbox. It never blocks: every producer has at most a few things
