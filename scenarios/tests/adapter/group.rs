@@ -1,9 +1,4 @@
-//! The adapter inside madsim: the same sockets, files and tasks that are deployed, under kills,
-//! cuts and clock advances; and the event loop inside madsim, where no hidden clock or entropy is.
-//!
-//! Built with `--cfg madsim` only (`cargo madsim`); a plain `cargo test` does that through
-//! `on_madsim.rs`.
-#![cfg(madsim)]
+//! A plain group of three under kills, cuts and jumps of all clocks.
 
 use bytes::Bytes;
 use madsim::net::NetSim;
@@ -15,8 +10,6 @@ use proconsul::storage::MemoryDisk;
 use proconsul_core::http::{AgentFacts, Method, Request};
 use proconsul_core::types::{CatalogIndex, Instant, NodeId, Planted, Seed};
 use proconsul_core::{Boot, Config, Effect, Input, Node, PeerEntry, RequestId, raft};
-use proconsul_scenarios::ALL;
-use proconsul_sim::{Telling, play};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -368,23 +361,4 @@ async fn two_drivers_agree() {
             held.into_iter().filter(|(key, _)| told.contains_key(key)).collect();
         assert_eq!(same, alone, "server {server}");
     }
-}
-
-/// Job three: the event loop draws nothing from its surroundings. Inside a simulated machine clock
-/// and entropy are madsim's; the trace is the same as outside, and madsim's own next draw too.
-#[test]
-fn the_event_loop_is_pure() {
-    let scenario = &ALL[0];
-    let outside = play(scenario, 7, "", Telling::Silent).outcome.trace;
-    let draw = |run: bool| {
-        let runtime = madsim::runtime::Runtime::with_seed_and_config(11, madsim::Config::default());
-        runtime.block_on(async move {
-            let trace = run.then(|| play(scenario, 7, "", Telling::Silent).outcome.trace);
-            (trace, rand::thread_rng().r#gen::<u64>())
-        })
-    };
-    let (inside, after) = draw(true);
-    let (_, undisturbed) = draw(false);
-    assert_eq!(inside, Some(outside), "the trace depends on where the loop runs");
-    assert_eq!(after, undisturbed, "the loop drew from its surroundings");
 }
