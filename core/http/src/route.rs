@@ -264,7 +264,7 @@ pub(crate) fn find<'a>(
 }
 
 fn check_method(view: &View, request: &Request, route: &Route) -> Result<(), Response> {
-    let name = method_name(&request.method);
+    let name = request.method.name();
     if route.methods.contains(&name) {
         return Ok(());
     }
@@ -280,19 +280,6 @@ fn check_method(view: &View, request: &Request, route: &Route) -> Result<(), Res
     };
     response.headers.insert(0, (Cow::Borrowed("Allow"), allow));
     Err(response)
-}
-
-/// The name of a method on the wire.
-pub(crate) fn method_name(method: &Method) -> &str {
-    match method {
-        Method::Get => "GET",
-        Method::Put => "PUT",
-        Method::Post => "POST",
-        Method::Delete => "DELETE",
-        Method::Head => "HEAD",
-        Method::Options => "OPTIONS",
-        Method::Other(name) => name,
-    }
 }
 
 fn bad_request() -> Response {

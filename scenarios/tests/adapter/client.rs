@@ -1,6 +1,6 @@
 //! HTTP as a client speaks it: one request, one connection.
 
-use proconsul_core::http::{Method, Request, Response};
+use proconsul_core::http::{Request, Response};
 use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
@@ -21,15 +21,7 @@ pub(crate) async fn exchange(to: SocketAddr, request: &Request) -> Result<Respon
 }
 
 async fn speak(mut stream: TcpStream, request: &Request) -> io::Result<Response> {
-    let method = match &request.method {
-        Method::Get => "GET",
-        Method::Put => "PUT",
-        Method::Post => "POST",
-        Method::Delete => "DELETE",
-        Method::Head => "HEAD",
-        Method::Options => "OPTIONS",
-        Method::Other(name) => name,
-    };
+    let method = request.method.name();
     let mark = if request.query.is_empty() { "" } else { "?" };
     let head = format!(
         "{method} {}{mark}{} HTTP/1.1\r\nHost: s\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",

@@ -1,5 +1,6 @@
 //! A plain group of three under kills, cuts and jumps of all clocks.
 
+use crate::client::exchange;
 use bytes::Bytes;
 use madsim::net::NetSim;
 use madsim::rand::{self, Rng as _};
@@ -11,13 +12,10 @@ use proconsul_core::http::{AgentFacts, Method, Request};
 use proconsul_core::types::{CatalogIndex, Instant, NodeId, Planted, Seed};
 use proconsul_core::{Boot, Config, Effect, Input, Node, PeerEntry, RequestId, raft};
 use std::collections::BTreeMap;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 const SERVERS: usize = 3;
@@ -159,50 +157,19 @@ impl Group {
     }
 }
 
-/// Asks once; a connection of its own, and no patience without end.
-async fn ask(server: usize, method: &str, target: &str, body: &str) -> io::Result<(u16, String)> {
-    let asked = async {
-        let mut stream = TcpStream::connect(at(server, HTTP)).await?;
-        let head = format!(
-            "{method} {target} HTTP/1.1\r\nHost: s\r\nConnection: close\r\n\
-             Content-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        stream.write_all(head.as_bytes()).await?;
-        stream.flush().await?;
-        let mut answer = Vec::new();
-        loop {
-            let text = String::from_utf8_lossy(&answer).into_owned();
-            if let Some(whole) = whole(&text) {
-                return Ok(whole);
-            }
-            let mut piece = [0; 4096];
-            match stream.read(&mut piece).await? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                bytes => answer.extend_from_slice(&piece[..bytes]),
-            }
-        }
-    };
-    timeout(Duration::from_secs(10), asked)
-        .await
-        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-}
-
-fn whole(text: &str) -> Option<(u16, String)> {
-    let (head, body) = text.split_once("\r\n\r\n")?;
-    let status = head.split(' ').nth(1)?.parse().ok()?;
-    let length = head.lines().find_map(|line| {
-        let (name, value) = line.split_once(": ")?;
-        if name.eq_ignore_ascii_case("content-length") { value.parse().ok() } else { None }
-    });
-    (body.len() >= length.unwrap_or(0)).then(|| (status, body.to_owned()))
+/// Asks once; no patience without end. The status and the body, if an answer came.
+async fn ask(server: usize, method: Method, target: &str, body: &str) -> Option<(u16, String)> {
+    let request = Request::new(method, target, Bytes::copy_from_slice(body.as_bytes()));
+    let asked = timeout(Duration::from_secs(10), exchange(at(server, HTTP), &request)).await;
+    let answer = asked.ok()?.ok()?;
+    Some((answer.status, String::from_utf8_lossy(&answer.body).into_owned()))
 }
 
 /// Who leads, once someone knows.
 async fn leader() -> usize {
     for _ in 0..600 {
         for server in 0..SERVERS {
-            if let Ok((200, text)) = ask(server, "GET", "/v1/status/leader", "").await {
+            if let Some((200, text)) = ask(server, Method::Get, "/v1/status/leader", "").await {
                 let named = text.trim().trim_matches('"').to_owned();
                 let found = (0..SERVERS).find(|&other| at(other, RPC).to_string() == named);
                 if let Some(found) = found {
@@ -223,11 +190,11 @@ async fn write(prefix: &'static str, count: usize, mut server: usize) -> BTreeMa
         number += 1;
         assert!(number < count * 20, "writes do not get through");
         let (key, value) = (format!("{prefix}/{number}"), number.to_string());
-        match ask(server, "PUT", &format!("/v1/kv/{key}"), &value).await {
-            Ok((200, _)) => {
+        match ask(server, Method::Put, &format!("/v1/kv/{key}"), &value).await {
+            Some((200, _)) => {
                 acknowledged.insert(key, value);
             }
-            Ok(_) | Err(_) => {
+            Some(_) | None => {
                 server = (server + 1) % SERVERS;
                 sleep(Duration::from_millis(50)).await;
             }
@@ -239,7 +206,8 @@ async fn write(prefix: &'static str, count: usize, mut server: usize) -> BTreeMa
 /// Every key of a server with its value, as base64.
 async fn pairs(server: usize) -> BTreeMap<String, String> {
     for _ in 0..100 {
-        if let Ok((200, text)) = ask(server, "GET", "/v1/kv/?recurse&consistent", "").await {
+        if let Some((200, text)) = ask(server, Method::Get, "/v1/kv/?recurse&consistent", "").await
+        {
             return pairs_of(&text);
         }
         sleep(Duration::from_millis(200)).await;
