@@ -81,13 +81,7 @@ fn tell(scenario: &Scenario, engine: &Rc<RefCell<Option<Engine>>>) {
     let mut story = (scenario.story)(world.clone());
     let mut cx = Context::from_waker(Waker::noop());
     loop {
-        let told = match story.as_mut().poll(&mut cx) {
-            Poll::Ready(told) => Some(told),
-            Poll::Pending => match world.poll_asides(&mut cx) {
-                Poll::Ready(broken) => Some(Err(broken)),
-                Poll::Pending => None,
-            },
-        };
+        let told = world.step(&mut story, &mut cx);
         let mut kept = engine.borrow_mut();
         let engine = kept.as_mut().expect("the engine lives as long as its story");
         if let Some(told) = told {

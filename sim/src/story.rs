@@ -407,8 +407,19 @@ impl World {
         self.until(left, "equal states on all servers", same).await
     }
 
+    /// Moves a story and its asides on; tells how it ended, if it did.
+    pub fn step(&self, story: &mut Story, cx: &mut Context<'_>) -> Option<Told> {
+        match story.as_mut().poll(cx) {
+            Poll::Ready(told) => Some(told),
+            Poll::Pending => match self.poll_asides(cx) {
+                Poll::Ready(broken) => Some(Err(broken)),
+                Poll::Pending => None,
+            },
+        }
+    }
+
     /// Moves the asides on; the first that fails ends the story.
-    pub fn poll_asides(&self, cx: &mut Context<'_>) -> Poll<Broken> {
+    fn poll_asides(&self, cx: &mut Context<'_>) -> Poll<Broken> {
         let mut asides = std::mem::take(&mut *self.asides.borrow_mut());
         let mut broken = None;
         asides.retain_mut(|story| match story.as_mut().poll(cx) {

@@ -58,13 +58,7 @@ async fn tell(scenario: &Scenario, seed: u64, options: &Options) -> Result<Playe
     let mut story = (scenario.story)(world.clone());
     let mut cx = Context::from_waker(Waker::noop());
     loop {
-        let told = match story.as_mut().poll(&mut cx) {
-            Poll::Ready(told) => Some(told),
-            Poll::Pending => match world.poll_asides(&mut cx) {
-                Poll::Ready(broken) => Some(Err(broken)),
-                Poll::Pending => None,
-            },
-        };
+        let told = world.step(&mut story, &mut cx);
         if let Some(Err(broken)) = &told {
             bench.with(|state| state.referee.broken("story", || broken.text.clone()));
         }
