@@ -72,10 +72,10 @@ pub(crate) fn decide(config: &AutopilotConfig, servers: &[Judged], planted: Plan
     // Only where those that stay are a safe majority of those that were, so that what they decide
     // without the dead is decided for all. Who is away may be dead before anybody knows: a leader
     // of a group that has just started has not met the dead.
-    let away = |server: &&Judged| server.voter && (server.dead || server.away);
-    let missing = match planted.is(Fault::AutopilotCountsFailedOnly) {
-        true => dead_voters,
-        false => servers.iter().filter(away).count(),
+    let missing = if planted.is(Fault::AutopilotCountsFailedOnly) {
+        dead_voters
+    } else {
+        servers.iter().filter(|server| server.voter && server.away).count()
     };
     let is_safe = missing < voters / 2 && left >= config.min_quorum;
     let may = is_safe || planted.is(Fault::AutopilotBelowQuorum);
