@@ -21,6 +21,7 @@ mod peers;
 pub mod pool;
 mod probe;
 mod recurse;
+mod refusal;
 pub mod reload;
 mod script;
 mod shared;

@@ -1,6 +1,7 @@
 //! Script checks: a program in a process group of its own, so that nothing of it outlives its
 //! time, and its output through one pipe of which only the end is kept.
 
+use crate::refusal;
 use proconsul_core::checks::{CheckOutcome, Tail};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::io::{self, PipeReader};
@@ -92,18 +93,10 @@ pub(crate) async fn execute(
 
 /// What an operating system's refusal to start a program is called elsewhere.
 fn start_reason(program: &str, error: &io::Error) -> String {
-    const WORDS: [(io::ErrorKind, &str); 2] = [
-        (io::ErrorKind::NotFound, "no such file or directory"),
-        (io::ErrorKind::PermissionDenied, "permission denied"),
-    ];
-    let kind = error.kind();
-    if kind == io::ErrorKind::NotFound && !program.contains('/') {
+    if error.kind() == io::ErrorKind::NotFound && !program.contains('/') {
         return format!("exec: \"{program}\": executable file not found in $PATH");
     }
-    match WORDS.iter().find(|(known, _)| *known == kind) {
-        Some((_, words)) => format!("fork/exec {program}: {words}"),
-        None => format!("fork/exec {program}: {error}"),
-    }
+    format!("fork/exec {program}: {}", refusal::words(error))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Commands that another command runs: in a shell or by themselves.
 
 use super::flag::Flags;
+use crate::refusal;
 use std::process::{Command, ExitStatus};
 
 /// The command that `words` say. In a shell they are one line for it.
@@ -30,12 +31,5 @@ pub(super) fn failure(status: ExitStatus) -> Option<String> {
 /// Why a program cannot be started.
 pub(super) fn unstartable(program: &Command, error: &std::io::Error) -> String {
     let program = program.get_program().to_string_lossy();
-    let reason = if error.kind() == std::io::ErrorKind::NotFound {
-        "no such file or directory".to_owned()
-    } else if error.kind() == std::io::ErrorKind::PermissionDenied {
-        "permission denied".to_owned()
-    } else {
-        error.to_string()
-    };
-    format!("fork/exec {program}: {reason}")
+    format!("fork/exec {program}: {}", refusal::words(error))
 }

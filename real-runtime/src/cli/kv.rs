@@ -4,6 +4,7 @@ use super::client::{Client, Failed};
 use super::flag::{self, Flags, Outcome};
 use super::table::pairs;
 use super::{Command, out};
+use crate::refusal;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
@@ -53,11 +54,11 @@ pub(super) const DELETE: Command = Command {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Pair {
+pub(super) struct Pair {
     lock_index: u64,
-    key: String,
-    flags: u64,
-    value: Option<String>,
+    pub(super) key: String,
+    pub(super) flags: u64,
+    pub(super) value: Option<String>,
     create_index: u64,
     modify_index: u64,
     session: Option<String>,
@@ -98,7 +99,7 @@ pub(super) fn path(key: &str) -> String {
 }
 
 /// No key begins with a slash: who reads or deletes one that does means the key behind it.
-fn without_slash(key: &str) -> &str {
+pub(super) fn without_slash(key: &str) -> &str {
     key.strip_prefix('/').unwrap_or(key)
 }
 
@@ -196,12 +197,7 @@ pub(super) fn content(given: &str) -> Result<Vec<u8>, String> {
     }
     let Some(file) = given.strip_prefix('@') else { return Ok(given.as_bytes().to_vec()) };
     std::fs::read(file).map_err(|error| {
-        let reason = if error.kind() == std::io::ErrorKind::NotFound {
-            "no such file or directory".to_owned()
-        } else {
-            error.to_string()
-        };
-        format!("Error! Failed to read file: open {file}: {reason}")
+        format!("Error! Failed to read file: open {file}: {}", refusal::words(&error))
     })
 }
 

@@ -2,8 +2,9 @@
 
 use super::client::{Client, Failed};
 use super::flag::{self, Flags, Outcome};
-use super::kv::{content, no_leading_slash, path};
+use super::kv::{Pair, content, no_leading_slash, path, without_slash};
 use super::{Command, out};
+use crate::indented::indented_by;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -33,31 +34,26 @@ struct Entry {
     value: String,
 }
 
-/// A key with its value, as the API lists it.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Listed {
-    key: String,
-    flags: u64,
-    value: Option<String>,
-}
-
 fn export(flags: Flags) -> Outcome {
     let prefix = match flags.arguments.as_slice() {
         [] => "",
-        [prefix] => prefix.strip_prefix('/').unwrap_or(prefix),
+        [prefix] => without_slash(prefix),
         [_, ..] => return Err(flags.too_many("1")),
     };
     let failed = |error: &dyn std::fmt::Display| format!("Error querying Consul agent: {error}");
-    let listed: Vec<Listed> =
-        match Client::of_server(&flags)?.get(&path(prefix), &[("recurse", "")]) {
-            Ok(body) => serde_json::from_slice(&body).map_err(|error| failed(&error))?,
-            Err(Failed::Status(404, _)) => Vec::new(),
-            Err(error) => return Err(failed(&error)),
-        };
+    let listed: Vec<Pair> = match Client::of_server(&flags)?.get(&path(prefix), &[("recurse", "")])
+    {
+        Ok(body) => serde_json::from_slice(&body).map_err(|error| failed(&error))?,
+        Err(Failed::Status(404, _)) => Vec::new(),
+        Err(error) => return Err(failed(&error)),
+    };
     let entries: Vec<Entry> = listed
         .into_iter()
-        .map(|Listed { key, flags, value }| Entry { key, flags, value: value.unwrap_or_default() })
+        .map(|Pair { key, flags, value, .. }| Entry {
+            key,
+            flags,
+            value: value.unwrap_or_default(),
+        })
         .collect();
     out(&format!("{}\n", text(&entries).map_err(|error| failed(&error))?));
     Ok(0)
@@ -65,10 +61,7 @@ fn export(flags: Flags) -> Outcome {
 
 /// The form of the file: tabs, so that it can be kept under version control.
 fn text(entries: &[Entry]) -> Result<String, serde_json::Error> {
-    let mut bytes = Vec::new();
-    let tabs = serde_json::ser::PrettyFormatter::with_indent(b"\t");
-    entries.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, tabs))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    indented_by(b"\t", entries)
 }
 
 fn import(flags: Flags) -> Outcome {
@@ -88,10 +81,8 @@ fn import(flags: Flags) -> Outcome {
             format!("Error! Failed writing data for key {key}: {error}")
         };
         no_leading_slash(&key).map_err(|error| failed(&error))?;
-        let query = [("flags", flags.to_string())];
-        let query: Vec<(&str, &str)> =
-            query.iter().map(|(name, flags)| (*name, flags.as_str())).collect();
-        client.put(&path(&key), &query, &value).map_err(|error| failed(&error))?;
+        let flags = flags.to_string();
+        client.put(&path(&key), &[("flags", &flags)], &value).map_err(|error| failed(&error))?;
         out(&format!("Imported: {key}\n"));
     }
     Ok(0)

@@ -5,7 +5,7 @@ use super::flag::{self, Flags, Outcome};
 use super::table::pairs;
 use super::{Command, out};
 use crate::archive;
-use std::io;
+use crate::refusal;
 
 pub(super) const SAVE: Command = Command {
     path: &["snapshot", "save"],
@@ -31,21 +31,12 @@ pub(super) const INSPECT: Command = Command {
 const NO_FILE: &str = "Missing FILE argument";
 
 fn file(flags: &Flags) -> Result<&str, String> {
-    let many = format!("Too many arguments (expected 1, got {})", flags.arguments.len());
-    flags.one(NO_FILE, &many)
+    flags.one(NO_FILE, &flags.too_many("1"))
 }
 
-/// The operating system's words as Consul's users know them.
 fn opened(path: &str) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|error| {
-        let reason = if error.kind() == io::ErrorKind::NotFound {
-            "no such file or directory".to_owned()
-        } else if error.kind() == io::ErrorKind::PermissionDenied {
-            "permission denied".to_owned()
-        } else {
-            error.to_string()
-        };
-        format!("Error opening snapshot file: open {path}: {reason}")
+        format!("Error opening snapshot file: open {path}: {}", refusal::words(&error))
     })
 }
 
