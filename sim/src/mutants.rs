@@ -21,6 +21,7 @@ pub const FAULTS: &[Fault] = &[
     Fault::PreVoteClearsVote,
     Fault::CommitBeyondMatched,
     Fault::LeaderNeverStepsDown,
+    Fault::BeatIgnoresPatience,
     Fault::OwnMatchBeforeSync,
     Fault::MembershipBeforeOwnCommit,
     Fault::MembershipOnApply,
@@ -93,6 +94,10 @@ pub const CLUSTER: &[Fault] = &[
 
 /// Faults that need a story told by hand, and why. The scenario or test named finds them.
 pub const BY_HAND: &[(Fault, &str)] = &[
+    (
+        Fault::BeatIgnoresPatience,
+        "timings of two servers that hardly fit; regressions/beat_of_its_own",
+    ),
     (
         Fault::ChunkIgnoresSnapshotId,
         "a snapshot of a small world is mostly one chunk; regressions/chunk_of_another_snapshot",

@@ -5,7 +5,10 @@ use crate::role::{Leading, RoleState, Round};
 use crate::{Effect, Entry, Event, Payload, Raft, Refusal, Timer};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use proconsul_types::{EntryId, Fault, Instant, ServerId};
+use proconsul_types::{Duration, EntryId, Fault, Instant, ServerId};
+
+/// How much faster than configured a leader beats at most.
+const BEATS_MAX: u32 = 8;
 
 impl Raft {
     /// Begins to lead the current term with an entry of its own (6.4: only that tells it what is
@@ -19,7 +22,8 @@ impl Raft {
         self.status_changed = true;
         self.timers.clear(Timer::Election);
         let first = self.log.last().index.next();
-        self.role = RoleState::Leader(Box::new(Leading::new(Vec::new(), first)));
+        let beat = self.config.heartbeat_interval;
+        self.role = RoleState::Leader(Box::new(Leading::new(Vec::new(), first, beat)));
         self.event(Event::Leader(term));
         self.on_leader_known();
         let payload = if self.memberships.is_unrecorded() {
@@ -53,16 +57,43 @@ impl Raft {
                 }
             }
         }
+        self.fit_beat();
     }
 
     /// A leader with followers beats.
     pub(crate) fn arm_heartbeat(&mut self) {
-        let has_peers = self.role.leader().is_some_and(|leading| !leading.peers.is_empty());
-        if has_peers {
-            self.timers.set(Timer::Heartbeat, self.now.after(self.config.heartbeat_interval));
-        } else {
-            self.timers.clear(Timer::Heartbeat);
+        match self.role.leader() {
+            Some(leading) if !leading.peers.is_empty() => {
+                self.timers.set(Timer::Heartbeat, self.now.after(leading.beat));
+            }
+            Some(_) | None => self.timers.clear(Timer::Heartbeat),
         }
+    }
+
+    /// Beats as often as the voter of the least patience needs: twice in its shortest election
+    /// timeout, which servers of another configuration tell in their answers.
+    pub(crate) fn fit_beat(&mut self) {
+        let own = self.config.heartbeat_interval;
+        let is_planted = self.config.planted.is(Fault::BeatIgnoresPatience);
+        let now = self.now;
+        let Some(leading) = self.role.leader_mut() else {
+            return;
+        };
+        let before = leading.beat;
+        leading.beat = match leading.shortest_patience() {
+            // No answer makes this server beat without pause.
+            Some(patience) if !is_planted => own.min((patience / 2).max(own / BEATS_MAX)),
+            Some(_) | None => own,
+        };
+        let soon = now.after(leading.beat);
+        if leading.beat < before && self.timers.get(Timer::Heartbeat).is_some_and(|at| at > soon) {
+            self.timers.set(Timer::Heartbeat, soon);
+        }
+    }
+
+    /// Between two beats: what is configured, or less.
+    fn beat(&self) -> Duration {
+        self.role.leader().map_or(self.config.heartbeat_interval, |leading| leading.beat)
     }
 
     /// Begins a round: answers to messages sent from now on prove that leadership held now.
@@ -77,7 +108,7 @@ impl Raft {
     /// The round a message sent now belongs to. Under load a new one begins four times in each
     /// heartbeat interval, so that the lease lives from the traffic there is.
     pub(crate) fn current_round(&mut self) -> u64 {
-        let age = self.config.heartbeat_interval / 4;
+        let age = self.beat() / 4;
         let newest = self.role.leader().and_then(|leading| leading.rounds.back());
         if newest.is_none_or(|newest| newest.begun_at.after(age) <= self.now) {
             self.begin_round();
@@ -98,7 +129,8 @@ impl Raft {
         }
         self.begin_round();
         self.attach_reads();
-        let quiet = self.config.heartbeat_interval / 2;
+        let beat = self.beat();
+        let quiet = beat / 2;
         let mut position = 0;
         while let Some(leading) = self.role.leader() {
             let Some(peer) = leading.peers.get(position) else {
@@ -107,7 +139,7 @@ impl Raft {
             let is_due = peer.sent_at.after(quiet) <= self.now || !leading.reads.is_empty();
             // Entries are answered when they are durable, heartbeats at once: under load a follower
             // with a slow disk would else look like one that is gone (etcd-io/etcd#7617).
-            let is_silent = peer.heard_at.after(self.config.heartbeat_interval) <= self.now;
+            let is_silent = peer.heard_at.after(beat) <= self.now;
             if is_due || is_silent {
                 self.send_heartbeat(position);
             }
@@ -161,7 +193,7 @@ impl Raft {
 
     /// A new commit index: reads, lease and membership may have waited for it.
     pub(crate) fn on_committed(&mut self) {
-        let committed = self.committed;
+        let (committed, beat) = (self.committed, self.beat());
         let RoleState::Leader(leading) = &mut self.role else {
             return;
         };
@@ -171,7 +203,7 @@ impl Raft {
             leading.tickets.pop_front();
         }
         if !leading.peers.is_empty() && self.timers.get(Timer::Notice).is_none() {
-            let soon = self.now.after(self.config.heartbeat_interval / 5);
+            let soon = self.now.after(beat / 5);
             self.timers.set(Timer::Notice, soon);
         }
         self.answer_reads();

@@ -34,13 +34,8 @@ impl Raft {
         if begun_at == 0 {
             return;
         }
-        let shortest = leading
-            .peers
-            .iter()
-            .filter(|peer| peer.voter)
-            .filter_map(|peer| peer.election_timeout_min)
-            .min()
-            .map_or(own_timeout, |told| own_timeout.min(Duration::from_nanos(told)));
+        let shortest =
+            leading.shortest_patience().map_or(own_timeout, |told| own_timeout.min(told));
         let margin = if planted.is(Fault::LeaseFromReceipt) {
             Duration::ZERO
         } else {

@@ -152,7 +152,10 @@ impl Raft {
             return;
         };
         if let Some(leading) = self.role.leader_mut() {
-            leading.peers[position].election_timeout_min = Some(election_timeout_min);
+            let known = leading.peers[position].election_timeout_min.replace(election_timeout_min);
+            if known != Some(election_timeout_min) {
+                self.fit_beat();
+            }
         }
         match outcome {
             Ok(matched) => self.on_match(position, matched),
@@ -234,6 +237,7 @@ impl Raft {
                 peer.election_timeout_min = Some(*told);
             }
         }
+        self.fit_beat();
     }
 
     /// When a follower that has not answered for long is no longer waited for.

@@ -5,7 +5,7 @@ use crate::progress::Progress;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use proconsul_types::{Instant, LogIndex, ServerId};
+use proconsul_types::{Duration, Instant, LogIndex, ServerId};
 
 /// The part a server plays, with what only this part needs. Leaving a role drops its state, so no
 /// flag can survive it.
@@ -100,12 +100,14 @@ pub(crate) struct Leading {
     /// Proposals that are appended and not committed.
     pub(crate) tickets: VecDeque<Proposal>,
     pub(crate) handover: Option<Handover>,
+    /// Between two rounds of heartbeats.
+    pub(crate) beat: Duration,
     /// Room to sort in.
     pub(crate) scratch: Vec<u64>,
 }
 
 impl Leading {
-    pub(crate) fn new(peers: Vec<Progress>, first: LogIndex) -> Self {
+    pub(crate) fn new(peers: Vec<Progress>, first: LogIndex, beat: Duration) -> Self {
         Self {
             peers,
             first,
@@ -117,6 +119,7 @@ impl Leading {
             reads: VecDeque::new(),
             tickets: VecDeque::new(),
             handover: None,
+            beat,
             scratch: Vec::new(),
         }
     }
@@ -124,6 +127,12 @@ impl Leading {
     /// Where `id` is in `peers`.
     pub(crate) fn position(&self, id: ServerId) -> Option<usize> {
         self.peers.binary_search_by_key(&id, |peer| peer.id).ok()
+    }
+
+    /// The shortest election timeout that a voter told.
+    pub(crate) fn shortest_patience(&self) -> Option<Duration> {
+        let voters = self.peers.iter().filter(|peer| peer.voter);
+        voters.filter_map(|peer| peer.election_timeout_min).min().map(Duration::from_nanos)
     }
 
     /// When `round` was begun, if that is still remembered.
@@ -165,7 +174,8 @@ mod tests {
         };
         let mut learner = peer(9, 100);
         learner.voter = false;
-        let mut leading = Leading::new(alloc::vec![peer(2, 5), peer(3, 7), learner], LogIndex(1));
+        let peers = alloc::vec![peer(2, 5), peer(3, 7), learner];
+        let mut leading = Leading::new(peers, LogIndex(1), Duration::ZERO);
         let matched = |peer: &Progress| peer.matched.0;
         assert_eq!(leading.quorum_value(2, Some(9), matched), 7);
         assert_eq!(leading.quorum_value(2, Some(1), matched), 5);

@@ -31,6 +31,8 @@ pub enum Fault {
     CommitBeyondMatched,
     /// A leader without a quorum never steps down.
     LeaderNeverStepsDown,
+    /// A leader beats as it is configured, whatever the patience of its voters.
+    BeatIgnoresPatience,
     /// The leader counts its own copy before it is synced.
     OwnMatchBeforeSync,
     /// A membership change is accepted before an entry of the own term is committed.

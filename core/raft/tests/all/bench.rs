@@ -121,7 +121,17 @@ impl Bench {
 }
 
 pub(crate) fn appended(term: u64, round: u64, outcome: Result<LogIndex, EntryId>) -> Message {
-    let election_timeout_min = 250_000_000;
+    appended_by(250, term, round, outcome)
+}
+
+/// The same from a server that waits `patience_ms` for its leader.
+pub(crate) fn appended_by(
+    patience_ms: u64,
+    term: u64,
+    round: u64,
+    outcome: Result<LogIndex, EntryId>,
+) -> Message {
+    let election_timeout_min = patience_ms * 1_000_000;
     Message::Appended { term: Term(term), round, outcome, election_timeout_min }
 }
 

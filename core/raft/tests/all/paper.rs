@@ -1,8 +1,8 @@
 //! One test for each statement of the dissertation that the code cites.
 
 use crate::bench::{
-    Bench, append, appended, committed, entry, entry_id, log_of, membership, outcome, persisted,
-    refusal, request, round_to, sent, vote_said,
+    Bench, append, appended, appended_by, committed, entry, entry_id, log_of, membership, outcome,
+    persisted, refusal, request, round_to, sent, vote_said,
 };
 use crate::server::{config, id};
 use proconsul_raft::{
@@ -278,6 +278,23 @@ fn a_leader_without_a_quorum_steps_down() {
         }
     }
     assert!(bench.raft.is_leader(), "one of two others is enough of three");
+}
+
+// 9.3: "broadcastTime << electionTimeout": of each voter, whose timeout need not be ours.
+#[test]
+fn a_leader_beats_as_its_most_impatient_voter_needs() {
+    let mut bench = leader_of(3);
+    let round = round_to(&bench.pass_ms(60), 2).unwrap();
+    bench.hear(2, appended_by(40, 1, round, Ok(LogIndex(1))));
+    for _ in 0..5 {
+        assert!(round_to(&bench.pass_ms(20), 2).is_some(), "twice in 40 ms");
+    }
+    bench.hear(2, appended_by(1, 1, round, Ok(LogIndex(1))));
+    bench.pass_ms(20);
+    assert!(round_to(&bench.pass_ms(3), 2).is_none(), "within reason");
+    bench.hear(2, appended_by(900, 1, round, Ok(LogIndex(1))));
+    bench.pass_ms(20);
+    assert!(round_to(&bench.pass_ms(20), 2).is_none(), "and no oftener than configured");
 }
 
 fn ready(effects: &[Effect]) -> Vec<(Ticket, LogIndex)> {

@@ -1,6 +1,8 @@
 //! Every planted fault is a real bug: the table finds it, or a hand-written story shows it.
 
-use crate::bench::{Bench, entry_id, log_of, membership, request, round_to, vote_said};
+use crate::bench::{
+    Bench, appended_by, entry_id, log_of, membership, request, round_to, vote_said,
+};
 use crate::nemesis::{ALL, Story, tell};
 use crate::server::{config, id};
 use crate::snapshots;
@@ -94,6 +96,16 @@ fn a_leader_nobody_hears_leads_for_ever() {
         bench.pass_ms(50);
     }
     assert!(bench.raft.is_leader());
+}
+
+#[test]
+fn a_leader_beats_for_itself_alone() {
+    let mut bench = with(Fault::BeatIgnoresPatience, 3, &[]);
+    bench.lead(&[2, 3]);
+    let round = round_to(&bench.pass_ms(60), 2).unwrap();
+    bench.hear(2, appended_by(40, 1, round, Ok(LogIndex(1))));
+    bench.pass_ms(20);
+    assert!(round_to(&bench.pass_ms(20), 2).is_none(), "who waits for 40 ms has lost its leader");
 }
 
 #[test]

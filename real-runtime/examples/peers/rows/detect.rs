@@ -164,7 +164,7 @@ pub(super) async fn deaf(place: Place) -> Outcome {
     for (name, host) in [("s3", 4), ("s4", 5), ("s5", 6)] {
         helpers.push(another(&place, &s1, name, host, &[]).await?);
     }
-    // Gossip sends each of their arrivals 4 times to members drawn at random, so one may pass us by.
+    // Gossip tells an arrival 4 times to members drawn at random, so one may pass us by.
     ours.join(s1.address).await?;
     for helper in ["s3", "s4", "s5"] {
         until(secs(2), || ours.holds(helper, MemberStatus::Alive)).await?;
