@@ -200,7 +200,9 @@ impl Node {
         let is_stranger = self.pools.pool(Pool::Lan).is_some()
             && !self.raft.membership().contains(peer)
             && !self.servers.knows(peer);
-        if !is_stranger {
+        if is_stranger {
+            self.addresses.ended(peer);
+        } else {
             self.calls.silent.insert(peer);
         }
         self.servers.failed(peer);

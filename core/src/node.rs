@@ -122,7 +122,7 @@ impl Node {
             Input::Peer { from, message } => self.peer(from, message, out),
             Input::PeerLost(peer) => self.peer_lost(peer, &[], out),
             Input::PeerUnreached(peer, unsent) => self.peer_lost(peer, &unsent, out),
-            Input::PeerAt(peer, address) => self.peer_at(peer, address),
+            Input::PeerAt(peer, address) => self.greeted(peer, address),
             Input::Http(id, request) => {
                 self.accept(Origin::Client(id), Job::Http(request), 0);
             }

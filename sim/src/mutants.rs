@@ -90,6 +90,7 @@ pub const CLUSTER: &[Fault] = &[
     Fault::AutopilotPromotesAtOnce,
     Fault::BootstrapExpectIgnoresPeers,
     Fault::ForwardRetriesWrite,
+    Fault::GreetingBeatsGossip,
 ];
 
 /// Faults that need a story told by hand, and why. The scenario or test named finds them.
@@ -118,6 +119,10 @@ pub const BY_HAND: &[(Fault, &str)] = &[
     (
         Fault::SyncTrustsOldServer,
         "a server cut off from its group, but not from its client; core/tests/node/faults.rs",
+    ),
+    (
+        Fault::GreetingBeatsGossip,
+        "a server with two addresses, of which worlds give it one; core/tests/node/faults.rs",
     ),
 ];
 

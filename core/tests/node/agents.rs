@@ -117,10 +117,23 @@ pub(crate) fn joining(mut node: Config, seed: usize) -> Config {
 }
 
 /// The same node, which meets `seed` in the WAN.
-pub(crate) fn joining_wan(mut node: Config, seed: usize) -> Config {
+pub(crate) fn joining_wan(node: Config, seed: usize) -> Config {
+    joining_wan_at(node, &format!("10.0.0.{seed}"))
+}
+
+/// The same node, which meets whoever is at `seed` in the WAN.
+pub(crate) fn joining_wan_at(mut node: Config, seed: &str) -> Config {
     if let Some(cluster) = &mut node.cluster {
-        cluster.join_wan.retry = vec![format!("10.0.0.{seed}").into()];
+        cluster.join_wan.retry = vec![seed.into()];
         cluster.join_wan.interval = Duration::from_secs(5);
+    }
+    node
+}
+
+/// The same node, which has an address of its own for other datacenters: 10.9.0.N.
+pub(crate) fn advertising_wan(mut node: Config, number: usize) -> Config {
+    if let Some(wan) = node.cluster.as_mut().and_then(|cluster| cluster.wan.as_mut()) {
+        wan.advertised = format!("10.9.0.{number}:8302").parse().unwrap();
     }
     node
 }

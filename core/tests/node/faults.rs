@@ -1,6 +1,8 @@
 //! Planted faults of the cluster: each test tells the sound node from the one that carries it.
 
-use crate::agents::{cluster, faulty, group, health, joining, server};
+use crate::agents::{
+    advertising_wan, cluster, faulty, group, health, joining, joining_wan_at, server,
+};
 use crate::table::{Table, text};
 use proconsul_core::http::Method;
 use proconsul_core::types::{Duration, Fault, Planted};
@@ -129,5 +131,25 @@ fn sync_trusts_old_server() {
             .node_services("c4")
             .any(|service| &*service.registration.id == "web");
         assert_eq!(!there, planted, "an agent's offer stays in the catalog");
+    }
+}
+
+#[test]
+fn greeting_beats_gossip() {
+    for (planted, fault) in both(Fault::GreetingBeatsGossip) {
+        let far = advertising_wan(server(2, "dc2", 1), 2);
+        let mut table = Table::with(vec![
+            faulty(advertising_wan(server(1, "dc1", 1), 1), fault),
+            faulty(joining_wan_at(far, "10.9.0.1"), fault),
+        ]);
+        table.until(|table| {
+            let node = |n: usize| table.nodes[n].as_ref().unwrap();
+            (0..2)
+                .all(|n| node(n).raft().is_leader() && node(n).view().pools.datacenters.len() == 2)
+        });
+        assert_eq!(table.put(0, "/v1/kv/a?dc=dc2", "1"), "true");
+        let answered_at = table.dialled[&(1, 0)];
+        let lan = "10.0.0.1:8300".parse().unwrap();
+        assert_eq!(answered_at == lan, planted, "dc2 answers where dc1 is to be reached from it");
     }
 }

@@ -1,7 +1,10 @@
 //! Agents that know one another by gossip alone.
 
-use crate::agents::{client, cluster, group, health, joining, joining_wan, passing, server};
-use crate::table::{Table, text};
+use crate::agents::{
+    advertising_wan, client, cluster, group, health, joining, joining_wan, joining_wan_at, passing,
+    server,
+};
+use crate::table::{Table, node_id, text};
 use proconsul_core::http::Method;
 use proconsul_core::types::{Duration, Planted};
 use proconsul_core::{Admin, Input};
@@ -509,4 +512,40 @@ fn all_servers_come_back_elsewhere_and_elect() {
     let leader = table.leader().unwrap_or(leader);
     let nodes = table.get(leader, "/v1/catalog/nodes");
     assert!(nodes.contains("10.0.1.2") && !nodes.contains("10.0.0.2"), "{nodes}");
+}
+
+#[test]
+fn servers_of_other_datacenters_are_dialled_where_the_wan_says() {
+    let far = advertising_wan(server(3, "dc2", 1), 3);
+    let mut table = Table::with(vec![
+        advertising_wan(server(1, "dc1", 2), 1),
+        joining(advertising_wan(server(2, "dc1", 2), 2), 1),
+        joining_wan_at(far, "10.9.0.1"),
+    ]);
+    let servers = |table: &Table, number: usize| {
+        let view = table.nodes[number].as_ref().unwrap().view();
+        view.pools.wan.as_ref().map_or(0, |wan| wan.members.len())
+    };
+    table.until(|table| (0..3).all(|number| servers(table, number) == 3));
+    table.until(|table| (0..3).all(|n| table.nodes[n].as_ref().unwrap().raft().leader().is_some()));
+    for asker in [0, 1] {
+        assert_eq!(table.put(asker, "/v1/kv/a?dc=dc2", "far"), "true");
+    }
+    let place = |wan: bool, number: usize| {
+        let subnet = if wan { 9 } else { 0 };
+        Some(format!("10.{subnet}.0.{}:8300", number + 1).parse().unwrap())
+    };
+    let dialled = |table: &Table, from, to| table.dialled.get(&(from, to)).copied();
+    // Every greeting here names the LAN, as Consul's servers do.
+    for (from, to) in [(0, 2), (1, 2), (2, 0), (2, 1)] {
+        assert_eq!(dialled(&table, from, to), place(true, to), "{from} dials {to}");
+    }
+    for (from, to) in [(0, 1), (1, 0)] {
+        assert_eq!(dialled(&table, from, to), place(false, to), "{from} dials {to}");
+    }
+    // Nor does a greeting move a server of the own datacenter that is alive where it is.
+    table.step(0, Input::PeerAt(node_id(2), "10.0.0.99:8300".parse().unwrap()));
+    table.dialled.clear();
+    table.run(Duration::from_secs(1));
+    assert_eq!(dialled(&table, 0, 1), place(false, 1));
 }

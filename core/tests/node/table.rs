@@ -55,6 +55,8 @@ pub(crate) struct Table {
     pub(crate) lookups: Vec<(Lookup, Arc<str>)>,
     /// The server that a client agent called last.
     pub(crate) called: Option<usize>,
+    /// Where each node last dialled each other one.
+    pub(crate) dialled: BTreeMap<(usize, usize), SocketAddr>,
     /// Calls that wait for a dial that will fail: who dials whom.
     unsent: BTreeMap<(usize, usize), Vec<CallId>>,
     /// Everyone with pools who left.
@@ -152,6 +154,7 @@ impl Table {
             replies: BTreeMap::new(),
             lookups: Vec::new(),
             called: None,
+            dialled: BTreeMap::new(),
             unsent: BTreeMap::new(),
             gone: BTreeSet::new(),
             no_room: BTreeSet::new(),
@@ -228,17 +231,22 @@ impl Table {
         !self.cut.contains(&from) && !self.cut.contains(&to) && !self.cut_pairs.contains(&pair)
     }
 
-    /// Which node gossips at this address.
+    /// Which node gossips at this address. A server hears the WAN at its address in the LAN too,
+    /// where the others of its datacenter meet it first.
     fn at(&self, pool: Pool, address: SocketAddr) -> Option<usize> {
         let gossips = |config: &Config| {
-            let cluster = config.cluster.as_ref()?;
-            let part = match pool {
-                Pool::Lan => Some(&cluster.lan),
-                Pool::Wan => cluster.wan.as_ref(),
-            };
-            Some(part?.advertised)
+            let Some(cluster) = &config.cluster else { return false };
+            let lan = cluster.lan.advertised;
+            match (pool, &cluster.wan) {
+                (Pool::Lan, _) => lan == address,
+                (Pool::Wan, None) => false,
+                (Pool::Wan, Some(wan)) => {
+                    [wan.advertised.ip(), lan.ip()].contains(&address.ip())
+                        && wan.advertised.port() == address.port()
+                }
+            }
         };
-        let found = self.configs.iter().position(|config| gossips(config) == Some(address))?;
+        let found = self.configs.iter().position(gossips)?;
         self.nodes[found].is_some().then_some(found)
     }
 
@@ -327,8 +335,9 @@ impl Table {
 
     fn perform(&mut self, number: usize, effect: Effect) {
         match effect {
-            Effect::SendPeer { to, message, .. } => {
+            Effect::SendPeer { to, address, message } => {
                 let to = self.peers.iter().position(|peer| peer.id == to).unwrap();
+                self.dialled.insert((number, to), address);
                 if let PeerMessage::Raft(proconsul_core::raft::Message::Snapshot { .. }) = &message
                 {
                     self.saw_big += 1;

@@ -172,6 +172,9 @@ pub enum Fault {
     BootstrapExpectIgnoresPeers,
     /// A client agent sends a write again that another server may have done.
     ForwardRetriesWrite,
+    /// What a server says of its place when it greets counts before what gossip says: another
+    /// datacenter is answered at the address that it has in its own.
+    GreetingBeatsGossip,
 }
 
 /// Which fault, if any, this build of a part carries.
