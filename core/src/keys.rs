@@ -62,7 +62,7 @@ impl Node {
                 let asked = self.pools.asked();
                 gather.pools.insert(asked);
                 self.key_ops.asked.insert(asked, (origin, *pool));
-                self.pools.tell(*pool, gossip::Input::Keys(asked, wanted.clone()));
+                self.pools.tell(*pool, gossip::Input::Keys(asked, wanted.clone(), op.relay_factor));
             }
         }
         if !here {

@@ -67,8 +67,8 @@ pub enum Input {
     Query(Asked, QueryParams),
     /// This member's answer to a query it was handed by [`Event::Query`].
     Respond(QueryId, Bytes),
-    /// A change of keys, everywhere.
-    Keys(Asked, KeyOp),
+    /// A change of keys, everywhere. The number says how many others pass each answer on as well.
+    Keys(Asked, KeyOp, u8),
 }
 
 /// What can happen on a stream.

@@ -125,7 +125,7 @@ impl Gossip {
             }
             Input::Query(asked, params) => turn.serf.query(now, asked, params),
             Input::Respond(id, payload) => turn.serf.respond(now, id, payload),
-            Input::Keys(asked, op) => turn.serf.keys(now, asked, op),
+            Input::Keys(asked, op, relays) => turn.serf.keys(now, asked, op, relays),
         }
         self.settle(now, out);
     }

@@ -112,6 +112,15 @@ pub fn keys_answered(
         json.field_boolean("WAN", answer.wan);
         json.field_string("Datacenter", &answer.datacenter);
         json.field_string("Segment", "");
+        if !answer.messages.is_empty() {
+            json.key("Messages");
+            json.begin_object();
+            for (node, text) in &answer.messages {
+                json.text_key(node);
+                json.string(text);
+            }
+            json.end_object();
+        }
         for (name, keys) in [("Keys", &answer.keys), ("PrimaryKeys", &answer.primary_keys)] {
             json.key(name);
             json.begin_object();

@@ -201,7 +201,7 @@ impl Subject {
     /// Changes keys everywhere.
     pub(crate) fn keys(&self, op: KeyOp) -> Asked {
         let asked = self.next();
-        self.tell(Input::Keys(asked, op));
+        self.tell(Input::Keys(asked, op, 0));
         asked
     }
 

@@ -269,7 +269,7 @@ impl World {
         let pool = self.seats[place(seat)].pool;
         let change = Change { pool, turn, key: key(number), asked_at: self.now, done: None };
         self.judge.turned(asked, change);
-        self.deliver(seat, Input::Keys(asked, op));
+        self.deliver(seat, Input::Keys(asked, op, 0));
     }
 
     /// Whether a step of a rotation comes before the last one is complete: operators wait then. To

@@ -16,7 +16,7 @@ const NOT_ENCRYPTED: &str = "(encryption not enabled)";
 
 impl Serf {
     /// Changes keys on every member, this one included (`Input::Keys`).
-    pub(crate) fn keys(&mut self, now: Instant, asked: Asked, op: KeyOp) {
+    pub(crate) fn keys(&mut self, now: Instant, asked: Asked, op: KeyOp, relay_factor: u8) {
         let (name, key) = match op {
             KeyOp::Install(key) => ("install-key", key),
             KeyOp::Use(key) => ("use-key", key),
@@ -25,7 +25,8 @@ impl Serf {
         };
         let members = u32::try_from(self.members.here()).unwrap_or(u32::MAX);
         let report = KeyReport { members, ..KeyReport::default() };
-        let params = internal(name, KeyRequest { key }.to_bytes());
+        let mut params = internal(name, KeyRequest { key }.to_bytes());
+        params.relay_factor = relay_factor;
         if let Err(reason) = self.ask_all(now, params, Purpose::Keys(asked, report.clone())) {
             let report = KeyReport { error: Some(reason), ..report };
             self.say(Event::Keys(asked, report));

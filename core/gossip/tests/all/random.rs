@@ -160,7 +160,7 @@ fn any_wish() -> impl Strategy<Value = Input> {
         (0_u64..4, 0_u32..4).prop_map(|(time, id)| {
             Input::Respond(QueryId { time: LamportTime(time), id }, text("r"))
         }),
-        Just(Input::Keys(Asked(8), KeyOp::List)),
+        Just(Input::Keys(Asked(8), KeyOp::List, 2)),
         Just(Input::Tags([("role".into(), "x".into())].into_iter().collect())),
         Just(Input::Leave),
     ]

@@ -156,7 +156,7 @@ fn key(byte: u8) -> Key {
 
 fn change_keys(net: &mut Net, host: usize, op: KeyOp) -> KeyReport {
     let start = net.now;
-    net.input(host, Input::Keys(Asked(4), op));
+    net.input(host, Input::Keys(Asked(4), op, 0));
     net.run(secs(5));
     let told = net.told.iter().rev().take_while(|(at, _, _)| *at >= start);
     let mut reports = told.filter_map(|(_, _, event)| match event {

@@ -108,7 +108,7 @@ fn a_change_of_keys_is_complete_before_all_have_answered() {
         pool.cut_off.insert("c".to_string());
         pool.forget_events();
         let now = pool.now;
-        pool.serf("a").keys(now, crate::Asked(3), crate::KeyOp::List);
+        pool.serf("a").keys(now, crate::Asked(3), crate::KeyOp::List, 0);
         let mut told = Vec::new();
         pool.serf("a").broadcasts(1300, &mut told);
         pool.deliver("b", &told[0]);

@@ -155,7 +155,7 @@ fn perform(serf: &mut Serf, now: &mut Instant, act: Act) {
             serf.wake(*now);
         }
         Act::Ask(0) => serf.leave(*now),
-        Act::Ask(1) => serf.keys(*now, Asked(1), KeyOp::List),
+        Act::Ask(1) => serf.keys(*now, Asked(1), KeyOp::List, 1),
         Act::Ask(2) => serf.query(*now, Asked(2), queries::params("q")),
         Act::Ask(3) => serf.on_conflict(*now, "a", address("a"), address("z")),
         Act::Ask(4) => serf.force_leave(*now, &Arc::from("b"), true),

@@ -14,7 +14,7 @@ fn encrypted() -> Pool {
 pub(super) fn change(pool: &mut Pool, at: &str, op: KeyOp) -> KeyReport {
     pool.forget_events();
     let now = pool.now;
-    pool.serf(at).keys(now, Asked(3), op);
+    pool.serf(at).keys(now, Asked(3), op, 0);
     pool.settle();
     pool.pass(second(4));
     let mut reports = pool.take_events(at).into_iter().filter_map(|event| match event {
@@ -74,6 +74,23 @@ fn who_does_not_answer_is_missed() {
 }
 
 #[test]
+fn answers_are_relayed_as_often_as_was_asked() {
+    for (relays, sent) in [(0, 1), (1, 2), (2, 3)] {
+        let mut pool = encrypted();
+        let now = pool.now;
+        pool.serf("a").keys(now, Asked(3), KeyOp::List, relays);
+        let mut told = Vec::new();
+        pool.serf("a").broadcasts(1300, &mut told);
+        pool.deliver("b", &told[0]);
+        let mut answers = 0;
+        while let Some(ask) = pool.serf("b").take_ask() {
+            answers += usize::from(matches!(ask, Ask::Send(..)));
+        }
+        assert_eq!(answers, sent, "straight, and by {relays} others");
+    }
+}
+
+#[test]
 fn a_long_list_is_cut_from_its_end() {
     let mut keys = Vec::new();
     for byte in 1..=60 {
@@ -98,8 +115,8 @@ fn no_key_shows_itself() {
     let now = pool.now;
     let op = KeyOp::Install(Bytes::from_static(b"SECRETSECRETKEY2"));
     let mut shown = alloc::format!("{op:?}");
-    pool.serf("a").keys(now, Asked(3), op);
-    pool.serf("b").keys(now, Asked(3), KeyOp::List);
+    pool.serf("a").keys(now, Asked(3), op, 0);
+    pool.serf("b").keys(now, Asked(3), KeyOp::List, 0);
     shown.push_str(&alloc::format!("{:?}", pool.serfs));
     pool.settle();
     shown.push_str(&alloc::format!("{:?}{:?}", pool.serfs, pool.events));
