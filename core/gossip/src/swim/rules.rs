@@ -30,6 +30,11 @@ impl Swim {
         if about_us && self.leaving.has_begun() {
             return;
         }
+        if heard.node.is_empty() {
+            // It could be pinged, but never be asked after, or given up, by its name.
+            turn.notice(String::from("Ignoring an alive message without a name"));
+            return;
+        }
         let versions = versions_of(heard);
         let (low, high) = (versions.protocol_min, versions.protocol_max);
         if heard.versions.len() >= 3 && (low == 0 || high == 0 || low > high) {

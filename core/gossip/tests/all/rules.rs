@@ -141,6 +141,19 @@ fn bad_versions_are_refused() {
 }
 
 #[test]
+fn nobody_is_nameless() {
+    let mut solo = Solo::with_others(1, Planted::none());
+    let nameless = Arc::new(Alive { node: "".into(), ..Alive::clone(&alive(7, 1)) });
+    solo.hear(Message::Alive(Arc::clone(&nameless)));
+    for join in [false, true] {
+        let state = NodeState { alive: Arc::clone(&nameless), ..state(7, 1, Liveness::Alive) };
+        solo.told_states(vec![state], join);
+    }
+    assert_eq!((solo.pool.detected().count(), solo.pool.member_count()), (2, 2));
+    assert!(solo.notices().contains("without a name"), "{}", solo.notices());
+}
+
+#[test]
 fn a_pool_with_a_door_wants_all_versions() {
     let mut solo = Solo::new(|config| {
         config.admission = Admission::Datacenter {
