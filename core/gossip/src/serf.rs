@@ -4,7 +4,8 @@
 //! comes back as [`Ask`]s, drained by [`Serf::take_ask`] after each call (after
 //! [`Serf::broadcasts`] too). Neither knows more of the other than this file.
 //!
-//! - `members`: statuses under Lamport time, intents, pruning, reaping, reconnecting.
+//! - `members`, `intents`: statuses under Lamport time, pruning, reaping, reconnecting; what was
+//!   said of members before they came.
 //! - `events`, `queries`, `asked`: user events; queries of others; queries of our own.
 //! - `keys`, `conflict`: what Serf asks itself by queries.
 //! - `leave`: going in good order. `exchange`: messages and push/pull.
@@ -18,6 +19,7 @@ pub(crate) mod broadcasts;
 mod conflict;
 mod events;
 mod exchange;
+mod intents;
 mod keys;
 mod leave;
 mod members;
@@ -51,7 +53,8 @@ use proconsul_wire::serf::{decode_coordinate, encode_coordinate, encode_tags};
 
 /// Longest encoded tags.
 const META_BYTES_MAX: usize = 512;
-/// A queue holds at least this many messages, and at least twice the number of members.
+/// A queue holds at least this many messages, and at least twice the number of members. So many
+/// words about unknown members are kept, too.
 const QUEUE_MAX_MIN: usize = 4096;
 
 /// Someone who would be let in: each member of a join, or the one of an alive message.

@@ -1,9 +1,9 @@
 //! Who is here, left or failed, by whose word and when.
 
-use super::{Queue, Serf, Timer};
+use super::intents::{Intent, Intents};
+use super::{QUEUE_MAX_MIN, Queue, Serf, Timer};
 use crate::digest::{ByName, Named};
 use crate::face::{Event, Member};
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -93,14 +93,6 @@ impl<'a> Known<'a> {
     }
 }
 
-/// What was said of a member that nobody here has seen.
-#[derive(Clone, Copy, Debug)]
-struct Intent {
-    leaves: bool,
-    time: LamportTime,
-    heard: Instant,
-}
-
 /// Everyone known: a table that pools can share, and what this one holds of them since.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Members {
@@ -112,7 +104,7 @@ pub(super) struct Members {
     failed: usize,
     left: usize,
     leaving: usize,
-    intents: BTreeMap<Arc<str>, Intent>,
+    intents: Intents,
 }
 
 impl Members {
@@ -196,11 +188,7 @@ impl Members {
 
     /// Keeps what was said of someone unknown, if it is newer. Whether it was.
     fn remember_intent(&mut self, node: &Arc<str>, intent: Intent) -> bool {
-        let newer = self.intents.get(node).is_none_or(|old| intent.time > old.time);
-        if newer {
-            self.intents.insert(Arc::clone(node), intent);
-        }
-        newer
+        self.intents.remember(node, intent, QUEUE_MAX_MIN.max(2 * self.len()))
     }
 
     /// Takes over a description.
@@ -269,6 +257,7 @@ impl Members {
         let leaving = self.gone(MemberStatus::Leaving).count();
         assert_eq!(leaving, self.leaving, "who leaves is marked");
         self.marks.check_invariants();
+        self.intents.check_invariants();
         for mark in self.marks.iter() {
             let known = self.tree.get(mark.name().as_bytes());
             assert!(
@@ -415,7 +404,7 @@ impl Serf {
         self.witness_member(leave.time);
         let Some(known) = self.members.get(&leave.node) else {
             let intent = Intent { leaves: true, time: leave.time, heard: now };
-            return self.members.remember_intent(&leave.node, intent);
+            return self.buffer_intent(&leave.node, intent);
         };
         let before = known.status;
         // Someone would force us out, or remembers a former life of ours. An intent of the same
@@ -446,6 +435,12 @@ impl Serf {
         true
     }
 
+    /// Keeps what was said of someone unknown, if it is newer; whether it was. Nobody can have a
+    /// name that no datagram carries.
+    fn buffer_intent(&mut self, node: &Arc<str>, intent: Intent) -> bool {
+        node.len() <= self.timing.datagram_bytes && self.members.remember_intent(node, intent)
+    }
+
     /// A join intent that was told: whether it should be told on.
     ///
     /// Whoever holds a member for gone speaks of a leave one tick after its last word, which may be
@@ -468,7 +463,7 @@ impl Serf {
         self.witness_member(join.time);
         let Some(known) = self.members.get(&join.node) else {
             let intent = Intent { leaves: false, time: join.time, heard: now };
-            return self.members.remember_intent(&join.node, intent);
+            return self.buffer_intent(&join.node, intent);
         };
         if join.time <= known.time {
             return false;
@@ -581,7 +576,7 @@ impl Serf {
             self.erase(&name);
         }
         let patience = self.timing.intent_timeout;
-        self.members.intents.retain(|_, intent| now.since(intent.heard) <= patience);
+        self.members.intents.forget_old(now, patience);
     }
 
     /// A leave takes seconds. Who is still here may never have heard that it leaves, or have

@@ -296,6 +296,33 @@ fn intents_that_nobody_came_to_are_forgotten() {
 }
 
 #[test]
+fn intents_about_strangers_are_bounded() {
+    let mut pool = Pool::of(&["a"]);
+    let leave = |name: &str| {
+        Message::Leave(Leave { time: LamportTime(5), node: Arc::from(name), prune: false })
+    };
+    let long = "x".repeat(1401);
+    pool.deliver("a", &leave(&long).to_bytes());
+    for number in 0..4_200 {
+        pool.deliver("a", &leave(&alloc::format!("n{number}")).to_bytes());
+    }
+    pool.serfs["a"].check_invariants();
+    let now = pool.now;
+    for (name, status) in [
+        ("n0", MemberStatus::Alive),
+        ("n103", MemberStatus::Alive),
+        ("n104", MemberStatus::Leaving),
+        ("n4199", MemberStatus::Leaving),
+        (&long, MemberStatus::Alive),
+    ] {
+        let (mut alive, _) = is_alive("n", &tags(&[]), Liveness::Alive);
+        alive.node = Arc::from(name);
+        pool.serf("a").on_joined(now, &alive, VERSIONS, address("n"));
+        assert_eq!(pool.status("a", name), Some(status), "{name}");
+    }
+}
+
+#[test]
 fn a_member_that_comes_back_is_here_again() {
     let mut pool = Pool::of(&["a", "b"]);
     let now = pool.now;
