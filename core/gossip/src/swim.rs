@@ -115,6 +115,8 @@ pub(crate) struct Swim {
     queue: Queue<News>,
     streams: BTreeMap<StreamId, Stream>,
     accepted: usize,
+    /// What those that were accepted hold unread.
+    held_bytes: usize,
     next_stream: u64,
     joins: BTreeMap<u64, Join>,
     next_join: u64,
@@ -165,6 +167,7 @@ impl Swim {
             queue: Queue::default(),
             streams: BTreeMap::new(),
             accepted: 0,
+            held_bytes: 0,
             next_stream: 0,
             joins: BTreeMap::new(),
             next_join: 0,
@@ -252,6 +255,7 @@ impl Swim {
         self.joins.clear();
         let open = core::mem::take(&mut self.streams);
         self.accepted = 0;
+        self.held_bytes = 0;
         turn.out.extend(open.into_keys().map(Effect::Close));
     }
 
@@ -320,6 +324,8 @@ impl Swim {
         }
         let accepted = self.streams.keys().filter(|stream| stream.0 % 2 == 1).count();
         assert!(accepted == self.accepted, "accepted streams are counted");
+        let held: usize = self.streams.values().map(Stream::held_bytes).sum();
+        assert!(held == self.held_bytes, "what accepted streams hold is counted");
         for stream in self.streams.keys() {
             let timer = self.timers.get(&Timer::Stream(*stream));
             assert!(timer.is_some(), "a stream has a deadline");

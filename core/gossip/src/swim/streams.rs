@@ -11,10 +11,14 @@ use core::net::SocketAddr;
 use proconsul_types::Instant;
 use proconsul_wire::crypto::OpenError;
 use proconsul_wire::memberlist::{Ack, StreamMessage};
-use proconsul_wire::stream::{Reader, Sealed, StreamError};
+use proconsul_wire::stream::{PLAIN_BYTES_MAX, Reader, Sealed, StreamError};
 
 /// Accepted streams that may be open at once; beyond, they are closed without a word.
 const ACCEPTED_MAX: usize = 128;
+/// Bytes that all accepted streams together may hold unread; beyond, the largest is closed. One
+/// alone may hold the largest message there is.
+const HELD_BYTES_MAX: usize = 64 << 20;
+const _: () = assert!(PLAIN_BYTES_MAX < HELD_BYTES_MAX, "the largest message fits");
 
 /// What a stream is for.
 #[derive(Clone, Debug)]
@@ -40,6 +44,12 @@ pub(super) struct Stream {
 }
 
 impl Stream {
+    /// Bytes of others that it holds: nothing if this side dialled, for that is asked for.
+    pub(super) fn held_bytes(&self) -> usize {
+        let reader = self.reader.as_ref().filter(|_| !self.is_dialled());
+        reader.map_or(0, |reader| reader.held_bytes())
+    }
+
     fn is_dialled(&self) -> bool {
         match self.purpose {
             Purpose::Serve(_) => false,
@@ -76,6 +86,7 @@ impl Swim {
         let stream = self.streams.remove(&id)?;
         self.timers.clear(&Timer::Stream(id));
         self.accepted -= usize::from(!stream.is_dialled());
+        self.held_bytes -= stream.held_bytes();
         Some(stream)
     }
 
@@ -143,12 +154,28 @@ impl Swim {
         };
         let dialled = stream.is_dialled();
         let label = &self.config.label;
+        let held = stream.held_bytes();
         let reader = stream.reader.get_or_insert_with(|| Box::new(Reader::new(dialled, label)));
         reader.push(bytes);
-        match reader.take(&self.keyring, self.config.verify_incoming) {
-            Ok(None) => {}
+        let taken = reader.take(&self.keyring, self.config.verify_incoming);
+        self.held_bytes = self.held_bytes - held + stream.held_bytes();
+        match taken {
+            Ok(None) => self.make_room(turn),
             Ok(Some(message)) => self.stream_message(turn, id, message),
             Err(reason) => self.stream_error(turn, id, &reason),
+        }
+    }
+
+    /// Closes the largest of the streams that others opened while all together hold too much.
+    fn make_room(&mut self, turn: &mut Turn<'_>) {
+        while self.held_bytes > HELD_BYTES_MAX {
+            let largest = self.streams.iter().max_by_key(|(_, stream)| stream.held_bytes());
+            let Some((id, stream)) = largest else { return };
+            let (id, purpose) = (*id, stream.purpose.clone());
+            if let Purpose::Serve(from) = purpose {
+                turn.notice(format!("Failed to receive: too much is being received from={from}"));
+            }
+            self.fail(turn, id, "too much is being received");
         }
     }
 

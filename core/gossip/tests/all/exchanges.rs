@@ -221,6 +221,39 @@ fn too_many_streams_are_closed() {
 }
 
 #[test]
+fn streams_that_hold_too_much_together_are_closed() {
+    const MIB: usize = 1 << 20;
+    let mut solo = Solo::new(|_| {});
+    solo.out.clear();
+    // The header of a user message of 20 MiB, which never comes whole.
+    let mut head = b"\x08\x81\xaaUserMsgLen\xce".to_vec();
+    head.extend_from_slice(&20_971_520_u32.to_be_bytes());
+    let piece = |bytes: usize| StreamEvent::Bytes(Bytes::from(vec![7; bytes]));
+    for (stream, mib) in [(1, 17), (3, 18), (5, 17), (7, 11)] {
+        let id = StreamId(stream);
+        solo.input(Input::Stream(id, StreamEvent::Accepted(Net::address(9))));
+        solo.input(Input::Stream(id, StreamEvent::Bytes(head.clone().into())));
+        solo.input(Input::Stream(id, piece(mib * MIB)));
+    }
+    let closed = |solo: &mut Solo| {
+        let closed = solo.out.drain(..).filter_map(|effect| match effect {
+            Effect::Close(id) => Some(id.0),
+            _other => None,
+        });
+        closed.collect::<Vec<_>>()
+    };
+    assert_eq!(closed(&mut solo), [0; 0], "63 MiB are held");
+    solo.input(Input::Stream(StreamId(7), piece(2 * MIB)));
+    assert_eq!(closed(&mut solo), [3], "the largest makes room");
+    solo.run(secs(11));
+    assert_eq!(closed(&mut solo), [1, 5, 7]);
+    solo.input(Input::Stream(StreamId(9), StreamEvent::Accepted(Net::address(9))));
+    solo.input(Input::Stream(StreamId(9), StreamEvent::Bytes(head.into())));
+    solo.input(Input::Stream(StreamId(9), piece(19 * MIB)));
+    assert_eq!(closed(&mut solo), [0; 0], "what was closed holds nothing");
+}
+
+#[test]
 fn members_drift_together_by_exchanges_alone() {
     let mut net = Net::new(5);
     for _ in 0..5 {

@@ -158,6 +158,12 @@ impl Reader {
         }
     }
 
+    /// How many bytes it holds.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// The message, as soon as it is whole; once. `verify_incoming` refuses plaintext where there
     /// are keys.
     ///
