@@ -15,7 +15,7 @@ use proconsul_gossip::Input;
 use proconsul_http::UserEvent;
 use proconsul_types::{Duration, LamportTime, NodeId, Pool, Rng};
 use proconsul_wire::{consul_event, serf};
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 
 /// The newest events that this agent matched.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub(crate) struct Events {
 
 /// So many are listed.
 const LISTED_MAX: usize = 256;
+/// Bound of a compiled filter.
+const FILTER_BYTES_MAX: usize = 1 << 20;
 /// By this event a new leader makes itself known to every agent of its datacenter.
 pub(crate) const NEW_LEADER: &str = "consul:new-leader";
 /// Agents compare themselves with a new leader within this time, times the pool's scale.
@@ -50,6 +52,11 @@ impl Events {
         self.ring.push_back(Arc::new(event));
         self.listed = Arc::new(self.ring.iter().cloned().collect());
     }
+}
+
+/// A filter of an event; `None` if it cannot be read, or is too large when it is compiled.
+fn expression(filter: &str) -> Option<Regex> {
+    RegexBuilder::new(filter).size_limit(FILTER_BYTES_MAX).build().ok()
 }
 
 /// Why an event is not told: `what` of it is over the limit, `when` it is encoded.
@@ -151,25 +158,28 @@ impl Node {
 
     /// Whether the filters of an event match this agent. One that cannot be read matches nobody.
     fn is_meant(&self, event: &UserEvent) -> bool {
-        let matches = |filter: &str, text: &str| {
-            Regex::new(filter).is_ok_and(|expression| expression.is_match(text))
-        };
-        if !event.node_filter.is_empty() && !matches(&event.node_filter, &self.config.facts.name) {
+        let node = &event.node_filter;
+        let is_here = |filter: Regex| filter.is_match(&self.config.facts.name);
+        if !node.is_empty() && !expression(node).is_some_and(is_here) {
             return false;
         }
         if event.service_filter.is_empty() {
             return true;
         }
-        let view = self.agent.view();
-        view.services.values().any(|service| {
-            let definition = &service.definition;
-            matches(&event.service_filter, &definition.registration.name)
-                && (event.tag_filter.is_empty()
-                    || definition
-                        .registration
-                        .tags
-                        .iter()
-                        .any(|tag| matches(&event.tag_filter, tag)))
+        let Some(service) = expression(&event.service_filter) else {
+            return false;
+        };
+        let tag = match &*event.tag_filter {
+            "" => None,
+            filter => match expression(filter) {
+                Some(tag) => Some(tag),
+                None => return false,
+            },
+        };
+        self.agent.view().services.values().any(|offered| {
+            let offered = &offered.definition.registration;
+            let is_tagged = |tag: &Regex| offered.tags.iter().any(|text| tag.is_match(text));
+            service.is_match(&offered.name) && tag.as_ref().is_none_or(is_tagged)
         })
     }
 
@@ -197,5 +207,19 @@ impl Node {
         let fire =
             Input::Fire { name: NEW_LEADER.into(), payload: Bytes::from(payload), coalesce: false };
         self.pools.tell(Pool::Lan, fire);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_have_a_size() {
+        assert!(expression("^web-[0-9]{1,3}$").is_some_and(|filter| filter.is_match("web-12")));
+        assert!(expression("(").is_none());
+        let large = "[ab]{30000}";
+        assert!(Regex::new(large).is_ok(), "it can be read");
+        assert!(expression(large).is_none(), "but is too large to be kept ready");
     }
 }
