@@ -312,6 +312,9 @@ impl Part {
             Some((Arc::clone(&member.name), place.clone()))
         });
         PoolMembers {
+            clocks: self.gossip.clocks(),
+            queues: self.gossip.queue_lengths(),
+            coordinate_resets: self.gossip.coordinate_resets(),
             coordinates: coordinates.collect(),
             coordinate: self.gossip.coordinate().clone(),
             encrypted: !self.gossip.keyring().is_empty(),

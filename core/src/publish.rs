@@ -7,7 +7,7 @@ use crate::{Config, Effect};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use proconsul_catalog::Catalog;
-use proconsul_http::{AgentFacts, Leadership, PoolView, Server, View};
+use proconsul_http::{AgentFacts, Leadership, LogPosition, PoolView, Server, View};
 use proconsul_raft::Membership;
 use proconsul_types::{Duration, Instant, NodeId, Term, WallTime};
 
@@ -42,6 +42,7 @@ impl Publisher {
             leadership: Arc::new(Leadership::default()),
             lease_until: Instant::START,
             last_contact: None,
+            log: LogPosition::default(),
             local: Arc::default(),
             pools: Arc::default(),
             agent,
@@ -218,6 +219,10 @@ impl Node {
     pub(crate) fn publish_if_changed(&mut self, out: &mut Vec<Effect>) {
         self.refresh_last_contact();
         self.refresh_pool_view();
+        // Entries that are neither applied nor committed are no news to readers.
+        let shown = self.publisher.view.log;
+        self.publisher.changed |=
+            shown.applied != self.applied.index || shown.snapshot != self.snapshots.newest();
         if !self.publisher.changed {
             return;
         }
@@ -238,6 +243,7 @@ impl Node {
             leadership,
             lease_until: self.publisher.lease_until,
             last_contact: self.publisher.last_contact,
+            log: self.log_position(),
             local: Arc::clone(&self.publisher.local),
             pools: Arc::clone(&self.publisher.pools),
             agent: Arc::clone(&self.publisher.view.agent),
@@ -245,6 +251,15 @@ impl Node {
         });
         self.publisher.view = Arc::clone(&view);
         out.push(Effect::Publish(view));
+    }
+
+    fn log_position(&self) -> LogPosition {
+        LogPosition {
+            last: self.raft.last(),
+            committed: self.raft.committed(),
+            applied: self.applied.index,
+            snapshot: self.snapshots.newest(),
+        }
     }
 
     fn leadership(&self) -> Leadership {

@@ -102,6 +102,7 @@ pub(crate) fn first_view(config: &Config) -> View {
         leadership: std::sync::Arc::default(),
         lease_until: Instant::START,
         last_contact: None,
+        log: proconsul_core::http::LogPosition::default(),
         local: std::sync::Arc::default(),
         agent: std::sync::Arc::new(config.facts.clone()),
         pools: std::sync::Arc::default(),

@@ -125,7 +125,6 @@ impl Vivaldi {
     }
 
     /// How often the place became invalid and started anew.
-    #[cfg(test)]
     pub(crate) fn resets(&self) -> u64 {
         self.resets
     }

@@ -221,6 +221,24 @@ impl Gossip {
         self.serf.coordinate_of(name)
     }
 
+    /// How often this member's place became invalid and started anew.
+    #[must_use]
+    pub fn coordinate_resets(&self) -> u64 {
+        self.serf.coordinate_resets()
+    }
+
+    /// Serf's clocks.
+    #[must_use]
+    pub fn clocks(&self) -> Clocks {
+        self.serf.clocks()
+    }
+
+    /// How many of Serf's messages wait to be told to others.
+    #[must_use]
+    pub fn queue_lengths(&self) -> QueueLengths {
+        self.serf.queue_lengths()
+    }
+
     /// The keys in use.
     #[must_use]
     pub fn keyring(&self) -> &Keyring {

@@ -358,6 +358,11 @@ impl Serf {
         self.vivaldi.own()
     }
 
+    /// How often this member's place became invalid and started anew.
+    pub(crate) fn coordinate_resets(&self) -> u64 {
+        self.vivaldi.resets()
+    }
+
     /// Another's place as it last said, or this member's.
     pub(crate) fn coordinate_of(&self, name: &str) -> Option<&Coordinate> {
         if name == &*self.name { Some(self.vivaldi.own()) } else { self.vivaldi.peer(name) }

@@ -43,6 +43,7 @@ fn view() -> View {
         leadership: Arc::new(leadership),
         lease_until: Instant::NEVER,
         last_contact: None,
+        log: proconsul_http::LogPosition::default(),
         local: Arc::default(),
         agent: Arc::new(AgentFacts { datacenter: "dc1".into(), ..AgentFacts::default() }),
         pools: Arc::default(),

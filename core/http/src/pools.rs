@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::SocketAddr;
-use proconsul_gossip::Member;
+use proconsul_gossip::{Clocks, Member, QueueLengths};
 use proconsul_types::{
     Coordinate, Duration, LamportTime, LogIndex, MemberStatus, NodeId, Term, WallTime,
 };
@@ -43,6 +43,12 @@ pub struct PoolMembers {
     pub encrypted: bool,
     /// Lifeguard's score of this agent; 0 is best.
     pub health_score: u32,
+    /// Serf's clocks.
+    pub clocks: Clocks,
+    /// What waits to be told to others.
+    pub queues: QueueLengths,
+    /// How often this agent's place became invalid and started anew.
+    pub coordinate_resets: u64,
 }
 
 /// A user event as it travels and as it is listed.

@@ -7,7 +7,9 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use proconsul_catalog::Catalog;
 use proconsul_checks::LocalView;
-use proconsul_types::{CatalogIndex, Duration, Instant, NodeId, Planted, Term, TextMap, WallTime};
+use proconsul_types::{
+    CatalogIndex, Duration, EntryId, Instant, LogIndex, NodeId, Planted, Term, TextMap, WallTime,
+};
 
 /// A consistent picture of one agent at one moment. Cloning is a few reference counts.
 #[derive(Clone, Debug)]
@@ -20,6 +22,8 @@ pub struct View {
     pub lease_until: Instant,
     /// When this server last heard from the leader (its own clock); `NEVER` while it leads.
     pub last_contact: Option<Instant>,
+    /// Raft's log as this server has it (servers).
+    pub log: LogPosition,
     /// This agent's own services and checks.
     pub local: Arc<LocalView>,
     /// Members, events and what else gossip knows.
@@ -37,6 +41,19 @@ impl View {
     pub fn is_catalog_known(&self) -> bool {
         self.leadership.leader.is_some() || self.catalog.index() > CatalogIndex(0)
     }
+}
+
+/// How far a server's log is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogPosition {
+    /// Its last entry.
+    pub last: EntryId,
+    /// Entries up to here are known to be committed.
+    pub committed: LogIndex,
+    /// Entries up to here are in the catalog.
+    pub applied: LogIndex,
+    /// What the newest snapshot covers.
+    pub snapshot: EntryId,
 }
 
 /// The group as this server sees it.
@@ -67,6 +84,19 @@ pub struct Server {
     pub voter: bool,
 }
 
+/// The machine under an agent, in Go's names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostFacts {
+    /// Its architecture: `amd64`, `arm64`, ...
+    pub arch: Arc<str>,
+    /// Its system: `linux`, `darwin`, ...
+    pub os: Arc<str>,
+    /// Processors that the agent may use.
+    pub cpu_count: usize,
+    /// Threads on which the agent works at once.
+    pub thread_count: usize,
+}
+
 /// What an agent knows of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AgentFacts {
@@ -90,6 +120,8 @@ pub struct AgentFacts {
     pub bootstrap: bool,
     /// `Version` of `/v1/agent/self`: the Consul version whose API this is.
     pub version: Arc<str>,
+    /// The machine it runs on.
+    pub host: HostFacts,
     /// The whole configuration as JSON, for `DebugConfig`; computed by the host.
     pub debug_config: Arc<str>,
     /// Ports and addresses for `/v1/agent/self`: LAN gossip port, RPC port, ..

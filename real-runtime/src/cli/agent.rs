@@ -1,7 +1,7 @@
 //! `agent`: the agent itself.
 
 use super::flag::{self, Flags, Outcome};
-use super::{API_VERSION, Command, err, out};
+use super::{API_VERSION, Command, WORKERS, err, out};
 use crate::agent::{Agent, AgentHandle};
 use crate::config::{Built, Settings, Sources, build, settings};
 use crate::log;
@@ -9,9 +9,6 @@ use proconsul_core::ExitReason;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use tokio::signal::unix::{SignalKind, signal};
-
-/// Worker threads of the runtime.
-const WORKERS: usize = 2;
 
 pub(super) const COMMAND: Command =
     Command { path: &["agent"], about: "Runs an agent", run: agent, flags };

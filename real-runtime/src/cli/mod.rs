@@ -29,6 +29,8 @@ use std::process::ExitCode;
 
 /// The Consul version whose API and command line this is.
 pub const API_VERSION: &str = "1.8.7";
+/// Threads on which an agent works at once.
+pub(crate) const WORKERS: usize = 2;
 
 /// One command: its words, what it is for, and how it is run.
 struct Command {

@@ -6,10 +6,11 @@ use super::settings::Settings;
 use super::source::{Sources, settings};
 use super::template;
 use crate::agent::AgentConfig;
-use crate::cli::API_VERSION;
+use crate::cli::{API_VERSION, WORKERS};
+
 use crate::reload::{Reloaded, Reloading};
 use crate::storage::{Directory, Nowhere, Storage};
-use proconsul_core::http::AgentFacts;
+use proconsul_core::http::{AgentFacts, HostFacts};
 use proconsul_core::raft;
 use proconsul_core::types::{Duration, NodeId, Planted, Seed, TextMap};
 use proconsul_core::{Cluster, Config, PeerEntry};
@@ -232,6 +233,7 @@ fn facts(settings: &Settings, id: NodeId, name: &str, address: IpAddr) -> AgentF
         serf_wan_port: settings.ports.serf_wan.unwrap_or_default(),
         server_port: settings.ports.server.unwrap_or_default(),
         kv_value_bytes_max: settings.kv_value_bytes_max,
+        host: host(),
         txn_bytes_max: settings.txn_bytes_max,
         response_headers: settings.response_headers.clone(),
         block_endpoints: settings.block_endpoints.clone(),
@@ -245,6 +247,26 @@ fn facts(settings: &Settings, id: NodeId, name: &str, address: IpAddr) -> AgentF
 fn debug_config(settings: &Settings, name: &str) -> String {
     let port = |port: Option<u16>| port.map_or(-1, i32::from);
     let (ports, cluster) = (&settings.ports, &settings.cluster);
+/// The machine, in Go's names.
+fn host() -> HostFacts {
+    let arch = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "x86" => "386",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let os = match std::env::consts::OS {
+        "macos" => "darwin",
+        other => other,
+    };
+    HostFacts {
+        arch: arch.into(),
+        os: os.into(),
+        cpu_count: std::thread::available_parallelism().map_or(1, Into::into),
+        thread_count: WORKERS,
+    }
+}
+
     let data_dir = settings.data_dir.as_ref().map(|dir| dir.display().to_string());
     json!({
         "ACLsEnabled": false,

@@ -6,12 +6,13 @@ use crate::content_hash::content_hash;
 use crate::decide::{Call, Desk, Modes};
 use crate::json::Json;
 use crate::json::records::{self, Empty, kind_word};
-use crate::{HostOp, Plan, Response, error, respond};
+use crate::{AgentFacts, HostOp, Plan, Response, error, respond};
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use proconsul_checks::{CheckKind, LocalCheck, LocalService};
+use proconsul_syntax::duration;
 use proconsul_types::{Check, LogLevel, ServiceKind};
 
 /// The place every coordinate starts from.
@@ -98,7 +99,8 @@ fn stats(json: &mut Json, call: &Call<'_>) {
     json.begin_object();
     json.key("agent");
     json.begin_object();
-    json.field_string("check_monitors", "0");
+    let monitors = count(|kind| matches!(kind, CheckKind::Script { .. }));
+    json.field_string("check_monitors", &monitors);
     json.field_string("check_ttls", &count(|kind| matches!(kind, CheckKind::Ttl(_))));
     json.field_string("checks", &checks.len().to_string());
     json.field_string("services", &view.local.services.len().to_string());
@@ -116,6 +118,7 @@ fn stats(json: &mut Json, call: &Call<'_>) {
         json.field_string("known_servers", &view.pools.known_servers.to_string());
         json.field_string("server", "false");
         json.end_object();
+        runtime(json, facts);
         pools::stats(json, call);
         json.end_object();
         return;
@@ -127,18 +130,62 @@ fn stats(json: &mut Json, call: &Call<'_>) {
     json.field_string("leader_addr", &leader.unwrap_or_default());
     json.field_string("server", "true");
     json.end_object();
+    raft(json, call);
+    runtime(json, facts);
+    pools::stats(json, call);
+    json.end_object();
+}
+
+/// The log and the group.
+fn raft(json: &mut Json, call: &Call<'_>) {
+    let (view, log, group) = (call.view, &call.view.log, &call.view.leadership);
+    let voters = group.servers.iter().filter(|server| server.voter).count();
+    let is_own = |server: &&crate::Server| Some(server.id) == view.agent.id && server.voter;
+    let own = group.servers.iter().filter(is_own).count();
+    let contact = match view.last_contact {
+        _ if group.is_leader => String::from("0"),
+        Some(at) => duration::format_duration(call.now.since(at)),
+        None => String::from("never"),
+    };
+    let servers = group.servers.iter().map(|server| {
+        let suffrage = if server.voter { "Voter" } else { "Nonvoter" };
+        let address = server.address.map(|address| address.to_string()).unwrap_or_default();
+        format!("{{Suffrage:{suffrage} ID:{} Address:{address}}}", server.id)
+    });
+    let servers: Vec<String> = servers.collect();
     json.key("raft");
     json.begin_object();
-    json.field_string("applied_index", &view.catalog.index().to_string());
-    let is_voter = |id| leadership.servers.iter().any(|server| server.id == id && server.voter);
-    let voters = leadership.servers.iter().filter(|server| server.voter).count();
-    let own = usize::from(facts.id.is_some_and(is_voter));
+    json.field_string("applied_index", &log.applied.to_string());
+    json.field_string("commit_index", &log.committed.to_string());
+    let pending = log.committed.0.saturating_sub(log.applied.0);
+    json.field_string("fsm_pending", &pending.to_string());
+    json.field_string("last_contact", &contact);
+    json.field_string("last_log_index", &log.last.index.to_string());
+    json.field_string("last_log_term", &log.last.term.to_string());
+    json.field_string("last_snapshot_index", &log.snapshot.index.to_string());
+    json.field_string("last_snapshot_term", &log.snapshot.term.to_string());
+    json.field_string("latest_configuration", &format!("[{}]", servers.join(" ")));
+    json.field_string("latest_configuration_index", &group.membership_index.to_string());
     json.field_string("num_peers", &voters.saturating_sub(own).to_string());
-    json.field_string("protocol_version", "3");
-    json.field_string("state", if leadership.is_leader { "Leader" } else { "Follower" });
-    json.field_string("term", &leadership.term.to_string());
+    // Consul's servers of this version read older protocols too; ours speak one.
+    for name in ["protocol_version", "protocol_version_max", "protocol_version_min"] {
+        json.field_string(name, "3");
+    }
+    json.field_string("snapshot_version_max", "1");
+    json.field_string("snapshot_version_min", "1");
+    json.field_string("state", if group.is_leader { "Leader" } else { "Follower" });
+    json.field_string("term", &group.term.to_string());
     json.end_object();
-    pools::stats(json, call);
+}
+
+/// The machine. What Go alone has (its version, its goroutines) is not shown.
+fn runtime(json: &mut Json, facts: &AgentFacts) {
+    json.key("runtime");
+    json.begin_object();
+    json.field_string("arch", &facts.host.arch);
+    json.field_string("cpu_count", &facts.host.cpu_count.to_string());
+    json.field_string("max_procs", &facts.host.thread_count.to_string());
+    json.field_string("os", &facts.host.os);
     json.end_object();
 }
 

@@ -18,13 +18,20 @@ fn pool<'a>(call: &Call<'a>, wan: bool) -> Option<&'a PoolMembers> {
     if wan { pools.wan.as_deref() } else { pools.lan.as_deref() }
 }
 
+/// Whether this agent is in the WAN pool, or would be: a server without any pool is a group of its
+/// own. One with a LAN pool alone has no WAN (`ports.serf_wan`).
+fn is_in_wan(call: &Call<'_>) -> bool {
+    let pools = &call.view.pools;
+    call.view.agent.server && (pools.wan.is_some() || pools.lan.is_none())
+}
+
 pub(super) fn members(call: &Call<'_>) -> Result<Plan, Response> {
     if !matches!(call.params.text("segment"), "" | "_all") {
         return Err(error::plain(call.view, 500, error::NO_SEGMENTS));
     }
     let wan = !call.params.text("wan").is_empty();
     let mut json = Json::new(call.is_pretty(), 512);
-    if wan && !call.view.agent.server {
+    if wan && !is_in_wan(call) {
         json.null();
         return Ok(shown(call, json.finish()));
     }
@@ -123,10 +130,26 @@ fn alone(json: &mut Json, call: &Call<'_>, wan: bool) {
     json.end_object();
 }
 
+/// A counter of a pool, if there is one.
+fn number(
+    json: &mut Json,
+    pool: Option<&PoolMembers>,
+    name: &'static str,
+    of: fn(&PoolMembers) -> u64,
+) {
+    if let Some(pool) = pool {
+        json.field_string(name, &of(pool).to_string());
+    }
+}
+
+fn wide(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
 /// The counters of each pool this agent is in. Where no pool runs, it is a group of one.
 pub(super) fn stats(json: &mut Json, call: &Call<'_>) {
     for (name, wan) in [("serf_lan", false), ("serf_wan", true)] {
-        if wan && !call.view.agent.server {
+        if wan && !is_in_wan(call) {
             continue;
         }
         let pool = pool(call, wan);
@@ -137,14 +160,19 @@ pub(super) fn stats(json: &mut Json, call: &Call<'_>) {
         let encrypted = pool.is_some_and(|pool| pool.encrypted);
         json.key(name);
         json.begin_object();
+        number(json, pool, "coordinate_resets", |pool| pool.coordinate_resets);
         json.field_string("encrypted", if encrypted { "true" } else { "false" });
+        number(json, pool, "event_queue", |pool| wide(pool.queues.events));
+        number(json, pool, "event_time", |pool| pool.clocks.event.0);
         json.field_string("failed", &count(MemberStatus::Failed));
-        if let Some(pool) = pool {
-            json.field_string("health_score", &pool.health_score.to_string());
-        }
+        number(json, pool, "health_score", |pool| u64::from(pool.health_score));
+        number(json, pool, "intent_queue", |pool| wide(pool.queues.intents));
         json.field_string("left", &count(MemberStatus::Left));
+        number(json, pool, "member_time", |pool| pool.clocks.member.0);
         let members = pool.map_or(1, |pool| pool.members.len());
         json.field_string("members", &members.to_string());
+        number(json, pool, "query_queue", |pool| wide(pool.queues.queries));
+        number(json, pool, "query_time", |pool| pool.clocks.query.0);
         json.end_object();
     }
 }

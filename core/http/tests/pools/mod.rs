@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use proconsul_catalog::{CheckRegistration, Command, NodeRegistration, Place, Register};
-use proconsul_gossip::Member;
+use proconsul_gossip::{Clocks, Member, QueueLengths};
 use proconsul_http::{
     AutopilotHealth, KeyAction, KeyringAnswer, KeyringOp, PoolMembers, PoolView, ServerHealth,
     UserEvent,
@@ -57,6 +57,9 @@ pub(crate) fn meet() -> PoolView {
             coordinates: places.iter().map(|(name, x)| (Arc::from(*name), at(*x))).collect(),
             encrypted: true,
             health_score: 1,
+            clocks: Clocks { member: LamportTime(7), event: LamportTime(3), query: LamportTime(2) },
+            queues: QueueLengths { intents: 1, events: 2, queries: 3 },
+            coordinate_resets: 4,
         })
     };
     let lan = vec![
@@ -162,11 +165,11 @@ pub(crate) fn answers(op: &KeyringOp) -> Vec<KeyringAnswer> {
             let name = if wan { "kit1.dc1" } else { "kit1" };
             let text = "Removing the primary key is not allowed";
             answer.messages = [(name.into(), text.into())].into();
-        }
-        answers.push(answer.clone());
-    }
         } else if op.relay_factor == 3 {
             let text = "truncated key list response, showing first 1 of 60 keys";
             answer.messages = [("kit1".into(), text.into())].into();
+        }
+        answers.push(answer.clone());
+    }
     answers
 }

@@ -4,11 +4,13 @@ use bytes::Bytes;
 use proconsul_catalog::{Catalog, Command, NodeRegistration, Register};
 use proconsul_checks::{Local, LocalConfig, LocalEffect};
 use proconsul_http::{
-    AgentFacts, BodyCache, KeyringAnswer, KeyringOp, Leadership, LocalOp, Method, Plan,
-    PlanContext, Request, Response, Server, UserEvent, View, done, event_fired, keys_answered,
-    local_refused, plan, read, render,
+    AgentFacts, BodyCache, KeyringAnswer, KeyringOp, Leadership, LocalOp, LogPosition, Method,
+    Plan, PlanContext, Request, Response, Server, UserEvent, View, done, event_fired,
+    keys_answered, local_refused, plan, read, render,
 };
-use proconsul_types::{CatalogIndex, Fault, Instant, NodeId, Planted, Rng, Seed, Term, WallTime};
+use proconsul_types::{
+    CatalogIndex, EntryId, Fault, Instant, LogIndex, NodeId, Planted, Rng, Seed, Term, WallTime,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -84,6 +86,12 @@ impl World {
             leadership: Arc::new(leadership),
             lease_until: Instant::NEVER,
             last_contact: None,
+            log: LogPosition {
+                last: EntryId { term: Term(2), index: LogIndex(12) },
+                committed: LogIndex(11),
+                applied: LogIndex(9),
+                snapshot: EntryId { term: Term(1), index: LogIndex(5) },
+            },
             local: local.view(),
             agent: Arc::new(facts),
             pools: Arc::default(),
