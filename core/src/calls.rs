@@ -16,7 +16,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use proconsul_catalog::Outcome;
-use proconsul_http::error::{NO_LEADER, RPC_EOF, RPC_PREFIX};
+use proconsul_http::error::{NO_LEADER, RPC_CLOSED, RPC_EOF, RPC_PREFIX};
 use proconsul_http::{self as http, Reply, Request, Response, error};
 use proconsul_types::{Duration, Fault, Instant, NodeId, Pool};
 
@@ -420,6 +420,9 @@ impl Node {
         };
         self.calls.outgoing.remove(&id);
         self.timers.clear(&Timer::Call(origin));
+        let address = self.addresses.get(to).filter(|_| unsent.contains(&id));
+        let text =
+            address.map_or_else(|| Cow::Borrowed(RPC_CLOSED), |to| error::undialled(to).into());
         if open.job.is_read() || unsent.contains(&id) {
             let over = open.hold_until.is_some_and(|until| until <= self.now);
             let briefly = self.now.since(open.sent) < self.config.rpc_hold_timeout;
@@ -427,7 +430,7 @@ impl Node {
             if open.way == Way::Server && ((over && briefly) || (afar && open.last_chance)) {
                 // The search has gone on for too long, or a datacenter whose servers are known to
                 // be silent was asked once more, in vain.
-                self.fail(origin, RPC_EOF);
+                self.fail(origin, &text);
                 return;
             }
             if open.way == Way::Leader || over {
@@ -440,7 +443,7 @@ impl Node {
         {
             self.hold(origin, Some(LOOK_AGAIN));
         } else {
-            self.fail(origin, RPC_EOF);
+            self.fail(origin, &text);
         }
     }
 }

@@ -10,6 +10,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use core::net::SocketAddr;
 
 /// No server leads and the hold time is over.
 pub const NO_LEADER: &str = "No cluster leader";
@@ -21,8 +22,10 @@ pub const NO_SERVERS: &str = "No known Consul servers";
 pub const NO_PATH_TO_DATACENTER: &str = "No path to datacenter";
 /// What each hop between agents puts before an error's text.
 pub const RPC_PREFIX: &str = "rpc error making call: ";
-/// The stream to the server that was asked broke.
+/// The server that was asked did not answer in time.
 pub const RPC_EOF: &str = "rpc error making call: EOF";
+/// The connection to the server that was asked broke before it answered.
+pub const RPC_CLOSED: &str = "rpc error making call: stream closed";
 
 pub(crate) const BLOCKED_ENDPOINT: &str = "Endpoint is blocked by agent configuration";
 pub(crate) const INVALID_INDEX: &str = "Invalid index";
@@ -41,6 +44,14 @@ pub(crate) const MISSING_SESSION: &str = "Missing session";
 pub(crate) const SESSION_LOOKUP: &str =
     "failed session lookup: index error: UUID must be 36 characters";
 pub(crate) const NO_SEGMENTS: &str = "Network segments are not supported in this version of Consul";
+
+/// No connection to the server that was to be asked: nothing left this agent.
+#[must_use]
+pub fn undialled(to: SocketAddr) -> String {
+    format!(
+        "rpc error getting client: failed to get conn: dial tcp {to}: connect: connection refused"
+    )
+}
 
 /// An error of the HTTP layer: this status, this text.
 #[must_use]
