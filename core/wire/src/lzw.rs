@@ -27,26 +27,13 @@ const ENTRIES: usize = 1 << WIDTH_MAX;
 pub(crate) fn pack(plain: &[u8]) -> Vec<u8> {
     let mut writer = Writer::new(plain.len());
     writer.emit(CLEAR);
-    if let Some((&first, rest)) = plain.split_first() {
-        let mut code = u32::from(first);
-        for &byte in rest {
-            let key = (code << 8) | u32::from(byte);
-            match writer.find(key) {
-                Ok(longer) => code = longer,
-                Err(slot) => {
-                    writer.emit(code);
-                    code = u32::from(byte);
-                    if writer.grow() {
-                        writer.table[slot] = (key << WIDTH_MAX) | writer.high;
-                    }
-                }
-            }
-        }
-        writer.emit(code);
-        writer.grow();
-    }
-    writer.emit(END);
-    writer.finish()
+    writer.pack(plain)
+}
+
+/// Packs bytes as older releases of Go do.
+#[cfg(test)]
+fn pack_unopened(plain: &[u8]) -> Vec<u8> {
+    Writer::new(plain.len()).pack(plain)
 }
 
 /// A table index from a number of at most 32 bits.
@@ -78,6 +65,30 @@ impl Writer {
             high: END,
             table: vec![0; slots],
         }
+    }
+
+    /// Writes everything, and the end.
+    fn pack(mut self, plain: &[u8]) -> Vec<u8> {
+        if let Some((&first, rest)) = plain.split_first() {
+            let mut code = u32::from(first);
+            for &byte in rest {
+                let key = (code << 8) | u32::from(byte);
+                match self.find(key) {
+                    Ok(longer) => code = longer,
+                    Err(slot) => {
+                        self.emit(code);
+                        code = u32::from(byte);
+                        if self.grow() {
+                            self.table[slot] = (key << WIDTH_MAX) | self.high;
+                        }
+                    }
+                }
+            }
+            self.emit(code);
+            self.grow();
+        }
+        self.emit(END);
+        self.finish()
     }
 
     /// The code of a key, or the free slot where it belongs.

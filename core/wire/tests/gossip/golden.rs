@@ -13,7 +13,8 @@ use serde_json::Value;
 use std::sync::Arc;
 
 /// Whether the capture is compressed without an opening clear code, as by the older Go that Consul
-/// 1.8.7 was built with. Its bytes are understood, but they are not those that are written today.
+/// 1.8.7 was built with. Its bytes are understood, but they are not those that are written today
+/// (the tests of `lzw` compare them).
 fn packed_by_old_go(fixture: &Fixture, compressed: bool) -> bool {
     compressed && fixture.name.contains("consul")
 }
