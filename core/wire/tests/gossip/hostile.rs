@@ -1,12 +1,11 @@
 //! Whatever comes, nothing breaks: no bytes make a reader panic or disagree with itself.
 
+use crate::exercise::{exercise, inside, ring};
 use crate::fixture::Fixture;
-use proconsul_wire::crypto::{Key, Keyring};
-use proconsul_wire::memberlist::StreamMessage;
+use proconsul_wire::crypto::Keyring;
+use proconsul_wire::memberlist::{self, StreamMessage};
 use proconsul_wire::packet::{self, PacketError};
-use proconsul_wire::serf;
 use proconsul_wire::stream::{Reader, StreamError};
-use proconsul_wire::{consul_event, memberlist};
 use proptest::prelude::*;
 use std::sync::LazyLock;
 
@@ -17,81 +16,6 @@ static PLAIN: LazyLock<Vec<Fixture>> = LazyLock::new(|| {
     found.retain(|fixture| fixture.keyring.is_empty());
     found
 });
-
-fn ring() -> Keyring {
-    Keyring::new(vec![Key::new(&[1; 16]).unwrap()])
-}
-
-/// What a stream gives when its bytes come in pieces of that many.
-fn read(
-    bytes: &[u8],
-    label: &str,
-    keys: &Keyring,
-    piece: usize,
-) -> Result<Option<StreamMessage>, StreamError> {
-    let mut reader = Reader::new(false, label);
-    for bytes in bytes.chunks(piece) {
-        reader.push(bytes);
-        let outcome = reader.take(keys, false);
-        if outcome != Ok(None) {
-            reader.push(bytes);
-            assert_eq!(reader.take(keys, false), Ok(None), "one message or one error");
-            return outcome;
-        }
-    }
-    Ok(None)
-}
-
-/// Lets everything read these bytes.
-fn exercise(bytes: &[u8], label: &str) {
-    for keys in [Keyring::default(), ring()] {
-        for verify in [false, true] {
-            if let Ok(opened) = packet::open(bytes, &keys, label, verify) {
-                for message in &opened.messages {
-                    let again = memberlist::Message::decode(&message.to_bytes());
-                    assert_eq!(again.as_ref(), Ok(message));
-                }
-            }
-        }
-        // What a stream says does not depend on how it is cut.
-        let whole = read(bytes, label, &keys, bytes.len().max(1));
-        assert_eq!(read(bytes, label, &keys, 7), whole);
-        if let Err(reason) = whole {
-            assert!(reason.reply().is_none_or(|text| !text.is_empty()));
-        }
-    }
-    inside(bytes);
-}
-
-/// Lets everything that reads what user messages carry read these bytes.
-fn inside(bytes: &[u8]) {
-    if let Ok(message) = serf::Message::decode(bytes) {
-        assert_eq!(serf::Message::decode(&message.to_bytes()), Ok(message));
-    }
-    if let Ok(filter) = serf::Filter::decode(bytes) {
-        assert_eq!(serf::Filter::decode(&filter.to_bytes()), Ok(filter));
-    }
-    if let Ok(request) = serf::KeyRequest::decode(bytes) {
-        assert_eq!(serf::KeyRequest::decode(&request.to_bytes()), Ok(request));
-    }
-    if let Ok(response) = serf::KeyResponse::decode(bytes) {
-        assert_eq!(serf::KeyResponse::decode(&response.to_bytes()), Ok(response));
-    }
-    if let Ok(holder) = serf::decode_conflict(bytes) {
-        assert_eq!(serf::decode_conflict(&serf::encode_conflict(holder.as_ref())), Ok(holder));
-    }
-    if let Ok(event) = consul_event::decode(bytes) {
-        assert_eq!(consul_event::decode(&consul_event::encode(&event)), Ok(event));
-    }
-    let tags = serf::decode_tags(bytes);
-    assert_eq!(serf::decode_tags(&serf::encode_tags(&tags)), tags);
-    // A coordinate may hold numbers that are not equal to themselves: its bytes are compared.
-    if let Ok(coordinate) = serf::decode_coordinate(bytes) {
-        let written = serf::encode_coordinate(&coordinate);
-        let again = serf::decode_coordinate(&written).unwrap();
-        assert_eq!(serf::encode_coordinate(&again), written);
-    }
-}
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]

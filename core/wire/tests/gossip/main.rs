@@ -5,6 +5,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a fixture that is not as told fails the test")]
 
+#[path = "../../fuzz/exercise.rs"]
+mod exercise;
 mod expected;
 mod fixture;
 mod golden;
