@@ -74,7 +74,7 @@ impl core::error::Error for DecodeError {}
 /// [`EncodeError`] when the value is too large or has no binary form.
 pub fn encode<T: Serialize>(value: &T) -> Result<Bytes, EncodeError> {
     let mut out = Vec::new();
-    encode_into(value, &mut out)?;
+    encode_into(VERSION, value, &mut out)?;
     Ok(Bytes::from(out))
 }
 
@@ -83,17 +83,22 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Bytes, EncodeError> {
 /// # Errors
 /// As [`encode`].
 pub fn frame<T: Serialize>(value: &T) -> Result<Bytes, EncodeError> {
+    frame_as(VERSION, value)
+}
+
+/// A frame of this version.
+pub(crate) fn frame_as<T: Serialize>(version: u8, value: &T) -> Result<Bytes, EncodeError> {
     let mut out = Vec::from([0; LENGTH_BYTES]);
-    encode_into(value, &mut out)?;
+    encode_into(version, value, &mut out)?;
     let length = u32::try_from(out.len() - LENGTH_BYTES)
         .expect("encode_into refuses contents over the limit, which fits 32 bits");
     out[..LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
     Ok(Bytes::from(out))
 }
 
-fn encode_into<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+fn encode_into<T: Serialize>(version: u8, value: &T, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let start = out.len();
-    out.push(VERSION);
+    out.push(version);
     let mut writer = VecWriter(out);
     bincode::serde::encode_into_writer(value, &mut writer, config::standard())
         .map_err(|error| EncodeError::Form(error.to_string()))?;
@@ -109,8 +114,13 @@ fn encode_into<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), EncodeE
 /// # Errors
 /// [`DecodeError`] on anything [`encode`] would not have made of a `T`.
 pub fn decode<T: DeserializeOwned>(content: &[u8]) -> Result<T, DecodeError> {
+    decode_as(VERSION, content)
+}
+
+/// The value in the content of a frame of this version.
+pub(crate) fn decode_as<T: DeserializeOwned>(wanted: u8, content: &[u8]) -> Result<T, DecodeError> {
     let (version, body) = content.split_first().ok_or(DecodeError::Empty)?;
-    if *version != VERSION {
+    if *version != wanted {
         return Err(DecodeError::Version(*version));
     }
     // The limit is a constant of the type, so a ladder: a short body that claims a huge string is

@@ -28,6 +28,9 @@ impl fmt::Display for FrameError {
 
 impl core::error::Error for FrameError {}
 
+/// An empty buffer larger than this is not kept.
+const KEPT_BYTES_MAX: usize = 64 * 1024;
+
 /// Collects a stream's bytes and gives back whole frames.
 ///
 /// It holds what was received and reserves nothing on the word of a length.
@@ -49,6 +52,17 @@ impl FrameReader {
         if self.broken.is_none() {
             self.buffer.extend_from_slice(bytes);
         }
+    }
+
+    /// Where the next bytes of the stream belong, with room for at least so many: what
+    /// [`Self::push`] does, without a copy.
+    pub fn room(&mut self, bytes: usize) -> &mut BytesMut {
+        // This may take back all that a frame had.
+        self.buffer.reserve(bytes);
+        if self.buffer.is_empty() && self.buffer.capacity() > bytes.max(KEPT_BYTES_MAX) {
+            self.buffer = BytesMut::with_capacity(bytes);
+        }
+        &mut self.buffer
     }
 
     /// The content of the next whole frame (for [`crate::decode`]); `None` until more bytes come.

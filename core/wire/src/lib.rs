@@ -46,4 +46,4 @@ pub mod stream;
 
 pub use codec::{DecodeError, EncodeError, VERSION, decode, encode, frame};
 pub use frame::{FrameError, FrameReader};
-pub use hello::{FIRST_BYTE, Hello};
+pub use hello::{FIRST_BYTE, GREETING_VERSION, Hello};

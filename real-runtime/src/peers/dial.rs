@@ -131,6 +131,7 @@ impl Speaker {
                     tracing::debug!(
                         target: "agent.server.rpc",
                         "dial failed: peer={} address={address} error=\"{error}\"", self.to
+                    self.shared.lines.warn_of(&error);
                     );
                     pause = Some(self.backoff);
                     self.backoff = (self.backoff * 2).min(BACKOFF_MAX);

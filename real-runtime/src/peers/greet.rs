@@ -2,16 +2,20 @@
 //!
 //! Servers of all datacenters greet one another: who belongs to whose group, core knows.
 
-use proconsul_core::wire::{self, FIRST_BYTE, FrameReader, Hello};
+use proconsul_core::wire::{FIRST_BYTE, FrameReader, Hello};
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// A greeting is there within this time, or the connection is closed
 /// (`limits.rpc_handshake_timeout`).
 pub(super) const GREETING_TIME_MAX: Duration = Duration::from_secs(5);
-/// Bytes read at once.
-const READ_BYTES: usize = 64 * 1024;
+/// Bytes of one connection that may wait for the loop, and a message more.
+const WAITING_BYTES_MAX: u32 = 8 << 20;
+/// Bytes read at once, at least.
+const READ_BYTES: usize = 8 * 1024;
 
 /// The dialler's half: greet, hear the greeting, say who answered. The frames that came with the
 /// greeting stay in `frames`.
@@ -20,10 +24,11 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut bytes = vec![FIRST_BYTE];
-    bytes.extend_from_slice(&wire::frame(own).map_err(io::Error::other)?);
+    bytes.extend_from_slice(&own.to_frame().map_err(io::Error::other)?);
     stream.write_all(&bytes).await?;
     stream.flush().await?;
-    hello(frames, stream).await
+    let other = hello(frames, stream).await?;
+    understood(own, other)
 }
 
 /// The answerer's half. The frames that came with the greeting stay in `frames`.
@@ -37,9 +42,19 @@ where
         return Err(io::Error::other(format!("unknown protocol byte {}", first[0])));
     }
     let other = hello(frames, stream).await?;
-    stream.write_all(&wire::frame(own).map_err(io::Error::other)?).await?;
+    stream.write_all(&own.to_frame().map_err(io::Error::other)?).await?;
     stream.flush().await?;
-    Ok(other)
+    understood(own, other)
+}
+
+/// Nothing is said to an agent that could not read it.
+fn understood(own: &Hello, other: Hello) -> io::Result<Hello> {
+    if own.can_talk(&other) {
+        return Ok(other);
+    }
+    let (id, theirs, ours) = (other.id, other.version, own.version);
+    let reason = format!("{id} speaks version {theirs} of the protocol, this agent {ours}");
+    Err(io::Error::new(io::ErrorKind::Unsupported, reason))
 }
 
 async fn hello<S>(frames: &mut Frames, stream: &mut S) -> io::Result<Hello>
@@ -49,18 +64,38 @@ where
     let Some(frame) = frames.next(stream).await? else {
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "no greeting"));
     };
-    wire::decode(&frame).map_err(io::Error::other)
+    Hello::decode(&frame).map_err(io::Error::other)
 }
 
-/// Frames of a stream, one after another.
+/// Frames of a stream, one after another, and how much of it may still wait for the loop.
 pub(super) struct Frames {
     reader: FrameReader,
-    buffer: Vec<u8>,
+    room: Arc<Semaphore>,
 }
 
 impl Frames {
     pub(super) fn new() -> Self {
-        Self { reader: FrameReader::new(), buffer: Vec::new() }
+        let room = Semaphore::new(usize::try_from(WAITING_BYTES_MAX).unwrap_or(usize::MAX));
+        Self { reader: FrameReader::new(), room: Arc::new(room) }
+    }
+
+    /// Waits until the loop has taken in so much of what came that there is room for more.
+    pub(super) async fn room(&self) -> io::Result<OwnedSemaphorePermit> {
+        Arc::clone(&self.room).acquire_owned().await.map_err(io::Error::other)
+    }
+
+    /// The room that a frame of so many bytes takes, until the loop has taken it in.
+    pub(super) fn taken(
+        &self,
+        mut room: OwnedSemaphorePermit,
+        bytes: usize,
+    ) -> OwnedSemaphorePermit {
+        let more = self.room.available_permits().min(bytes.saturating_sub(1));
+        let more = u32::try_from(more).unwrap_or(WAITING_BYTES_MAX);
+        if let Ok(more) = Arc::clone(&self.room).try_acquire_many_owned(more) {
+            room.merge(more);
+        }
+        room
     }
 
     /// The content of the next frame; `None` at the end of the stream.
@@ -72,12 +107,9 @@ impl Frames {
             if let Some(frame) = self.reader.take().map_err(io::Error::other)? {
                 return Ok(Some(frame));
             }
-            self.buffer.resize(READ_BYTES, 0);
-            let bytes = stream.read(&mut self.buffer).await?;
-            if bytes == 0 {
+            if stream.read_buf(self.reader.room(READ_BYTES)).await? == 0 {
                 return Ok(None);
             }
-            self.reader.push(&self.buffer[..bytes]);
         }
     }
 }
@@ -86,6 +118,7 @@ impl Frames {
 mod tests {
     use super::*;
     use proconsul_core::types::NodeId;
+    use proconsul_core::wire;
 
     fn hello_of(id: u128, datacenter: &str) -> Hello {
         Hello {
@@ -124,5 +157,38 @@ mod tests {
         let (one, two) = (hello_of(1, "dc1"), hello_of(2, "dc2"));
         let (heard, seen) = meet(&one, &two).await;
         assert_eq!((heard.unwrap(), seen.unwrap()), (two, one));
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_the_loop_has_a_bound() {
+        let most = usize::try_from(WAITING_BYTES_MAX).unwrap();
+        let frames = Frames::new();
+        let mut waiting = Vec::new();
+        for bytes in [1, most / 2, most, 7] {
+            let room = tokio::time::timeout(Duration::from_millis(10), frames.room()).await;
+            let Ok(room) = room else { break };
+            waiting.push(frames.taken(room.unwrap(), bytes));
+        }
+        assert_eq!(waiting.len(), 3, "the last one finds no room");
+        drop(waiting.remove(0));
+        let room = frames.room().await.unwrap();
+        waiting.push(frames.taken(room, 9));
+        assert_eq!(frames.room.available_permits(), 0);
+        waiting.clear();
+        assert_eq!(frames.room.available_permits(), most, "all of it comes back");
+    }
+
+    #[tokio::test]
+    async fn versions_are_compared() {
+        let mut newer = hello_of(2, "dc1");
+        newer.version += 1;
+        let (heard, seen) = meet(&hello_of(1, "dc1"), &newer).await;
+        // The older one does not know what the newer one can; that one cannot write for it.
+        assert_eq!(heard.unwrap(), newer);
+        let refused = seen.unwrap_err();
+        let (id, ours) = (NodeId(1), newer.version);
+        let words =
+            format!("{id} speaks version {} of the protocol, this agent {ours}", wire::VERSION);
+        assert_eq!((refused.kind(), refused.to_string()), (io::ErrorKind::Unsupported, words));
     }
 }

@@ -3,7 +3,8 @@
 
 use proconsul_core::PeerMessage;
 use proconsul_core::types::NodeId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::{mpsc, watch};
 
@@ -16,7 +17,12 @@ pub(crate) struct Lines {
     open: Mutex<BTreeMap<NodeId, mpsc::Sender<PeerMessage>>>,
     /// The newest connection of each agent that is heard.
     heard: Mutex<BTreeMap<NodeId, watch::Sender<()>>>,
+    /// What was warned of already.
+    warned: Mutex<BTreeSet<String>>,
 }
+
+/// So many warnings are remembered; more are none.
+const WARNINGS_MAX: usize = 256;
 
 /// A connection on which an agent is heard.
 #[derive(Debug)]
@@ -62,6 +68,17 @@ impl Lines {
         let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(newest) = heard.get(&id) {
             newest.send_replace(());
+        }
+    }
+
+    /// Warns of a peer of another version, once: it comes again and again.
+    pub(super) fn warn_of(&self, error: &io::Error) {
+        if error.kind() != io::ErrorKind::Unsupported {
+            return;
+        }
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.len() < WARNINGS_MAX && warned.insert(error.to_string()) {
+            tracing::warn!(target: "agent.server.rpc", "{error}");
         }
     }
 

@@ -45,6 +45,7 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, own: Hello
 }
 
 async fn hear(mut stream: TcpStream, shared: &Shared, own: &Hello) -> io::Result<()> {
+                        shared.lines.warn_of(&error);
     net::between_agents(&stream)?;
     let mut frames = Frames::new();
     let greeted = answer(&mut stream, &mut frames, own);

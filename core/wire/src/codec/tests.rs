@@ -161,3 +161,34 @@ proptest! {
         prop_assert!(reader.pending_bytes() <= bytes.len());
     }
 }
+
+#[test]
+fn greetings_have_a_version_of_their_own() {
+    let hello = Hello {
+        version: 9,
+        id: NodeId(7),
+        datacenter: "dc1".into(),
+        advertised: "10.0.0.1:8300".parse().unwrap(),
+    };
+    let bytes = hello.to_frame().unwrap();
+    // Golden: whatever becomes of messages, this is how any two builds meet.
+    let (head, rest) = bytes.split_at(6);
+    assert_eq!(head, [u8::try_from(bytes.len() - 4).unwrap(), 0, 0, 0, 1, 9]);
+    let mut reader = FrameReader::new();
+    reader.room(bytes.len()).extend_from_slice(&bytes);
+    let content = reader.take().unwrap().unwrap();
+    assert_eq!(Hello::decode(&content), Ok(hello.clone()));
+    assert!(rest.ends_with(&[10, 0, 0, 1, 251, 0x6c, 0x20]), "{rest:?}");
+    let speaks = |version| Hello { version, ..hello.clone() };
+    assert!(speaks(1).can_talk(&speaks(1)) && speaks(1).can_talk(&speaks(2)));
+    assert!(!speaks(2).can_talk(&speaks(1)), "an older build reads nothing of this one");
+}
+
+#[test]
+fn a_large_frame_leaves_no_large_buffer() {
+    let mut reader = FrameReader::new();
+    let large = crate::frame(&vec![7_u8; 1 << 20]).unwrap();
+    reader.room(8192).extend_from_slice(&large);
+    assert_eq!(reader.take().unwrap().unwrap().len(), large.len() - 4);
+    assert!(reader.room(8192).capacity() <= 16 * 1024);
+}
