@@ -3,7 +3,8 @@
 use crate::clock::Clock;
 use crate::dns::{self, Resolver};
 use crate::driver::{Driver, Inboxes, Outside};
-use crate::http::{self, ClientLimit};
+use crate::http;
+use crate::limit::ClientLimit;
 use crate::net;
 use crate::peers::{self, Peers};
 use crate::pool::{self, Sockets};
@@ -55,6 +56,8 @@ pub struct AgentConfig {
     pub pools: Vec<(Pool, SocketAddr)>,
     /// `limits.http_max_conns_per_client`.
     pub http_conns_per_client_max: usize,
+    /// `limits.rpc_max_conns_per_client`.
+    pub rpc_conns_per_client_max: usize,
     /// How configuration is read again.
     pub reloading: Reloading,
 }
@@ -141,14 +144,15 @@ impl Agent {
             .start(Arc::new(move |token, result| completed.input(Input::Io(token, result))))
             .map_err(StartError::Host)?;
 
-        let limit = Arc::new(ClientLimit::new(config.http_conns_per_client_max));
+        let http_limit = Arc::new(ClientLimit::new(config.http_conns_per_client_max));
+        let rpc_limit = Arc::new(ClientLimit::new(config.rpc_conns_per_client_max));
         let resolver = Arc::new(Resolver::new(Arc::clone(&shared), dns_config));
         let http = addresses(listeners.http.iter().map(TcpListener::local_addr));
         let dns = addresses(listeners.dns.iter().map(|(udp, _)| udp.local_addr()));
         let rpc = listeners.rpc.as_ref().and_then(|listener| listener.local_addr().ok());
         let mut servers = Vec::new();
         for listener in listeners.http {
-            let served = http::serve(listener, Arc::clone(&shared), Arc::clone(&limit));
+            let served = http::serve(listener, Arc::clone(&shared), Arc::clone(&http_limit));
             servers.push(tokio::spawn(served).abort_handle());
         }
         for (udp, tcp) in listeners.dns {
@@ -157,15 +161,16 @@ impl Agent {
             servers.push(tokio::spawn(served).abort_handle());
         }
         if let Some(listener) = listeners.rpc {
-            let served = peers::serve(listener, Arc::clone(&shared), hello.clone());
+            let limit = Arc::clone(&rpc_limit);
+            let served = peers::serve(listener, Arc::clone(&shared), hello.clone(), limit);
             servers.push(tokio::spawn(served).abort_handle());
         }
         let peers = Peers::new(Arc::clone(&shared), hello);
         let (ear, heard) = mpsc::channel(HEARD_MAX);
         let start = |(pool, bound)| (pool, Sockets::start(pool, bound, ear.clone()));
         let pools = listeners.pools.into_iter().map(start).collect();
-        let outside =
-            Outside { storage, peers, pools, reloading: config.reloading, limit, resolver };
+        let reloading = config.reloading;
+        let outside = Outside { storage, peers, pools, reloading, http_limit, rpc_limit, resolver };
         let driver = Driver::new(
             node,
             Arc::clone(&shared),

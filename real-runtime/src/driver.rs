@@ -5,7 +5,7 @@
 
 use crate::dns::Resolver;
 use crate::events;
-use crate::http::ClientLimit;
+use crate::limit::ClientLimit;
 use crate::net;
 use crate::peers::Peers;
 use crate::pool::{Heard, PoolInput, Sockets};
@@ -38,7 +38,8 @@ pub(crate) struct Outside {
     pub(crate) peers: Peers,
     pub(crate) pools: BTreeMap<Pool, Sockets>,
     pub(crate) reloading: Reloading,
-    pub(crate) limit: Arc<ClientLimit>,
+    pub(crate) http_limit: Arc<ClientLimit>,
+    pub(crate) rpc_limit: Arc<ClientLimit>,
     pub(crate) resolver: Arc<Resolver>,
 }
 
@@ -160,6 +161,10 @@ impl Driver {
                 self.feed(now, Input::Dns(id, transport, question), effects);
             }
             Inbound::Input(input) => self.feed(now, input, effects),
+            Inbound::Peer(from, message, room) => {
+                self.feed(now, Input::Peer { from, message }, effects);
+                drop(room);
+            }
             Inbound::Reload => self.reload(None),
             Inbound::HangUp(peer) => self.outside.peers.hang_up(peer),
         }
@@ -250,13 +255,22 @@ impl Driver {
         tracing::info!(target: "agent", "Reloading configuration...");
         match self.outside.reloading.read() {
             Ok(reloaded) => {
-                let Reloaded { services, checks, addresses, dns, http_conns_per_client_max } =
-                    reloaded;
+                let Reloaded {
+                    services,
+                    checks,
+                    addresses,
+                    dns,
+                    http_conns_per_client_max,
+                    rpc_conns_per_client_max,
+                } = reloaded;
                 if let Some(dns) = dns {
                     self.outside.resolver.reconfigure(dns);
                 }
                 if let Some(max) = http_conns_per_client_max {
-                    self.outside.limit.set(max);
+                    self.outside.http_limit.set(max);
+                }
+                if let Some(max) = rpc_conns_per_client_max {
+                    self.outside.rpc_limit.set(max);
                 }
                 if let Some(addresses) = addresses {
                     self.shared.input(Input::Admin(Admin::Addresses(addresses)));

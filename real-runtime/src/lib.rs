@@ -14,6 +14,7 @@ mod driver;
 mod events;
 mod http;
 mod indented;
+mod limit;
 pub mod log;
 mod machine;
 mod net;

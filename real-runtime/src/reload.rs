@@ -20,6 +20,8 @@ pub struct Reloaded {
     pub dns: Option<dns::Config>,
     /// `limits.http_max_conns_per_client`.
     pub http_conns_per_client_max: Option<usize>,
+    /// `limits.rpc_max_conns_per_client`.
+    pub rpc_conns_per_client_max: Option<usize>,
 }
 
 type Read = dyn FnMut() -> Result<Reloaded, String> + Send;

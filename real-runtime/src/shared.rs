@@ -6,12 +6,12 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use proconsul_core::http::{BodyCache, Request, Response, View};
 use proconsul_core::types::NodeId;
-use proconsul_core::{DnsTransport, Input, RequestId};
+use proconsul_core::{DnsTransport, Input, PeerMessage, RequestId};
 use std::cell::Cell;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 /// Bodies are kept per worker thread; more threads than this share.
 const CACHES: usize = 4;
@@ -27,6 +27,8 @@ pub(crate) enum Inbound {
     Dns(RequestId, DnsTransport, Bytes, oneshot::Sender<Bytes>),
     /// Anything that needs no bookkeeping by the host.
     Input(Input),
+    /// Another agent speaks. Its connection hears no more while too much of it waits here.
+    Peer(NodeId, PeerMessage, OwnedSemaphorePermit),
     /// Configuration is to be read again.
     Reload,
     /// The connection to a peer is broken, though nobody noticed.
@@ -34,7 +36,7 @@ pub(crate) enum Inbound {
 }
 
 /// The sending side of the loop's inbox. It never blocks: every producer has at most a few things
-/// on the way (a connection one request, a lane one completion per operation, a peer its window).
+/// on the way (a connection one request, a lane one completion per operation, a peer so many bytes).
 pub(crate) type Inbox = mpsc::UnboundedSender<Inbound>;
 
 /// What the loop and the workers share.

@@ -112,6 +112,7 @@ pub fn build(settings: &Settings, sources: &Sources) -> Result<Built, String> {
         advertise: settings.server.then_some(own.address),
         pools,
         http_conns_per_client_max: settings.http_conns_per_client_max,
+        rpc_conns_per_client_max: settings.rpc_conns_per_client_max,
         reloading: Reloading::by({
             let sources = sources.clone();
             move || reload(&sources)
@@ -150,6 +151,7 @@ fn reload(sources: &Sources) -> Result<Reloaded, String> {
         addresses,
         dns: Some(read.dns),
         http_conns_per_client_max: Some(read.http_conns_per_client_max),
+        rpc_conns_per_client_max: Some(read.rpc_conns_per_client_max),
     })
 }
 

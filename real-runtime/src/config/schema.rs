@@ -314,7 +314,7 @@ const LIMITS: &[Key] = &[
     works("kv_max_value_size", Whole),
     idle("rpc_handshake_timeout", Span, Off),
     idle("rpc_max_burst", Whole, Off),
-    idle("rpc_max_conns_per_client", Whole, Off),
+    works("rpc_max_conns_per_client", Whole),
     missing("rpc_rate", Number),
     works("txn_max_req_len", Whole),
 ];

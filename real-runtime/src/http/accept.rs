@@ -1,14 +1,13 @@
-//! Listening for clients, and how many of them one address may bring.
+//! Listening for clients.
 
 use crate::http::answer::answer;
+use crate::limit::ClientLimit;
 use crate::shared::Shared;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -17,55 +16,6 @@ use tokio::net::{TcpListener, TcpStream};
 const CONNECTION_BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// How long to wait when the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// Counts connections by client address (`limits.http_max_conns_per_client`).
-#[derive(Debug, Default)]
-pub(crate) struct ClientLimit {
-    max: AtomicUsize,
-    open: Mutex<BTreeMap<IpAddr, usize>>,
-}
-
-impl ClientLimit {
-    /// With this many connections for one address; 0 is without bound.
-    #[must_use]
-    pub(crate) fn new(max: usize) -> Self {
-        Self { max: AtomicUsize::new(max), open: Mutex::default() }
-    }
-
-    /// Changes the bound for connections to come.
-    pub(crate) fn set(&self, max: usize) {
-        self.max.store(max, Ordering::Relaxed);
-    }
-
-    fn enter(self: &Arc<Self>, client: IpAddr) -> Option<Slot> {
-        let max = self.max.load(Ordering::Relaxed);
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = open.entry(client).or_insert(0);
-        if max > 0 && *count >= max {
-            return None;
-        }
-        *count += 1;
-        Some(Slot { limit: Arc::clone(self), client })
-    }
-}
-
-/// One counted connection.
-struct Slot {
-    limit: Arc<ClientLimit>,
-    client: IpAddr,
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        let mut open = self.limit.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&self.client) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&self.client);
-            }
-        }
-    }
-}
 
 /// Accepts clients for as long as the agent lives.
 pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, limit: Arc<ClientLimit>) {

@@ -4,4 +4,4 @@ mod accept;
 mod answer;
 mod compress;
 
-pub(crate) use accept::{ClientLimit, serve};
+pub(crate) use accept::serve;

@@ -60,8 +60,11 @@ impl Peers {
     /// Queues a message. It never blocks.
     pub(crate) fn send(&mut self, to: NodeId, address: SocketAddr, message: PeerMessage) {
         if address.port() == 0 {
-            let call = message.call();
+            let (call, is_waited_for) = (message.call(), is_waited_for(&message));
             if !self.shared.lines.send(to, message) {
+                if is_waited_for {
+                    self.shared.lines.lost(to);
+                }
                 self.shared.input(Input::PeerUnreached(to, call.into_iter().collect()));
             }
             return;
@@ -128,10 +131,10 @@ impl Speaker {
                     );
                 }
                 Err(error) => {
+                    self.shared.lines.warn_of(&error);
                     tracing::debug!(
                         target: "agent.server.rpc",
                         "dial failed: peer={} address={address} error=\"{error}\"", self.to
-                    self.shared.lines.warn_of(&error);
                     );
                     pause = Some(self.backoff);
                     self.backoff = (self.backoff * 2).min(BACKOFF_MAX);

@@ -1,8 +1,9 @@
 //! Hearing other agents.
 
 use super::greet::{Frames, GREETING_TIME_MAX, answer};
+use crate::limit::ClientLimit;
 use crate::net;
-use crate::shared::Shared;
+use crate::shared::{Inbound, Shared};
 use bytes::BytesMut;
 use proconsul_core::types::NodeId;
 use proconsul_core::wire::{self, Hello};
@@ -16,19 +17,35 @@ use tokio::sync::mpsc;
 
 /// How long to wait when the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// What the smallest message takes while it waits for the loop.
+const MESSAGE_BYTES_MIN: usize = 256;
 /// Messages written at once.
 const BATCH_MESSAGES_MAX: usize = 256;
 /// A batch is written within this time or the connection is given up.
 const WRITE_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Accepts other servers for as long as the agent lives.
-pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, own: Hello) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    own: Hello,
+    limit: Arc<ClientLimit>,
+) {
     loop {
         match listener.accept().await {
             Ok((stream, from)) => {
+                let Some(slot) = limit.enter(from.ip()) else {
+                    tracing::debug!(
+                        target: "agent.server.rpc",
+                        "rejecting RPC conn because rpc_max_conns_per_client exceeded: from={from}"
+                    );
+                    continue;
+                };
                 let (shared, own) = (Arc::clone(&shared), own.clone());
                 tokio::spawn(async move {
+                    let _slot = slot;
                     if let Err(error) = hear(stream, &shared, &own).await {
+                        shared.lines.warn_of(&error);
                         tracing::debug!(
                             target: "agent.server.rpc",
                             "connection ended: from={from} error=\"{error}\""
@@ -45,7 +62,6 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, own: Hello
 }
 
 async fn hear(mut stream: TcpStream, shared: &Shared, own: &Hello) -> io::Result<()> {
-                        shared.lines.warn_of(&error);
     net::between_agents(&stream)?;
     let mut frames = Frames::new();
     let greeted = answer(&mut stream, &mut frames, own);
@@ -117,9 +133,12 @@ pub(super) async fn listen<S: AsyncRead + Unpin>(
     shared: &Shared,
     from: NodeId,
 ) -> io::Result<()> {
-    while let Some(frame) = frames.next(stream).await? {
+    loop {
+        // What was read enters at once: this may be dropped wherever it waits, and loses nothing.
+        let room = frames.room().await?;
+        let Some(frame) = frames.next(stream).await? else { return Ok(()) };
         let message: PeerMessage = wire::decode(&frame).map_err(io::Error::other)?;
-        shared.input(Input::Peer { from, message });
+        let bytes = frame.len().max(MESSAGE_BYTES_MIN);
+        shared.enter(Inbound::Peer(from, message, frames.taken(room, bytes)));
     }
-    Ok(())
 }

@@ -66,3 +66,34 @@ fn one_client_has_so_many_connections() {
     }
     get(agent.http, "/v1/status/leader");
 }
+
+#[test]
+fn one_peer_has_so_many_connections() {
+    let scratch = Scratch::new("peers");
+    let file = scratch.file("l.json", r#"{"limits": {"rpc_max_conns_per_client": 4}}"#);
+    let agent = Agent::dev(&scratch, &["-config-file", file.to_str().unwrap()]);
+    let about = get(agent.http, "/v1/agent/self").body;
+    let told: serde_json::Value = serde_json::from_str(&about).unwrap();
+    let rpc = told["Stats"]["consul"]["leader_addr"].as_str().unwrap().to_owned();
+    // One byte of a greeting that never comes.
+    let dial = || {
+        let mut stream = TcpStream::connect(&rpc).unwrap();
+        stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        stream.write_all(b"P").unwrap();
+        stream
+    };
+    let is_closed = |mut stream: &TcpStream| match stream.read(&mut [0]) {
+        Ok(bytes) => bytes == 0,
+        Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+    };
+    let held: Vec<TcpStream> = (0..4).map(|_| dial()).collect();
+    assert!(is_closed(&dial()), "the fifth is one too many");
+    assert!(!held.iter().any(is_closed), "the others stay");
+    drop(held);
+    let mut left = 100;
+    while is_closed(&dial()) {
+        left -= 1;
+        assert!(left > 0, "closed connections are still counted");
+        pause();
+    }
+}

@@ -146,6 +146,7 @@ impl Bench {
                 advertise: None,
                 pools: Vec::new(),
                 http_conns_per_client_max: 0,
+                rpc_conns_per_client_max: 0,
                 reloading: self.reloading(),
             };
             (config, life)

@@ -116,6 +116,7 @@ impl Group {
                         advertise: None,
                         pools: Vec::new(),
                         http_conns_per_client_max: 0,
+                        rpc_conns_per_client_max: 0,
                         reloading: Reloading::nothing(),
                     };
                     async move {
