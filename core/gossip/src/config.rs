@@ -173,4 +173,16 @@ impl Timing {
             ..Self::lan()
         }
     }
+
+    /// `base` as Consul makes it for `-dev`, where nobody wants to wait.
+    #[must_use]
+    pub fn dev(base: &Self) -> Self {
+        Self {
+            probe_interval: Duration::from_millis(100),
+            probe_timeout: Duration::from_millis(100),
+            suspicion_mult: 3,
+            gossip_interval: Duration::from_millis(100),
+            ..base.clone()
+        }
+    }
 }

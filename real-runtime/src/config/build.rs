@@ -209,13 +209,16 @@ fn node_config(
 fn facts(settings: &Settings, id: NodeId, name: &str, address: IpAddr) -> AgentFacts {
     let text = address.to_string();
     let wan = settings.advertise_wan.clone().unwrap_or_else(|| text.clone());
-    let version = if address.is_ipv4() { "ipv4" } else { "ipv6" };
     let named = settings.tagged_addresses.iter();
     let mut tagged_addresses: TextMap =
         named.map(|(tag, value)| (tag.as_str().into(), value.as_str().into())).collect();
     for (tag, value) in [("lan", &text), ("wan", &wan)] {
         tagged_addresses.insert(tag.into(), value.as_str().into());
-        tagged_addresses.insert(format!("{tag}_{version}").into(), value.as_str().into());
+        let version = if value.parse().is_ok_and(|ip: IpAddr| ip.is_ipv6()) { "6" } else { "4" };
+        tagged_addresses.insert(format!("{tag}_ipv{version}").into(), value.as_str().into());
+    }
+    for (tag, value) in &settings.advertise_by_version {
+        tagged_addresses.insert(tag.as_str().into(), value.to_string().into());
     }
     let mut meta = settings.node_meta.clone();
     meta.insert("consul-network-segment".into(), "".into());
@@ -230,12 +233,12 @@ fn facts(settings: &Settings, id: NodeId, name: &str, address: IpAddr) -> AgentF
         dev: settings.dev,
         bootstrap: settings.bootstrap,
         version: API_VERSION.into(),
+        host: host(),
         debug_config: debug_config(settings, name).into(),
         serf_lan_port: settings.ports.serf_lan.unwrap_or_default(),
         serf_wan_port: settings.ports.serf_wan.unwrap_or_default(),
         server_port: settings.ports.server.unwrap_or_default(),
         kv_value_bytes_max: settings.kv_value_bytes_max,
-        host: host(),
         txn_bytes_max: settings.txn_bytes_max,
         response_headers: settings.response_headers.clone(),
         block_endpoints: settings.block_endpoints.clone(),
@@ -244,11 +247,6 @@ fn facts(settings: &Settings, id: NodeId, name: &str, address: IpAddr) -> AgentF
     }
 }
 
-/// The values by which tools tell what an agent is, under Consul's names for them. Nothing is
-/// shown as it was given: secrets may stand anywhere in it.
-fn debug_config(settings: &Settings, name: &str) -> String {
-    let port = |port: Option<u16>| port.map_or(-1, i32::from);
-    let (ports, cluster) = (&settings.ports, &settings.cluster);
 /// The machine, in Go's names.
 fn host() -> HostFacts {
     let arch = match std::env::consts::ARCH {
@@ -269,6 +267,11 @@ fn host() -> HostFacts {
     }
 }
 
+/// The values by which tools tell what an agent is, under Consul's names for them. Nothing is
+/// shown as it was given: secrets may stand anywhere in it.
+fn debug_config(settings: &Settings, name: &str) -> String {
+    let port = |port: Option<u16>| port.map_or(-1, i32::from);
+    let (ports, cluster) = (&settings.ports, &settings.cluster);
     let data_dir = settings.data_dir.as_ref().map(|dir| dir.display().to_string());
     json!({
         "ACLsEnabled": false,
@@ -421,4 +424,32 @@ fn host_name() -> String {
         .ok()
         .filter(|name| !name.is_empty())
         .unwrap_or_else(|| "localhost".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_shown_by_their_versions() {
+        let flags = json!({
+            "advertise_addr_wan": "fd00::9", "advertise_addr_ipv6": "fd00::2",
+            "advertise_addr_wan_ipv4": "10.0.0.3", "tagged_addresses": {"lan_ipv6": "fd00::1"},
+        });
+        let flags = flags.as_object().unwrap().clone();
+        let read = settings(&Sources { flags, dev: true, ..Sources::default() }).unwrap();
+        let facts = facts(&read, NodeId(1), "a", IpAddr::from([10, 0, 0, 1]));
+        let shown: Vec<String> =
+            facts.tagged_addresses.iter().map(|(tag, value)| format!("{tag} {value}")).collect();
+        let wanted = [
+            "lan 10.0.0.1",
+            "lan_ipv4 10.0.0.1",
+            "lan_ipv6 fd00::2",
+            "wan fd00::9",
+            "wan_ipv4 10.0.0.3",
+            "wan_ipv6 fd00::9",
+        ];
+        assert_eq!(shown, wanted);
+        assert!(facts.host.cpu_count > 0 && !facts.host.arch.is_empty());
+    }
 }

@@ -34,14 +34,15 @@ pub struct ClusterSettings {
 
 impl ClusterSettings {
     /// Reads and checks them.
-    pub(super) fn of(read: &Reader<'_>, server: bool) -> Result<Self, String> {
+    pub(super) fn of(read: &Reader<'_>, server: bool, dev: bool) -> Result<Self, String> {
+        let base = |base: Timing| if dev { Timing::dev(&base) } else { base };
         Ok(Self {
             serf_lan: read.address("serf_lan")?,
             serf_wan: read.address("serf_wan")?,
             serf_lan_allowed_cidrs: networks(read, "serf_lan_allowed_cidrs")?,
             serf_wan_allowed_cidrs: networks(read, "serf_wan_allowed_cidrs")?,
-            gossip_lan: timing(read, "lan", Timing::lan())?,
-            gossip_wan: timing(read, "wan", Timing::wan())?,
+            gossip_lan: timing(read, "lan", base(Timing::lan()))?,
+            gossip_wan: timing(read, "wan", base(Timing::wan()))?,
             encrypt: read.text("encrypt").map(|text| key(&text)).transpose()?,
             encrypt_verify_incoming: read.on("encrypt_verify_incoming").unwrap_or(true),
             encrypt_verify_outgoing: read.on("encrypt_verify_outgoing").unwrap_or(true),
@@ -53,7 +54,7 @@ impl ClusterSettings {
             skip_leave_on_interrupt: read.on("skip_leave_on_interrupt").unwrap_or(server),
             leave_drain_time: read.span("performance.leave_drain_time", Duration::from_secs(5)),
             autopilot: autopilot(read)?,
-            coordinates: coordinates(read)?,
+            coordinates: coordinates(read, dev)?,
         })
     }
 }
@@ -156,15 +157,19 @@ fn autopilot(read: &Reader<'_>) -> Result<AutopilotConfig, String> {
     })
 }
 
-fn coordinates(read: &Reader<'_>) -> Result<Option<Coordinates>, String> {
+fn coordinates(read: &Reader<'_>, dev: bool) -> Result<Option<Coordinates>, String> {
     if read.on("disable_coordinates").unwrap_or(false) {
         return Ok(None);
     }
     let base = Coordinates::default();
+    let path = |name: &str| format!("consul.coordinate.{name}");
+    let period = if dev { Duration::from_millis(100) } else { base.period };
     Ok(Some(Coordinates {
         rate_target: count(read, "sync_coordinate_rate_target", base.rate_target)?.max(1),
         interval_min: read.span("sync_coordinate_interval_min", base.interval_min),
-        ..base
+        period: read.span(&path("update_period"), period),
+        batch_size: count(read, &path("update_batch_size"), base.batch_size)?,
+        batches_max: count(read, &path("update_max_batches"), base.batches_max)?,
     }))
 }
 

@@ -41,7 +41,11 @@ pub(super) fn cluster(
     let base = |pool: Pool, port: u16| member(settings, id, name, pool, port, &places);
     let mut sockets = vec![(Pool::Lan, SocketAddr::new(places.lan, lan_port))];
     sockets.extend(wan_port.map(|port| (Pool::Wan, SocketAddr::new(places.wan, port))));
-    if wan_port.is_none() && !(own.join_wan.start.is_empty() && own.join_wan.retry.is_empty()) {
+    if !settings.server && !own.join_wan.start.is_empty() {
+        return Err("start_join_wan: Must be a server to join WAN cluster".into());
+    }
+    let joins_wan = !(own.join_wan.start.is_empty() && own.join_wan.retry.is_empty());
+    if settings.server && wan_port.is_none() && joins_wan {
         return Err("start_join_wan and retry_join_wan are for servers with ports.serf_wan".into());
     }
     let expect = if settings.bootstrap { 0 } else { settings.bootstrap_expect };

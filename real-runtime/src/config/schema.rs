@@ -111,7 +111,10 @@ pub(super) const KEYS: &[Key] = &[
     works("addresses", Object(ADDRESSES)),
     works("advertise_addr", Text),
     works("advertise_addr_ipv4", Text),
+    works("advertise_addr_ipv6", Text),
     works("advertise_addr_wan", Text),
+    works("advertise_addr_wan_ipv4", Text),
+    works("advertise_addr_wan_ipv6", Text),
     works("ae_interval", Span),
     works("alt_domain", Text),
     works("autopilot", Object(AUTOPILOT)),
@@ -122,6 +125,7 @@ pub(super) const KEYS: &[Key] = &[
     works("check_update_interval", Span),
     works("checks", Definitions),
     works("client_addr", Text),
+    works("consul", Object(CONSUL)),
     works("data_dir", Text),
     works("datacenter", Text),
     works("default_query_time", Span),
@@ -192,6 +196,8 @@ pub(super) const KEYS: &[Key] = &[
     idle("raft_trailing_logs", Whole, Off),
     ignored("revision", Text),
     idle("segment_limit", Whole, Off),
+    // Read by another program from the same file.
+    ignored("snapshot_agent", Any),
     ignored("telemetry", Object(TELEMETRY)),
     ignored("version", Text),
     // What they ask for is not built.
@@ -200,7 +206,6 @@ pub(super) const KEYS: &[Key] = &[
     missing("acl_default_policy", Text),
     missing("acl_master_token", Text),
     missing("acl_token", Text),
-    missing("advertise_addr_ipv6", Text),
     missing("auto_encrypt", Any),
     missing("ca_file", Text),
     missing("ca_path", Text),
@@ -266,6 +271,15 @@ const AUTOPILOT: &[Key] = &[
     idle("redundancy_zone_tag", Text, Off),
     works("server_stabilization_time", Span),
     idle("upgrade_version_tag", Text, Off),
+];
+
+const CONSUL: &[Key] =
+    &[works("coordinate", Object(COORDINATE)), idle("raft", Any, Off), idle("server", Any, Off)];
+
+const COORDINATE: &[Key] = &[
+    works("update_batch_size", Whole),
+    works("update_max_batches", Whole),
+    works("update_period", Span),
 ];
 
 const GOSSIP: &[Key] = &[

@@ -13,6 +13,7 @@ use proconsul_core::types::limits::{
 };
 use proconsul_core::types::{Duration, TextMap};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
@@ -44,6 +45,8 @@ pub struct Settings {
     pub bind: Option<String>,
     pub advertise: Option<String>,
     pub advertise_wan: Option<String>,
+    /// Addresses by the tag under which the catalog shows them: `lan_ipv4`, `wan_ipv6`, ...
+    pub advertise_by_version: BTreeMap<String, IpAddr>,
     pub client: Vec<String>,
     pub http_addresses: Option<Vec<String>>,
     pub dns_addresses: Option<Vec<String>>,
@@ -62,10 +65,10 @@ pub struct Settings {
     pub kv_value_bytes_max: usize,
     pub txn_bytes_max: usize,
     pub http_conns_per_client_max: usize,
+    pub rpc_conns_per_client_max: usize,
     pub response_headers: Vec<(String, String)>,
     pub block_endpoints: Vec<String>,
     pub translate_wan_addrs: bool,
-    pub rpc_conns_per_client_max: usize,
     pub tagged_addresses: Vec<(String, String)>,
     pub enable_local_script_checks: bool,
     pub cluster: ClusterSettings,
@@ -171,8 +174,9 @@ impl Settings {
                 .map(|(key, value)| (key.into(), value.into()))
                 .collect(),
             bind: read.address("bind_addr")?,
-            advertise: read.address("advertise_addr")?.or(read.address("advertise_addr_ipv4")?),
+            advertise: read.address("advertise_addr")?,
             advertise_wan: read.address("advertise_addr_wan")?,
+            advertise_by_version: by_version(&read)?,
             client: words(read.address("client_addr")?)
                 .unwrap_or_else(|| vec!["127.0.0.1".to_owned()]),
             http_addresses: words(read.address("addresses.http")?),
@@ -198,13 +202,13 @@ impl Settings {
             kv_value_bytes_max,
             txn_bytes_max: read.size("limits.txn_max_req_len", kv_value_bytes_max),
             http_conns_per_client_max: read.size("limits.http_max_conns_per_client", 200),
+            rpc_conns_per_client_max: read.size("limits.rpc_max_conns_per_client", 100),
             response_headers: read.texts("http_config.response_headers"),
             block_endpoints: read.list("http_config.block_endpoints"),
             translate_wan_addrs: read.on("translate_wan_addrs").unwrap_or(false),
             tagged_addresses: read.texts("tagged_addresses"),
-            rpc_conns_per_client_max: read.size("limits.rpc_max_conns_per_client", 100),
             enable_local_script_checks: read.on("enable_local_script_checks").unwrap_or(false),
-            cluster: ClusterSettings::of(&read, dev || read.on("server").unwrap_or(false))?,
+            cluster: ClusterSettings::of(&read, dev || read.on("server").unwrap_or(false), dev)?,
             services: services(merged.get("services"))?,
             checks: checks(merged.get("checks"))?,
             warnings,
@@ -279,6 +283,12 @@ impl Settings {
                     .to_owned(),
             );
         }
+        if !self.server && !self.cluster.join_wan.retry.is_empty() {
+            self.warnings.push(
+                "retry_join_wan has no effect in a client agent: servers alone are in the WAN pool"
+                    .to_owned(),
+            );
+        }
         let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
         if let Some(name) = self.node_name.as_ref().filter(|name| !name.chars().all(plain)) {
             self.warnings.push(format!(
@@ -332,6 +342,24 @@ impl Settings {
             )),
         }
     }
+}
+
+/// The addresses that are only shown: `advertise_addr_ipv4` and its like.
+fn by_version(read: &Reader<'_>) -> Result<BTreeMap<String, IpAddr>, String> {
+    let mut found = BTreeMap::new();
+    for (tag, prefix) in [("lan", "advertise_addr"), ("wan", "advertise_addr_wan")] {
+        for version in ["ipv4", "ipv6"] {
+            let key = format!("{prefix}_{version}");
+            let Some(text) = read.address(&key)? else { continue };
+            let address = text.parse().ok();
+            let fits = |address: &IpAddr| address.is_ipv4() == (version == "ipv4");
+            let Some(address) = address.filter(fits) else {
+                return Err(format!("{key} must be an {version} address"));
+            };
+            found.insert(format!("{tag}_{version}"), address);
+        }
+    }
+    Ok(found)
 }
 
 fn default_level(dev: bool) -> &'static str {

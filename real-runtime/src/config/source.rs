@@ -126,6 +126,7 @@ fn checked(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proconsul_core::types::Duration;
     use serde_json::json;
 
     fn of(given: &Value) -> Result<Settings, String> {
@@ -159,8 +160,73 @@ mod tests {
             "disable_host_node_id": true, "protocol": 2, "raft_protocol": 3,
             "acl": {"enabled": false, "default_policy": "allow"}, "primary_datacenter": "dc1",
             "disable_update_check": true, "raft_trailing_logs": 0, "check_output_max_size": 4096,
+            "snapshot_agent": {"http_addr": "x"},
         });
         assert_eq!(warnings(done_anyway), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_dev_agent_gossips_at_once() {
+        let tenth = Duration::from_millis(100);
+        let of = |given: Value| of(&given).unwrap().cluster;
+        let quick = of(json!({}));
+        for timing in [&quick.gossip_lan, &quick.gossip_wan] {
+            let spans = [timing.probe_interval, timing.probe_timeout, timing.gossip_interval];
+            assert_eq!((spans, timing.suspicion_mult), ([tenth; 3], 3));
+        }
+        assert_eq!(quick.gossip_wan.push_pull_interval, Duration::from_secs(60));
+        assert_eq!(quick.coordinates.unwrap().period, tenth);
+        let own = of(json!({"gossip_lan": {"probe_interval": "3s", "suspicion_mult": 7}}));
+        assert_eq!(own.gossip_lan.probe_interval, Duration::from_secs(3));
+        assert_eq!(own.gossip_lan.suspicion_mult, 7);
+    }
+
+    #[test]
+    fn places_are_written_as_configured() {
+        let given = json!({"consul": {"coordinate": {
+            "update_batch_size": 9, "update_max_batches": 3, "update_period": "7s",
+        }}});
+        let read = of(&given).unwrap();
+        let places = read.cluster.coordinates.unwrap();
+        assert_eq!((places.batch_size, places.batches_max), (9, 3));
+        assert_eq!(places.period, Duration::from_secs(7));
+        assert_eq!(read.warnings, Vec::<String>::new());
+        let raft = of(&json!({"consul": {"raft": {"election_timeout": "1s"}}})).unwrap();
+        assert!(raft.warnings[0].starts_with("consul.raft = "), "{:?}", raft.warnings);
+        assert!(of(&json!({"consul": {"nope": 1}})).is_err());
+    }
+
+    #[test]
+    fn addresses_of_each_version_are_shown_and_checked() {
+        let given = json!({
+            "advertise_addr": "10.0.0.1", "advertise_addr_ipv4": "10.0.0.2",
+            "advertise_addr_ipv6": "fd00::2", "advertise_addr_wan_ipv6": "fd00::3",
+        });
+        let read = of(&given).unwrap();
+        assert_eq!(read.advertise.as_deref(), Some("10.0.0.1"));
+        let shown: Vec<String> =
+            read.advertise_by_version.iter().map(|(tag, ip)| format!("{tag} {ip}")).collect();
+        assert_eq!(shown, ["lan_ipv4 10.0.0.2", "lan_ipv6 fd00::2", "wan_ipv6 fd00::3"]);
+        for (key, version, wrong) in [
+            ("advertise_addr_ipv4", "ipv4", "::1"),
+            ("advertise_addr_ipv6", "ipv6", "10.0.0.1"),
+            ("advertise_addr_wan_ipv4", "ipv4", "x"),
+            ("advertise_addr_wan_ipv6", "ipv6", "10.0.0.1"),
+        ] {
+            let refused = of(&json!({ key: wrong })).unwrap_err();
+            assert_eq!(refused, format!("{key} must be an {version} address"));
+        }
+    }
+
+    #[test]
+    fn a_client_agent_does_not_join_the_wan() {
+        let read = |server: bool| {
+            let flags = json!({"data_dir": "/x", "server": server, "retry_join_wan": ["a"]});
+            let flags = flags.as_object().unwrap().clone();
+            settings(&Sources { flags, ..Sources::default() }).unwrap().warnings
+        };
+        assert_eq!(read(true), Vec::<String>::new());
+        assert!(read(false)[0].starts_with("retry_join_wan has no effect in a client agent"));
     }
 
     #[test]
