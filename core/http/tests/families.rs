@@ -11,6 +11,7 @@
 mod pools;
 mod world;
 
+use proconsul_http::PoolView;
 use std::path::{Path, PathBuf};
 use world::{World, request};
 
@@ -139,4 +140,17 @@ fn other_datacenters() {
 #[test]
 fn operators() {
     check("operator");
+}
+
+#[test]
+fn a_server_without_a_wan_pool_shows_none() {
+    let mut world = World::new();
+    world.view.pools = PoolView { wan: None, ..pools::meet() }.into();
+    let mut told = |target: &str| {
+        let response = world.ask(&request(&format!("GET {target}"), ""));
+        String::from_utf8(response.body.to_vec()).unwrap()
+    };
+    assert_eq!(told("/v1/agent/members?wan=1"), "null");
+    let about = told("/v1/agent/self");
+    assert!(about.contains("\"serf_lan\":{") && !about.contains("serf_wan"), "{about}");
 }

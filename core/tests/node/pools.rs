@@ -6,7 +6,7 @@ use crate::agents::{
 };
 use crate::table::{Table, node_id, text};
 use proconsul_core::http::Method;
-use proconsul_core::types::{Duration, Planted};
+use proconsul_core::types::{Duration, Planted, Pool};
 use proconsul_core::{Admin, Input};
 
 const WEB: &str = r#"{"Name":"web","Port":80}"#;
@@ -552,4 +552,45 @@ fn servers_of_other_datacenters_are_dialled_where_the_wan_says() {
     table.dialled.clear();
     table.run(Duration::from_secs(1));
     assert_eq!(dialled(&table, 0, 1), place(false, 1));
+}
+
+#[test]
+fn consul_info_says_how_things_are() {
+    let mut table = sound(3, 1);
+    let script = r#"{"Name":"s","Interval":"9s","ScriptArgs":["x"]}"#;
+    let refused = table.ask(3, Method::Put, "/v1/agent/check/register", script);
+    assert_eq!(refused.status, 400, "{}", text(&refused));
+    table.configure(3, |config| {
+        use proconsul_core::checks::parse::{Origin, check_definition};
+        use proconsul_core::syntax::document::{Format, parse};
+        let read = parse("s.json", Format::Json, script).unwrap();
+        let check = check_definition(&read.into(), Origin::File);
+        config.checks.push(check.unwrap());
+    });
+    table.kill(3);
+    table.boot(3);
+    assert_eq!(table.put(0, "/v1/kv/a", "1"), "true");
+    table.run(Duration::from_secs(30));
+    for agent in 0..4 {
+        let about = table.get(agent, "/v1/agent/self");
+        let node = table.nodes[agent].as_ref().unwrap();
+        let lan = node.pool(Pool::Lan).unwrap().status();
+        let mut told = vec![("member_time", lan.clocks.member.0)];
+        told.push(("event_time", lan.clocks.event.0));
+        told.push(("check_monitors", u64::from(agent == 3)));
+        if agent < 3 {
+            let raft = node.raft();
+            told.push(("commit_index", raft.committed().0));
+            told.push(("last_log_index", raft.last().index.0));
+            told.push(("last_log_term", raft.last().term.0));
+            told.push(("applied_index", raft.committed().0));
+            assert_eq!(about.matches("{Suffrage:Voter ID:").count(), 3, "{about}");
+        }
+        for (name, number) in told {
+            assert!(about.contains(&format!("\"{name}\":\"{number}\"")), "{name}: {about}");
+        }
+        let leads = node.raft().is_leader();
+        let contact = if leads { "\"last_contact\":\"0\"" } else { "ms\",\"last_log" };
+        assert!(agent == 3 || about.contains(contact), "{about}");
+    }
 }
