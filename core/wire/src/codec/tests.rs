@@ -187,7 +187,7 @@ fn greetings_have_a_version_of_their_own() {
 #[test]
 fn a_large_frame_leaves_no_large_buffer() {
     let mut reader = FrameReader::new();
-    let large = crate::frame(&vec![7_u8; 1 << 20]).unwrap();
+    let large = frame(&vec![7_u8; 1 << 20]).unwrap();
     reader.room(8192).extend_from_slice(&large);
     assert_eq!(reader.take().unwrap().unwrap().len(), large.len() - 4);
     assert!(reader.room(8192).capacity() <= 16 * 1024);
