@@ -1,6 +1,6 @@
 //! One request, one decision: who may answer it, whether it must wait, what the answer is.
 
-use crate::cache::{Stamp, effective};
+use crate::cache::{BodyKey, Stamp, effective};
 use crate::params::Params;
 use crate::render::ORIGIN;
 use crate::route::{self, Endpoint, Family};
@@ -305,10 +305,12 @@ pub(crate) fn serve(
     // Places change without the index that governs the rest.
     let is_kept = read.is_kept() && !call.params.has("near");
     let careless = modes.index > 0 && call.view.agent.planted.is(Fault::IndexNewerThanBody);
+    let shown = call.params.watch_query(&call.request.query);
+    let key = BodyKey { path: &call.request.path, query: &shown };
     let kept = if careless {
-        desk.cache.get_of_any_age(call.request)
+        desk.cache.get_of_any_age(key)
     } else if is_kept {
-        desk.cache.get(call.request, stamp)
+        desk.cache.get(key, stamp)
     } else {
         None
     };
@@ -320,7 +322,7 @@ pub(crate) fn serve(
         Body::Json(json) => {
             let body = Bytes::from(json);
             if is_kept || call.view.agent.planted.is(Fault::IndexNewerThanBody) {
-                desk.cache.put(call.request, stamp, &body);
+                desk.cache.put(key, stamp, &body);
             }
             (Some(respond::JSON), 200, body)
         }

@@ -2,6 +2,7 @@
 
 mod world;
 
+use proconsul_catalog::Topic;
 use proconsul_http::{HostOp, Plan, Request};
 use proconsul_types::{CatalogIndex, Duration, Instant, LogLevel};
 use world::{World, request};
@@ -77,6 +78,56 @@ fn a_blocking_read_waits_for_a_newer_index() {
     let ceiling = get("/v1/kv/a?wait=9000h&index=99");
     let Plan::Park(wait) = world.plan(&ceiling, false, false) else { panic!("it waits") };
     assert_eq!(wait.at_most, seconds(600));
+}
+
+#[test]
+fn a_node_that_is_shown_or_asked_for_governs_the_answer() {
+    let mut world = World::new();
+    let node = |role: &str, address: &str| {
+        format!(r#"{{"Node":"n","Address":"{address}","NodeMeta":{{"role":"{role}"}}}}"#)
+    };
+    put(
+        &mut world,
+        "/v1/catalog/register",
+        r#"{"Node":"n","Address":"10.0.0.1","NodeMeta":{"role":"db"},
+            "Service":{"Service":"web","Connect":{"Native":true}},
+            "Check":{"Name":"c","Status":"passing","ServiceID":"web"}}"#,
+    );
+    for target in [
+        "/v1/catalog/services?node-meta=role:db",
+        "/v1/catalog/connect/web",
+        "/v1/health/connect/web",
+        "/v1/health/node/n?node-meta=role:db",
+        "/v1/health/checks/web?node-meta=role:db",
+        "/v1/health/state/passing?node-meta=role:db",
+    ] {
+        put(&mut world, "/v1/catalog/register", &node("db", "10.0.0.1"));
+        let Plan::Answer(before) = world.read(&get(target)) else { panic!("an answer") };
+        let index = before.header("X-Consul-Index").expect("a read has an index").to_owned();
+        let separator = if target.contains('?') { '&' } else { '?' };
+        let waiting = get(&format!("{target}{separator}index={index}"));
+        let Plan::Park(wait) = world.plan(&waiting, false, false) else { panic!("{target} waits") };
+        assert!(wait.topics.contains(&Topic::Nodes), "{target} is woken by nodes");
+        put(&mut world, "/v1/catalog/register", &node("web", "10.0.0.2"));
+        let Plan::Answer(after) = world.read(&waiting) else { panic!("{target} is answered") };
+        assert_ne!(before.header("X-Consul-Index"), after.header("X-Consul-Index"), "{target}");
+        assert_ne!(before.body, after.body, "{target}");
+    }
+}
+
+#[test]
+fn who_waits_behind_another_index_is_shown_the_same_bytes() {
+    let mut world = World::new();
+    put(&mut world, "/v1/catalog/register", r#"{"Node":"n","Address":"a"}"#);
+    let body = |plan| {
+        let Plan::Answer(response) = plan else { panic!("an answer, not {plan:?}") };
+        response.body
+    };
+    let first = body(world.read(&get("/v1/catalog/nodes?wait=1s&index=2")));
+    let other = body(world.read(&get("/v1/catalog/nodes?index=3&wait=2s")));
+    assert_eq!(first.as_ptr(), other.as_ptr(), "the same bytes are given again");
+    assert_eq!(first.as_ptr(), body(world.read(&get("/v1/catalog/nodes"))).as_ptr());
+    assert_eq!(world.cache.len(), 1);
 }
 
 #[test]

@@ -107,6 +107,11 @@ impl CatalogRead for Nodes {
         near::sort(call, &mut found, |node| &node.name);
         for node in found {
             records::node(&mut json, node);
+    /// The index of a read that `index` governs as long as nothing is asked of the node.
+    pub(super) fn or_nodes(&self, catalog: &Catalog, index: CatalogIndex) -> CatalogIndex {
+        if self.asks_node() { index.max(catalog.nodes_index()) } else { index }
+    }
+
         }
         json.end_array();
         Ok(Body::Json(json.finish()))
@@ -119,11 +124,11 @@ struct Services {
 
 impl CatalogRead for Services {
     fn index(&self, catalog: &Catalog) -> CatalogIndex {
-        catalog.services_index()
+        // Whose node's metadata counts is told by the nodes.
+        self.wants.or_nodes(catalog, catalog.services_index())
     }
 
     fn topics(&self) -> Vec<Topic> {
-        // Whose node's metadata counts is told by the nodes.
         if self.wants.asks_node() {
             vec![Topic::Services, Topic::Nodes]
         } else {
@@ -205,7 +210,11 @@ struct Instances<'a> {
 
 impl CatalogRead for Instances<'_> {
     fn index(&self, catalog: &Catalog) -> CatalogIndex {
-        if self.connect { catalog.services_index() } else { catalog.service_index(self.name) }
+        if self.connect {
+            // A service's own index tells of its nodes; that of all services does not.
+            return catalog.services_index().max(catalog.nodes_index());
+        }
+        catalog.service_index(self.name)
     }
 
     fn topics(&self) -> Vec<Topic> {

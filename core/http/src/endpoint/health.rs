@@ -65,11 +65,11 @@ struct Checks<'a> {
 impl CatalogRead for Checks<'_> {
     /// The whole table's: so it is in Consul 1.8, and a watcher is woken more often than it must.
     fn index(&self, catalog: &Catalog) -> CatalogIndex {
-        catalog.checks_index()
+        self.wants.or_nodes(catalog, catalog.checks_index())
     }
 
     fn topics(&self) -> Vec<Topic> {
-        vec![Topic::Checks]
+        if self.wants.asks_node() { vec![Topic::Checks, Topic::Nodes] } else { vec![Topic::Checks] }
     }
 
     fn body(&self, call: &Call<'_>) -> Result<Body, Response> {
@@ -119,8 +119,9 @@ struct Instances<'a> {
 impl CatalogRead for Instances<'_> {
     fn index(&self, catalog: &Catalog) -> CatalogIndex {
         if self.connect {
-            // Proxies have other names than what they stand for.
-            return catalog.services_index().max(catalog.checks_index());
+            // Proxies have other names than what they stand for, and nodes are shown.
+            let services = catalog.services_index().max(catalog.nodes_index());
+            return services.max(catalog.checks_index());
         }
         catalog.service_health_index(self.name)
     }
