@@ -18,6 +18,7 @@ use bytes::Bytes;
 use proconsul_catalog::Outcome;
 use proconsul_http::error::{NO_LEADER, RPC_EOF, RPC_PREFIX};
 use proconsul_http::{self as http, Reply, Request, Response, error};
+use proconsul_types::limits::BLOCKING_WAIT_MAX;
 use proconsul_types::{Duration, Fault, Instant, NodeId, Pool};
 
 /// Calls that are open in either direction.
@@ -316,7 +317,9 @@ impl Node {
             Job::Http(request) => {
                 let waits = request.method == proconsul_http::Method::Get
                     && request.query.contains("index=");
-                let patience = if waits { self.config.blocking_wait_max * 2 } else { SILENCE_MAX };
+                // Who answers may let it wait longer than we would.
+                let wait_max = self.config.facts.query_times.max.max(BLOCKING_WAIT_MAX);
+                let patience = if waits { wait_max * 2 } else { SILENCE_MAX };
                 let request = http::forward(self.publisher.peek(), request);
                 let request = shortened(request, open.wait_until, self.now);
                 let call = match way {

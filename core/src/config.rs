@@ -31,10 +31,6 @@ pub struct Config {
     pub snapshot_log_bytes: u64,
     /// How long a request waits for a leader.
     pub rpc_hold_timeout: Duration,
-    /// Longest wait of a blocking query.
-    pub blocking_wait_max: Duration,
-    /// Wait of a blocking query that names none.
-    pub blocking_wait_default: Duration,
     /// Shortest session TTL.
     pub session_ttl_min: Duration,
     /// A session is ended this many percent of its TTL after its last renewal (Consul: 200).

@@ -66,8 +66,6 @@ pub(crate) fn config(id: NodeId, server: usize, options: &Options) -> Config {
         segment_bytes: options.segment_bytes,
         snapshot_log_bytes: options.snapshot_log_bytes,
         rpc_hold_timeout: Duration::from_millis(1_500),
-        blocking_wait_max: Duration::from_secs(600),
-        blocking_wait_default: Duration::from_secs(300),
         session_ttl_min: Duration::from_millis(100),
         session_ttl_percent: 200,
         anti_entropy_interval: Duration::from_secs(60),

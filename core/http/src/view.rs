@@ -7,7 +7,9 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use proconsul_catalog::Catalog;
 use proconsul_checks::LocalView;
-use proconsul_types::{CatalogIndex, Duration, Instant, NodeId, Planted, Term, TextMap, WallTime};
+use proconsul_types::{
+    CatalogIndex, Duration, Instant, NodeId, Planted, Term, TextMap, WallTime, limits,
+};
 
 /// A consistent picture of one agent at one moment. Cloning is a few reference counts.
 #[derive(Clone, Debug)]
@@ -36,6 +38,21 @@ impl View {
     #[must_use]
     pub fn is_catalog_known(&self) -> bool {
         self.leadership.leader.is_some() || self.catalog.index() > CatalogIndex(0)
+    }
+}
+
+/// How long a blocking query may wait for a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueryTimes {
+    /// `default_query_time`: of a query that does not say.
+    pub default: Duration,
+    /// `max_query_time`: a longer wait is cut to this.
+    pub max: Duration,
+}
+
+impl Default for QueryTimes {
+    fn default() -> Self {
+        Self { default: limits::BLOCKING_WAIT_DEFAULT, max: limits::BLOCKING_WAIT_MAX }
     }
 }
 
@@ -108,6 +125,8 @@ pub struct AgentFacts {
     pub response_headers: Vec<(String, String)>,
     /// `http_config.block_endpoints`: paths that begin like this are refused.
     pub block_endpoints: Vec<String>,
+    /// How long blocking queries wait.
+    pub query_times: QueryTimes,
     /// `translate_wan_addrs`.
     pub translate_wan_addresses: bool,
     /// Whether the UI is served.

@@ -3,7 +3,7 @@
 mod world;
 
 use proconsul_catalog::Topic;
-use proconsul_http::{HostOp, Plan, Request};
+use proconsul_http::{HostOp, Plan, QueryTimes, Request};
 use proconsul_types::{CatalogIndex, Duration, Instant, LogLevel};
 use world::{World, request};
 
@@ -78,6 +78,25 @@ fn a_blocking_read_waits_for_a_newer_index() {
     let ceiling = get("/v1/kv/a?wait=9000h&index=99");
     let Plan::Park(wait) = world.plan(&ceiling, false, false) else { panic!("it waits") };
     assert_eq!(wait.at_most, seconds(600));
+}
+
+#[test]
+fn the_agent_bounds_how_long_a_read_waits() {
+    let mut world = World::new();
+    let mut facts = (*world.view.agent).clone();
+    let seconds = |seconds| Duration::from_secs(seconds);
+    facts.query_times = QueryTimes { default: seconds(16), max: seconds(32) };
+    world.view.agent = facts.into();
+    put(&mut world, "/v1/agent/service/register", r#"{"Name":"h","Port":80}"#);
+    let hash = header(world.read(&get("/v1/agent/service/h")), "X-Consul-ContentHash");
+    for target in ["/v1/kv/a?index=99".into(), format!("/v1/agent/service/h?hash={hash}")] {
+        for (wait, shortest, longest) in [("", 16, 17), ("&wait=1s", 1, 2), ("&wait=9h", 32, 32)] {
+            let asked = get(&format!("{target}{wait}"));
+            let Plan::Park(wait) = world.plan(&asked, false, false) else { panic!("it waits") };
+            let bounds = seconds(shortest)..=seconds(longest);
+            assert!(bounds.contains(&wait.at_most), "{}: {:?}", asked.query, wait.at_most);
+        }
+    }
 }
 
 #[test]

@@ -101,8 +101,6 @@ pub(crate) fn config(number: usize, durable: bool) -> Config {
         segment_bytes: 1 << 20,
         snapshot_log_bytes: 1 << 20,
         rpc_hold_timeout: Duration::from_secs(7),
-        blocking_wait_max: Duration::from_secs(600),
-        blocking_wait_default: Duration::from_secs(300),
         session_ttl_min: Duration::from_secs(10),
         session_ttl_percent: 200,
         anti_entropy_interval: Duration::from_secs(60),

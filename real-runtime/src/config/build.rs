@@ -9,7 +9,7 @@ use crate::agent::AgentConfig;
 use crate::cli::API_VERSION;
 use crate::reload::{Reloaded, Reloading};
 use crate::storage::{Directory, Nowhere, Storage};
-use proconsul_core::http::AgentFacts;
+use proconsul_core::http::{AgentFacts, QueryTimes};
 use proconsul_core::raft;
 use proconsul_core::types::{Duration, NodeId, Planted, Seed, TextMap};
 use proconsul_core::{Cluster, Config, PeerEntry};
@@ -190,8 +190,6 @@ fn node_config(
         segment_bytes: SEGMENT_BYTES,
         snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
         rpc_hold_timeout: settings.rpc_hold_timeout,
-        blocking_wait_max: settings.max_query_time,
-        blocking_wait_default: settings.default_query_time,
         session_ttl_min: settings.session_ttl_min,
         session_ttl_percent: 200,
         anti_entropy_interval: settings.ae_interval,
@@ -245,6 +243,10 @@ fn facts(settings: &Settings, id: NodeId, name: &str, address: IpAddr) -> AgentF
 fn debug_config(settings: &Settings, name: &str) -> String {
     let port = |port: Option<u16>| port.map_or(-1, i32::from);
     let (ports, cluster) = (&settings.ports, &settings.cluster);
+        query_times: QueryTimes {
+            default: settings.default_query_time,
+            max: settings.max_query_time,
+        },
     let data_dir = settings.data_dir.as_ref().map(|dir| dir.display().to_string());
     json!({
         "ACLsEnabled": false,
