@@ -267,6 +267,12 @@ fn check_method(view: &View, request: &Request, route: &Route) -> Result<(), Res
     let name = request.method.name();
     if route.methods.contains(&name) {
         return Ok(());
+/// Whether a path, percent-encoded as sent, is where snapshots come and go.
+#[must_use]
+pub fn is_snapshot(path: &str) -> bool {
+    decode(path, false).is_some_and(|path| path == "/v1/snapshot")
+}
+
     }
     let mut allow = String::from("OPTIONS");
     for method in route.methods {
@@ -390,6 +396,12 @@ mod tests {
     fn no_pattern_hides_a_longer_one() {
         for (at, route) in ROUTES.iter().enumerate() {
             for later in &ROUTES[at + 1..] {
+    #[test]
+    fn a_snapshot_is_one_however_its_path_is_written() {
+        assert!(is_snapshot("/v1/snapshot") && is_snapshot("/v1/sn%61pshot"));
+        assert!(!is_snapshot("/v1/snapshot/") && !is_snapshot("/v1/sn%6apshot"));
+    }
+
                 let hidden =
                     route.pattern.ends_with('/') && later.pattern.starts_with(route.pattern);
                 assert!(!hidden, "{} hides {}", route.pattern, later.pattern);

@@ -150,6 +150,26 @@ fn who_waits_behind_another_index_is_shown_the_same_bytes() {
 }
 
 #[test]
+fn health_is_one_word_for_who_accepts_text() {
+    let mut world = World::new();
+    let service = r#"{"Name":"web","ID":"w","Check":{"TTL":"10s","Status":"warning"}}"#;
+    put(&mut world, "/v1/agent/service/register", service);
+    for target in ["/v1/agent/health/service/id/w", "/v1/agent/health/service/name/web"] {
+        let mut request = get(target);
+        for (accepted, is_text) in
+            [("application/json", false), ("text/plain", true), ("text/plain; q=0.5", true)]
+        {
+            request.headers = vec![("accept".into(), accepted.into())];
+            let Plan::Answer(response) = world.read(&request) else { panic!("an answer") };
+            assert_eq!(response.status, 429);
+            assert_eq!(response.body == "warning", is_text, "{target} {accepted}");
+            let wanted = if is_text { "text/plain" } else { "application/json" };
+            assert_eq!(response.header("content-type"), Some(wanted));
+        }
+    }
+}
+
+#[test]
 fn a_body_is_encoded_once_per_change() {
     let mut world = World::new();
     let register = |port: u32| {

@@ -1,7 +1,7 @@
 //! One `-dev` agent: a little of everything.
 
 use crate::process::{Agent, Scratch, pause};
-use crate::web::{ask, dns, dns_counts, dns_tcp, get, put, read};
+use crate::web::{ask, dns, dns_counts, dns_tcp, get, get_with, put, read};
 use std::io::{BufReader, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -102,6 +102,25 @@ fn data_survive_a_restart() {
         put(agent.http, &format!("/v1/kv/life/{life}"), "here");
         put(agent.http, "/v1/agent/service/register", r#"{"Name":"kept","Port":7}"#);
         agent.kill();
+    }
+}
+
+#[test]
+fn health_is_told_as_text_to_who_accepts_it() {
+    let scratch = Scratch::new("text");
+    let agent = Agent::dev(&scratch, &[]);
+    let service = r#"{"Name":"web","Check":{"TTL":"30s","Status":"warning"}}"#;
+    put(agent.http, "/v1/agent/service/register", service);
+    for target in ["/v1/agent/health/service/id/web", "/v1/agent/health/service/name/web"] {
+        let json = ask(agent.http, "GET", target, "").unwrap();
+        assert_eq!((json.status, json.header("Content-Type")), (429, Some("application/json")));
+        for text in [
+            get_with(agent.http, target, "Accept: text/plain").unwrap(),
+            get_with(agent.http, &format!("{target}?format=text"), "Accept: */*").unwrap(),
+        ] {
+            assert_eq!((text.status, text.body.as_str()), (429, "warning"), "{target}");
+            assert_eq!(text.header("Content-Type"), Some("text/plain"));
+        }
     }
 }
 
