@@ -15,11 +15,13 @@ use proconsul_core::types::{Duration, NodeId, Planted, Seed, TextMap};
 use proconsul_core::{Cluster, Config, PeerEntry};
 use serde_json::json;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+/// Where the node id is kept, below the data directory.
+const NODE_ID: &str = "node-id";
 /// Bytes of a log segment.
 const SEGMENT_BYTES: u64 = 8 << 20;
 /// A snapshot is worth its while after this much log.
@@ -340,10 +342,10 @@ fn listen_on(
         .collect()
 }
 
-/// The node id: as told, as kept, or new.
+/// The node id: as told, as kept, or new. A file that is there and cannot be used is no reason to
+/// become somebody else.
 fn node_id(settings: &Settings, data_dir: Option<&Path>) -> Result<NodeId, String> {
-    let invalid =
-        |reason: &str| format!("failed to setup node ID: specified NodeID is invalid: {reason}");
+    let invalid = |reason: &str| format!("specified NodeID is invalid: {reason}");
     let parse = |text: &str| {
         let text = text.trim().to_ascii_lowercase();
         if text.len() != 36 {
@@ -351,31 +353,41 @@ fn node_id(settings: &Settings, data_dir: Option<&Path>) -> Result<NodeId, Strin
         }
         text.parse::<NodeId>().map_err(|_| invalid("uuid is improperly formatted"))
     };
-    let file = data_dir.map(|data_dir| data_dir.join("node-id"));
+    let failed = |reason: String| format!("failed to setup node ID: {reason}");
     if let Some(text) = &settings.node_id {
-        let id = parse(text)?;
-        keep(file.as_deref(), id)?;
+        let id = parse(text).map_err(failed)?;
+        keep(data_dir, id).map_err(failed)?;
         return Ok(id);
     }
-    if let Some(text) = file.as_ref().and_then(|file| fs::read_to_string(file).ok()) {
-        return parse(&text);
+    if let Some(file) = data_dir.map(|data_dir| data_dir.join(NODE_ID)) {
+        let shown =
+            |reason: &dyn std::fmt::Display| failed(format!("{}: {reason}", file.display()));
+        match fs::read_to_string(&file) {
+            Ok(text) => return parse(&text).map_err(|reason| shown(&reason)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(shown(&error)),
+        }
     }
     let id = NodeId::from_bits(u128::from_le_bytes(entropy()));
-    keep(file.as_deref(), id)?;
+    keep(data_dir, id).map_err(failed)?;
     Ok(id)
 }
 
-fn keep(file: Option<&Path>, id: NodeId) -> Result<(), String> {
-    let Some(file) = file else {
+/// Writes the node id so that the file holds this one or the one before, whenever power fails.
+fn keep(data_dir: Option<&Path>, id: NodeId) -> Result<(), String> {
+    let Some(data_dir) = data_dir else {
         return Ok(());
     };
-    let mut options = fs::OpenOptions::new();
-    let opened = options.create(true).truncate(true).write(true).mode(0o600).open(file);
-    opened
-        .and_then(|mut open| {
-            open.write_all(id.to_string().as_bytes()).and_then(|()| open.sync_all())
-        })
-        .map_err(|error| format!("failed to setup node ID: {}: {error}", file.display()))
+    let (file, aside) = (data_dir.join(NODE_ID), data_dir.join("node-id.tmp"));
+    let write = || {
+        let mut options = fs::OpenOptions::new();
+        let mut open = options.create(true).truncate(true).write(true).mode(0o600).open(&aside)?;
+        open.write_all(id.to_string().as_bytes())?;
+        open.sync_all()?;
+        fs::rename(&aside, &file)?;
+        fs::File::open(data_dir)?.sync_all()
+    };
+    write().map_err(|error: io::Error| format!("{}: {error}", file.display()))
 }
 
 /// Random bytes from the operating system.

@@ -127,3 +127,26 @@ fn peers_that_make_no_group_are_refused() {
         assert!(stderr.contains(expected), "{text}: {stderr}");
     }
 }
+
+#[test]
+fn a_node_id_that_cannot_be_read_is_not_replaced() {
+    let scratch = Scratch::new("node-id");
+    let start = |data: &str| {
+        let data = scratch.0.join(data);
+        let data = data.to_str().unwrap();
+        let (code, _, stderr) =
+            run(&["agent", "-server", "-bootstrap", "-bind", "127.0.0.1", "-data-dir", data]);
+        assert_eq!(code, 1, "{stderr}");
+        stderr
+    };
+    let garbage = scratch.file("garbage/node-id", "859dd897");
+    let stderr = start("garbage");
+    assert!(stderr.contains("garbage/node-id: specified NodeID is invalid"), "{stderr}");
+    assert_eq!(std::fs::read_to_string(garbage).unwrap(), "859dd897", "it stays as it was");
+    std::fs::write(scratch.file("bytes/node-id", ""), [0xff; 36]).unwrap();
+    let stderr = start("bytes");
+    assert!(stderr.contains("bytes/node-id: stream did not contain valid UTF-8"), "{stderr}");
+    scratch.file("directory/node-id/x", "");
+    let stderr = start("directory");
+    assert!(stderr.contains("directory/node-id: Is a directory"), "{stderr}");
+}
