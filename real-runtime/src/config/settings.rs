@@ -16,6 +16,12 @@ use serde_json::{Map, Value};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+/// Longest label of a DNS name.
+const DNS_LABEL_BYTES_MAX: usize = 63;
+/// Longest domain, without the dot at its end. A name has 255 bytes on the wire, one of them at its
+/// end, one before each label; the longest we must write in any domain begins with `hostmaster`.
+const DNS_DOMAIN_BYTES_MAX: usize = 255 - 2 - "hostmaster.".len();
+
 /// Ports; `None` is switched off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields are the keys of the file")]
@@ -377,8 +383,8 @@ fn dns_config(read: &Reader<'_>) -> Result<dns::Config, String> {
     };
     let on = |name: &str, default: bool| read.on(&format!("dns_config.{name}")).unwrap_or(default);
     Ok(dns::Config {
-        domain: read.text("domain").unwrap_or_else(|| defaults.domain.clone()),
-        alt_domain: read.text("alt_domain").unwrap_or_default(),
+        domain: domain(read, "domain")?.unwrap_or_else(|| defaults.domain.clone()),
+        alt_domain: domain(read, "alt_domain")?.unwrap_or_default(),
         node_ttl: read.span("dns_config.node_ttl", defaults.node_ttl),
         service_ttl,
         only_passing: on("only_passing", defaults.only_passing),
@@ -399,6 +405,23 @@ fn dns_config(read: &Reader<'_>) -> Result<dns::Config, String> {
             min_ttl: seconds("min_ttl", defaults.soa.min_ttl),
         },
     })
+}
+
+/// A domain that can be answered for: the names in it must fit on the wire.
+fn domain(read: &Reader<'_>, key: &str) -> Result<Option<String>, String> {
+    let Some(text) = read.text(key) else { return Ok(None) };
+    let bare = text.strip_suffix('.').unwrap_or(&text);
+    let refuse = |reason: &str| Err(format!("{key} cannot be \"{text}\": {reason}"));
+    if bare.split('.').any(str::is_empty) {
+        return refuse("a domain has no empty labels");
+    }
+    if let Some(long) = bare.split('.').find(|label| label.len() > DNS_LABEL_BYTES_MAX) {
+        return refuse(&format!("the label \"{long}\" is longer than 63 bytes"));
+    }
+    if bare.len() > DNS_DOMAIN_BYTES_MAX {
+        return refuse("names in it would be longer than 255 bytes");
+    }
+    Ok(Some(text))
 }
 
 /// Addresses of other name servers; port 53 unless they say otherwise.

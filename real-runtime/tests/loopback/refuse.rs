@@ -17,8 +17,9 @@ fn refused(name: &str, text: &str, arguments: &[&str]) -> String {
 
 #[test]
 fn files_are_refused_with_file_key_and_reason() {
-    let table = [
-        (r#"{"bogus": 1}"#, &["t.json: 1 error occurred:\n\t* invalid config key bogus"][..]),
+    let long_domain = format!(r#"{{"domain": "{}a"}}"#, "a.".repeat(121));
+    let table: Vec<(&str, &[&str])> = vec![
+        (r#"{"bogus": 1}"#, &["t.json: 1 error occurred:\n\t* invalid config key bogus"]),
         (r#"{"ports": {"nosuch": 1}}"#, &["invalid config key ports.nosuch"]),
         (
             r#"{"reconnect_timeout": 5}"#,
@@ -61,6 +62,13 @@ fn files_are_refused_with_file_key_and_reason() {
         (r#"{"acl": {"enabled": true}}"#, &["acl.enabled: what this key asks for"]),
         (r#"{"service": {"port": 1}}"#, &["Failed to register service \"\": Missing service name"]),
         (r#"{"dns_config": {"udp_answer_limit": -1}}"#, &["udp_answer_limit cannot be -1"]),
+        (r#"{"domain": "a..b"}"#, &["domain cannot be \"a..b\": a domain has no empty labels"]),
+        (r#"{"domain": "."}"#, &["domain cannot be \".\": a domain has no empty labels"]),
+        (
+            r#"{"alt_domain": "x0123456789012345678901234567890123456789012345678901234567890123.y"}"#,
+            &["alt_domain cannot be \"x0123", "is longer than 63 bytes"],
+        ),
+        (&long_domain, &["domain cannot be \"a.a.a", "names in it would be longer than 255"]),
         ("{ broken", &["t.json"]),
     ];
     for (text, expected) in table {
