@@ -37,6 +37,36 @@ pub(super) fn node(call: &Call<'_>, desk: &mut Desk<'_>, listed: bool) -> Result
     serve(call, desk, modes, &OneNode { name, listed })
 }
 
+pub(super) fn gateway_services(call: &Call<'_>, desk: &mut Desk<'_>) -> Result<Plan, Response> {
+    let modes = Modes::parse(call)?;
+    call.required(error::MISSING_GATEWAY_NAME)?;
+    serve(call, desk, modes, &NothingBound { shown: b"null", filtered: None })
+}
+
+/// What configuration entries would bind to a gateway. There are none, so nothing ever is.
+pub(super) struct NothingBound {
+    /// How nothing is shown.
+    pub(super) shown: &'static [u8],
+    /// What a filter would be about.
+    pub(super) filtered: Option<Kind>,
+}
+
+impl CatalogRead for NothingBound {
+    fn index(&self, _catalog: &Catalog) -> CatalogIndex {
+        CatalogIndex(1)
+    }
+
+    /// Whoever waits waits in vain, and is answered when the time is over.
+    fn topics(&self) -> Vec<Topic> {
+        vec![Topic::Services]
+    }
+
+    fn body(&self, call: &Call<'_>) -> Result<Body, Response> {
+        self.filtered.map(|kind| Filter::parse(call, kind)).transpose()?;
+        Ok(Body::Json(self.shown.into()))
+    }
+}
+
 pub(super) fn datacenters(call: &Call<'_>) -> Plan {
     let mut json = Json::new(call.is_pretty(), 32);
     json.begin_array();
@@ -77,6 +107,11 @@ impl Wants {
         !self.meta.is_empty()
     }
 
+    /// The index of a read that `index` governs as long as nothing is asked of the node.
+    pub(super) fn or_nodes(&self, catalog: &Catalog, index: CatalogIndex) -> CatalogIndex {
+        if self.asks_node() { index.max(catalog.nodes_index()) } else { index }
+    }
+
     /// Whether an instance has all the tags; their case does not matter.
     pub(super) fn tags(&self, service: &Service) -> bool {
         self.tags
@@ -107,11 +142,6 @@ impl CatalogRead for Nodes {
         near::sort(call, &mut found, |node| &node.name);
         for node in found {
             records::node(&mut json, node);
-    /// The index of a read that `index` governs as long as nothing is asked of the node.
-    pub(super) fn or_nodes(&self, catalog: &Catalog, index: CatalogIndex) -> CatalogIndex {
-        if self.asks_node() { index.max(catalog.nodes_index()) } else { index }
-    }
-
         }
         json.end_array();
         Ok(Body::Json(json.finish()))

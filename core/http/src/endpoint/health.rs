@@ -1,6 +1,6 @@
 //! `/v1/health`.
 
-use super::catalog::{Wants, instances};
+use super::catalog::{NothingBound, Wants, instances};
 use super::filter::{Filter, Kind};
 use crate::decide::{Body, Call, CatalogRead, Desk, Modes, serve};
 use crate::json::Json;
@@ -39,6 +39,15 @@ pub(super) fn service(
     let passing = passing(call)?;
     let wants = Wants::parse(call);
     serve(call, desk, modes, &Instances { name, connect, passing, wants })
+}
+
+/// Ingress gateways in front of a service.
+pub(super) fn ingress(call: &Call<'_>, desk: &mut Desk<'_>) -> Result<Plan, Response> {
+    let modes = Modes::parse(call)?;
+    call.required(error::MISSING_SERVICE_NAME)?;
+    passing(call)?;
+    let filtered = Some(Kind::Instance);
+    serve(call, desk, modes, &NothingBound { shown: b"[]", filtered })
 }
 
 /// `?passing`: alone it means yes; a value must be a boolean.
