@@ -8,7 +8,7 @@ use crate::log;
 use proconsul_core::ExitReason;
 use serde_json::{Map, Value, json};
 use std::path::Path;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Worker threads of the runtime.
 const WORKERS: usize = 2;
@@ -206,6 +206,17 @@ fn name_flags(text: String) -> String {
 }
 
 fn run(settings: &Settings, built: Built) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .max_blocking_threads(8)
+        .enable_all()
+        .build()
+        .map_err(|error| format!("==> cannot start a runtime: {error}"))?;
+    // From here on a wish to reload ends nothing: it is heard once the agent runs.
+    let hang_up = {
+        let _inside = runtime.enter();
+        signal(SignalKind::hangup()).map_err(|error| format!("==> cannot hear signals: {error}"))?
+    };
     if !settings.log_json {
         banner(settings, &built);
     }
@@ -213,22 +224,16 @@ fn run(settings: &Settings, built: Built) -> Outcome {
     for warning in &settings.warnings {
         tracing::warn!(target: "agent", "{warning}");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
-        .max_blocking_threads(8)
-        .enable_all()
-        .build()
-        .map_err(|error| format!("==> cannot start a runtime: {error}"))?;
     let leaving = Leaving {
         on_interrupt: !settings.cluster.skip_leave_on_interrupt,
         on_terminate: settings.cluster.leave_on_terminate,
     };
-    let ended = runtime.block_on(serve(built, leaving, settings.log_json));
+    let ended = runtime.block_on(serve(built, leaving, hang_up, settings.log_json));
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(built: Built, leaving: Leaving, json: bool) -> Outcome {
+async fn serve(built: Built, leaving: Leaving, hang_up: Signal, json: bool) -> Outcome {
     let failed = |error: &dyn std::fmt::Display| {
         tracing::error!(target: "agent", "Error starting agent: error=\"{error}\"");
         format!("==> {error}")
@@ -266,7 +271,7 @@ async fn serve(built: Built, leaving: Leaving, json: bool) -> Outcome {
             Ok(reason) => exit(&reason, false),
             Err(panic) => Err(format!("==> the agent broke a rule of its own: {panic}")),
         },
-        signals = signals(&handle, leaving) => {
+        signals = signals(&handle, leaving, hang_up) => {
             signals.map_err(|error| failed(&error))?;
             let ended = agent.ended().await;
             ended.map_or_else(|panic| Err(format!("==> {panic}")), |reason| exit(&reason, true))
@@ -323,10 +328,13 @@ struct Leaving {
 }
 
 /// Obeys signals until one says stop; a second one stops at once.
-async fn signals(handle: &AgentHandle, leaving: Leaving) -> std::io::Result<()> {
+async fn signals(
+    handle: &AgentHandle,
+    leaving: Leaving,
+    mut hang_up: Signal,
+) -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
     let (name, leaves) = loop {
         tokio::select! {
             _ = hang_up.recv() => {

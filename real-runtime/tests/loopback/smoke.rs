@@ -125,6 +125,28 @@ fn health_is_told_as_text_to_who_accepts_it() {
 }
 
 #[test]
+fn a_wish_to_reload_while_it_starts_ends_nothing() {
+    let scratch = Scratch::new("early");
+    let address = std::net::IpAddr::from([127, 0, 0, 1]);
+    let ports = crate::process::free_ports(address, 3);
+    for _ in 0..5 {
+        let log = scratch.0.join("dev.log");
+        let mut agent = Agent::start(&log, address, &ports, &["-dev"]);
+        while !agent.log().contains("==> Starting") {
+            std::thread::yield_now();
+        }
+        agent.signal("HUP");
+        agent.wait_for_leader(Duration::from_secs(10));
+        let until = Instant::now() + Duration::from_secs(5);
+        while !agent.log().contains("Reloading configuration") {
+            assert!(Instant::now() < until, "the wish was not heard: {}", agent.log());
+            pause();
+        }
+        agent.kill();
+    }
+}
+
+#[test]
 fn a_reload_brings_services_and_takes_them_away() {
     let scratch = Scratch::new("reload");
     let file = scratch.file("svc.json", r#"{"service": {"name": "one", "port": 1}}"#);
