@@ -4,7 +4,7 @@ use super::flag::{self, Flags, Outcome};
 use super::{API_VERSION, Command, err, out};
 use crate::agent::{Agent, AgentHandle};
 use crate::config::{Built, Settings, Sources, build, settings};
-use crate::log;
+use crate::{files, log};
 use proconsul_core::ExitReason;
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -224,6 +224,7 @@ fn run(settings: &Settings, built: Built) -> Outcome {
     for warning in &settings.warnings {
         tracing::warn!(target: "agent", "{warning}");
     }
+    raise_bound_on_files();
     let leaving = Leaving {
         on_interrupt: !settings.cluster.skip_leave_on_interrupt,
         on_terminate: settings.cluster.leave_on_terminate,
@@ -231,6 +232,23 @@ fn run(settings: &Settings, built: Built) -> Outcome {
     let ended = runtime.block_on(serve(built, leaving, hang_up, settings.log_json));
     runtime.shutdown_background();
     ended
+}
+
+/// Many clients that wait are many connections.
+fn raise_bound_on_files() {
+    let shown = |bound: Option<u64>| bound.map_or_else(|| "none".to_owned(), |n| n.to_string());
+    match files::raise_bound() {
+        Ok(raised) if raised.from == raised.to => {
+            tracing::debug!(target: "agent", "Bound on open files: bound={}", shown(raised.to));
+        }
+        Ok(raised) => tracing::info!(
+            target: "agent",
+            "Raised the bound on open files: from={} to={}", shown(raised.from), shown(raised.to)
+        ),
+        Err(error) => tracing::warn!(
+            target: "agent", "could not raise the bound on open files: error=\"{error}\""
+        ),
+    }
 }
 
 async fn serve(built: Built, leaving: Leaving, hang_up: Signal, json: bool) -> Outcome {
