@@ -8,6 +8,8 @@ use proconsul_types::{Duration, Planted};
 pub(crate) const REAP_INTERVAL: Duration = Duration::from_secs(30);
 /// The shortest `DeregisterCriticalServiceAfter`; shorter ones are raised to it.
 pub(crate) const DEREGISTER_AFTER_MIN: Duration = Duration::from_secs(60);
+/// The shortest interval between two runs of a probe; shorter ones are raised to it.
+pub(crate) const PROBE_INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// How long after a failed write to the catalog the next attempt comes, less a random stagger.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(15);
 

@@ -848,3 +848,15 @@ mod planted {
         assert!(host.catalog.service("n0", "web").is_none());
     }
 }
+
+#[test]
+fn a_probe_runs_once_a_second_at_most() {
+    let mut host = Host::new();
+    host.register_check(r#"{"Name":"fast","TCP":"h:1","Interval":"1ns"}"#);
+    let warning = "check has interval below minimum: check=fast minimum_interval=1s";
+    assert_eq!(host.notices, [warning]);
+    host.pass(Duration::from_secs(10));
+    assert!((9..=11).contains(&host.runs.len()), "{} runs in 10 s", host.runs.len());
+    host.register_check(r#"{"Name":"sound","TCP":"h:1","Interval":"1s"}"#);
+    assert_eq!(host.notices, [warning]);
+}
