@@ -73,6 +73,9 @@ impl Agent {
         local_config.durable = config.durable;
         local_config.sync_interval = config.anti_entropy_interval;
         local_config.check_update_interval = config.check_update_interval;
+        local_config.output_bytes_max = config.check_output_bytes_max;
+        local_config.discard_output = config.discard_check_output;
+        local_config.script_checks = config.facts.script_checks;
         local_config.first_token = FIRST_TOKEN;
         local_config.planted = config.planted;
         let mut effects = Vec::new();

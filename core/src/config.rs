@@ -39,6 +39,10 @@ pub struct Config {
     pub anti_entropy_interval: Duration,
     /// `check_update_interval`: changes of output alone are sent at most this often.
     pub check_update_interval: Duration,
+    /// `check_output_max_size`: most bytes of output that are kept of a check.
+    pub check_output_bytes_max: usize,
+    /// `discard_check_output`.
+    pub discard_check_output: bool,
     /// Services from configuration files.
     pub services: Vec<ServiceDefinition>,
     /// Checks from configuration files.

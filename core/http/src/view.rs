@@ -127,8 +127,8 @@ pub struct AgentFacts {
     pub block_endpoints: Vec<String>,
     /// How long blocking queries wait.
     pub query_times: QueryTimes,
-    /// `translate_wan_addrs`.
-    pub translate_wan_addresses: bool,
+    /// `enable_script_checks`: whether clients may have programs run.
+    pub script_checks: bool,
     /// Whether the UI is served.
     pub ui: bool,
     /// The bug these functions carry, if any (test builds only).

@@ -105,6 +105,8 @@ pub(crate) fn config(number: usize, durable: bool) -> Config {
         session_ttl_percent: 200,
         anti_entropy_interval: Duration::from_secs(60),
         check_update_interval: Duration::from_secs(300),
+        check_output_bytes_max: 4096,
+        discard_check_output: false,
         services: Vec::new(),
         checks: Vec::new(),
         cluster: None,

@@ -199,6 +199,8 @@ fn node_config(
         services: std::mem::take(&mut node.services),
         checks: std::mem::take(&mut node.checks),
         cluster: Some(cluster),
+        check_output_bytes_max: settings.check_output_bytes_max,
+        discard_check_output: settings.discard_check_output,
         planted: Planted::none(),
     }
 }
@@ -235,7 +237,7 @@ fn facts(settings: &Settings, id: NodeId, name: &str, address: IpAddr) -> AgentF
         txn_bytes_max: settings.txn_bytes_max,
         response_headers: settings.response_headers.clone(),
         block_endpoints: settings.block_endpoints.clone(),
-        translate_wan_addresses: settings.translate_wan_addrs,
+        script_checks: settings.enable_script_checks,
         ..AgentFacts::default()
     }
 }

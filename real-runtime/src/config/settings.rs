@@ -9,7 +9,8 @@ use proconsul_core::checks::{CheckDefinition, CheckKind, ServiceDefinition};
 use proconsul_core::dns;
 use proconsul_core::syntax::duration::parse_unsigned;
 use proconsul_core::types::limits::{
-    BLOCKING_WAIT_DEFAULT, BLOCKING_WAIT_MAX, KV_VALUE_BYTES_MAX, RPC_HOLD_TIMEOUT, SESSION_TTL_MIN,
+    BLOCKING_WAIT_DEFAULT, BLOCKING_WAIT_MAX, CHECK_OUTPUT_BYTES_MAX, KV_VALUE_BYTES_MAX,
+    RPC_HOLD_TIMEOUT, SESSION_TTL_MIN,
 };
 use proconsul_core::types::{Duration, TextMap};
 use serde_json::{Map, Value};
@@ -70,9 +71,11 @@ pub struct Settings {
     pub http_conns_per_client_max: usize,
     pub response_headers: Vec<(String, String)>,
     pub block_endpoints: Vec<String>,
-    pub translate_wan_addrs: bool,
     pub tagged_addresses: Vec<(String, String)>,
     pub enable_local_script_checks: bool,
+    pub enable_script_checks: bool,
+    pub discard_check_output: bool,
+    pub check_output_bytes_max: usize,
     pub cluster: ClusterSettings,
     pub services: Vec<ServiceDefinition>,
     pub checks: Vec<CheckDefinition>,
@@ -157,6 +160,7 @@ impl Settings {
     ) -> Result<Self, String> {
         let read = Reader { map: merged };
         let level = read.text("log_level").unwrap_or_else(|| default_level(dev).to_owned());
+        let scripts = read.on("enable_script_checks").unwrap_or(false);
         let kv_value_bytes_max = read.size("limits.kv_max_value_size", KV_VALUE_BYTES_MAX);
         let settings = Self {
             dev,
@@ -205,9 +209,12 @@ impl Settings {
             http_conns_per_client_max: read.size("limits.http_max_conns_per_client", 200),
             response_headers: read.texts("http_config.response_headers"),
             block_endpoints: read.list("http_config.block_endpoints"),
-            translate_wan_addrs: read.on("translate_wan_addrs").unwrap_or(false),
             tagged_addresses: read.texts("tagged_addresses"),
-            enable_local_script_checks: read.on("enable_local_script_checks").unwrap_or(false),
+            enable_local_script_checks: scripts
+                || read.on("enable_local_script_checks") == Some(true),
+            enable_script_checks: scripts,
+            discard_check_output: read.on("discard_check_output").unwrap_or(false),
+            check_output_bytes_max: check_output_bytes_max(&read)?,
             cluster: ClusterSettings::of(&read, dev || read.on("server").unwrap_or(false))?,
             services: services(merged.get("services"))?,
             checks: checks(merged.get("checks"))?,
@@ -261,6 +268,13 @@ impl Settings {
                 .to_owned());
         }
         self.scripts_are_enabled()?;
+        if self.enable_script_checks {
+            self.warnings.push(
+                "using enable-script-checks without ACLs is DANGEROUS: whoever reaches the API can \
+                 have any program run. Use enable-local-script-checks instead"
+                    .to_owned(),
+            );
+        }
         if let Some("0.0.0.0" | "::" | "[::]") = self.advertise.as_deref() {
             return Err("Advertise address cannot be 0.0.0.0, :: or [::]".to_owned());
         }
@@ -331,7 +345,7 @@ impl Settings {
             None => Ok(()),
             Some(check) => Err(format!(
                 "Failed to register check \"{}\": Scripts are disabled on this agent; to enable, \
-                 configure 'enable_local_script_checks' to true",
+                 configure 'enable_script_checks' or 'enable_local_script_checks' to true",
                 check.name
             )),
         }
@@ -351,6 +365,17 @@ fn multiplier(read: &Reader<'_>) -> Result<u32, String> {
     let given = read.whole("performance.raft_multiplier").unwrap_or(5);
     u32::try_from(given).ok().filter(|given| (1..=10).contains(given)).ok_or_else(|| {
         format!("performance.raft_multiplier cannot be {given}. Must be between 1 and 10")
+    })
+}
+
+fn check_output_bytes_max(read: &Reader<'_>) -> Result<usize, String> {
+    let Some(given) = read.whole("check_output_max_size") else {
+        return Ok(CHECK_OUTPUT_BYTES_MAX);
+    };
+    usize::try_from(given).ok().filter(|given| *given > 0).ok_or_else(|| {
+        "check_output_max_size must be positive, to discard check output use the \
+         discard_check_output flag"
+            .to_owned()
     })
 }
 

@@ -69,6 +69,8 @@ fn files_are_refused_with_file_key_and_reason() {
             &["alt_domain cannot be \"x0123", "is longer than 63 bytes"],
         ),
         (&long_domain, &["domain cannot be \"a.a.a", "names in it would be longer than 255"]),
+        (r#"{"translate_wan_addrs": true}"#, &["translate_wan_addrs: what this key asks for"]),
+        (r#"{"check_output_max_size": 0}"#, &["check_output_max_size must be positive"]),
         ("{ broken", &["t.json"]),
     ];
     for (text, expected) in table {
@@ -92,7 +94,7 @@ fn flags_are_refused_by_name() {
         (&["-serf-lan-bind", "nowhere"], "serf_lan: \"nowhere\" is not an IP address"),
         (&["-serf-lan-port", "-1"], "ports.serf_lan cannot be switched off"),
         (&["-serf-wan-port", "-1", "-retry-join-wan", "127.0.0.2"], "are for servers"),
-        (&["-enable-script-checks"], "-enable-script-checks is not supported yet"),
+        (&["-ui"], "-ui is not supported yet"),
         (&["-bootstrap-expect", "3"], "mutually exclusive"),
         (
             &["-server=false", "-bootstrap=false", "-bootstrap-expect", "3"],

@@ -147,6 +147,30 @@ fn a_wish_to_reload_while_it_starts_ends_nothing() {
 }
 
 #[test]
+fn programs_run_for_clients_where_the_operator_says_so() {
+    let scratch = Scratch::new("scripts");
+    let body = r#"{"Name":"c","Args":["/bin/sh","-c","echo out; exit 1"],"Interval":"1s"}"#;
+    let agent = Agent::dev(&scratch, &["-enable-local-script-checks"]);
+    let refused = ask(agent.http, "PUT", "/v1/agent/check/register", body).unwrap();
+    assert_eq!(refused.status, 500);
+    assert!(refused.body.contains("configure 'enable_script_checks' to true"), "{}", refused.body);
+    drop(agent);
+    let agent = Agent::dev(&scratch, &["-enable-script-checks"]);
+    put(agent.http, "/v1/agent/check/register", body);
+    let until = Instant::now() + Duration::from_secs(10);
+    loop {
+        let check = get(agent.http, "/v1/agent/checks").json()["c"].clone();
+        if check["Status"] == "warning" {
+            assert_eq!(check["Output"], "out\n");
+            break;
+        }
+        assert!(Instant::now() < until, "{check}\n{}", agent.log());
+        pause();
+    }
+    assert!(agent.log().contains("DANGEROUS"));
+}
+
+#[test]
 fn a_reload_brings_services_and_takes_them_away() {
     let scratch = Scratch::new("reload");
     let file = scratch.file("svc.json", r#"{"service": {"name": "one", "port": 1}}"#);

@@ -12,7 +12,7 @@ use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use proconsul_syntax::duration::format_duration;
-use proconsul_types::{CheckStatus, Instant, limits};
+use proconsul_types::{CheckStatus, Instant};
 
 impl Local {
     /// Registers a service and its checks, replacing the one with the same id. A check that was
@@ -225,9 +225,9 @@ impl Local {
         if definition.id.is_empty() {
             return Err(LocalError::internal("CheckID missing".into()));
         }
-        if definition.output_bytes_max == 0 {
-            definition.output_bytes_max = limits::CHECK_OUTPUT_BYTES_MAX;
-        }
+        let asked = Some(definition.output_bytes_max).filter(|asked| *asked > 0);
+        let bytes_max = self.config.output_bytes_max;
+        definition.output_bytes_max = asked.map_or(bytes_max, |asked| asked.min(bytes_max));
         raise_interval(&mut definition, out);
         definition.deregister_after = definition
             .deregister_after
