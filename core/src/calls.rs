@@ -139,7 +139,7 @@ impl Node {
             Call::Submit(command) => (Job::Apply(command), true),
             Call::Node(name) => (Job::Node(name), true),
             Call::Place(place) => (Job::Place(place), true),
-            Call::Dns(stream, question) => (Job::Dns(stream, question), true),
+            Call::Dns(stream, question, config) => (Job::Dns(stream, question, config), true),
             Call::Keys(op) => (Job::Keys(op, None), true),
             Call::Peers => {
                 let peers = self.raft.membership().members.keys().copied().collect();
@@ -337,7 +337,9 @@ impl Node {
             }
             Job::Node(name) => (Call::Node(Arc::clone(name)), SILENCE_MAX),
             Job::Place(place) => (Call::Place(place.clone()), SILENCE_MAX),
-            Job::Dns(stream, question) => (Call::Dns(*stream, question.clone()), DNS_PATIENCE),
+            Job::Dns(stream, question, config) => {
+                (Call::Dns(*stream, question.clone(), Arc::clone(config)), DNS_PATIENCE)
+            }
             Job::Keys(op, _) => (Call::Keys(op.clone()), SILENCE_MAX),
         };
         open.stage = Stage::Forwarded(id, to);
@@ -526,7 +528,7 @@ impl Node {
                 self.reply(peer, id, CallAnswer::Failed(text.to_string()));
             }
             (Origin::Agent(id), _) => self.agent_written(id, Err(text.to_string())),
-            (Origin::Client(id), Job::Dns(stream, question)) => {
+            (Origin::Client(id), Job::Dns(stream, question, _)) => {
                 let answer = self.name_failed(stream, &question);
                 self.answers.push(Effect::Reply(id, answer.into()));
             }

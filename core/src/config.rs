@@ -20,7 +20,7 @@ pub struct Config {
     /// Raft's timing and bounds; its `id` and `planted` are set from here.
     pub raft: proconsul_raft::Config,
     /// `dns_config` and friends.
-    pub dns: proconsul_dns::Config,
+    pub dns: Arc<proconsul_dns::Config>,
     /// Whether there is a data directory. Without one everything "written" is durable at once and
     /// lost at exit (`-dev`).
     pub durable: bool,

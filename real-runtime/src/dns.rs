@@ -41,13 +41,13 @@ pub(crate) struct Resolver {
 impl Resolver {
     /// A resolver that reads `shared`'s view.
     #[must_use]
-    pub(crate) fn new(shared: Arc<Shared>, config: Config) -> Self {
-        Self { shared, config: ArcSwap::from_pointee(config) }
+    pub(crate) fn new(shared: Arc<Shared>, config: Arc<Config>) -> Self {
+        Self { shared, config: ArcSwap::new(config) }
     }
 
     /// Answers by `config` from now on.
-    pub(crate) fn reconfigure(&self, config: Config) {
-        self.config.store(Arc::new(config));
+    pub(crate) fn reconfigure(&self, config: Arc<Config>) {
+        self.config.store(config);
     }
 
     /// Whether `answer` leaves the question to others, and there are some.

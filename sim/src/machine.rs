@@ -61,7 +61,7 @@ pub(crate) fn config(id: NodeId, server: usize, options: &Options) -> Config {
             transfer_timeout: micros(max),
             planted,
         },
-        dns: proconsul_core::dns::Config::default(),
+        dns: std::sync::Arc::new(proconsul_core::dns::Config::default()),
         durable: true,
         segment_bytes: options.segment_bytes,
         snapshot_log_bytes: options.snapshot_log_bytes,

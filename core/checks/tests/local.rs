@@ -908,3 +908,19 @@ fn a_program_that_a_client_named_runs_after_a_restart_only_if_it_may() {
     host.config.script_checks = true;
     assert_eq!(host.restart().local.view().checks.len(), 1);
 }
+
+#[test]
+fn metadata_of_the_node_may_change() {
+    let mut host = Host::new();
+    host.pass(Duration::from_secs(1));
+    let meta = |host: &Host| host.catalog.node("n0").unwrap().meta.clone();
+    assert!(meta(&host).is_empty());
+    let new: proconsul_types::TextMap = [("rack".into(), "r1".into())].into();
+    host.local.set_node_meta(new.clone(), host.now);
+    host.pass(Duration::from_secs(1));
+    assert_eq!(meta(&host), new);
+    let told = host.commands;
+    host.local.set_node_meta(new, host.now);
+    host.pass(Duration::from_secs(1));
+    assert_eq!(host.commands, told, "the same again is no news");
+}

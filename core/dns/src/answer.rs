@@ -262,12 +262,17 @@ impl<'a> Answer<'a> {
         self.end(at, 0);
     }
 
-    /// The zone's SOA record, in the answer (0) or the authority section (1).
+    /// The zone's SOA record, in the answer (0) or the authority section (1); none if the names of
+    /// the zone are too long, which another agent's configuration may say.
     pub(crate) fn zone(&mut self, zone: &str, section: usize, serial: u32, soa: Soa) {
+        let mark = self.mark();
         let at = self.begin(Owner::Name(&[zone]), Type::Soa, soa.min_ttl);
         let named = push_name(&mut self.message, &["ns", zone])
             && push_name(&mut self.message, &["hostmaster", zone]);
-        debug_assert!(named, "the domain was checked when the configuration was read");
+        if !named || self.overfull {
+            self.undo(mark);
+            return;
+        }
         for field in [serial, soa.refresh, soa.retry, soa.expire, soa.min_ttl] {
             self.message.extend_from_slice(&field.to_be_bytes());
         }
@@ -375,7 +380,7 @@ impl<'a> Answer<'a> {
                 true
             }
         };
-        debug_assert!(owned, "owners of answers are names that stand in the message or the zone");
+        self.overfull |= !owned;
         push_head(&mut message, kind, ttl);
         self.message = message;
         self.message.len()

@@ -536,3 +536,19 @@ fn metadata_that_fits_in_no_message_is_left_out() {
         assert_eq!(counted, (answers, along), "{name} {kind}");
     }
 }
+
+#[test]
+fn a_domain_that_is_no_name_does_no_harm() {
+    let mut rng = Rng::new(Seed(1));
+    for domain in ["x".repeat(64), "abcdefg.".repeat(31), "a..b".into()] {
+        // Asked for by another name of the same agent, answered with this one.
+        let config = Config { domain, alt_domain: "kit.test".into(), ..Config::default() };
+        for (name, kind) in [("kit.test.", "SOA"), ("kit.test.", "NS"), ("no.node.kit.test.", "A")]
+        {
+            let bytes = question(name, kind, None);
+            let answer = read(&fixtures(), &config, &facts(), &mut rng, false, &bytes).unwrap();
+            let message = Message::from_vec(&answer).unwrap();
+            assert!(message.answers.is_empty() && message.authorities.is_empty(), "{message:?}");
+        }
+    }
+}

@@ -96,7 +96,7 @@ pub(crate) fn config(number: usize, durable: bool) -> Config {
             transfer_timeout: Duration::from_secs(1),
             planted: Planted::none(),
         },
-        dns: proconsul_core::dns::Config::default(),
+        dns: Arc::new(proconsul_core::dns::Config::default()),
         durable,
         segment_bytes: 1 << 20,
         snapshot_log_bytes: 1 << 20,

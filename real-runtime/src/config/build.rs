@@ -19,6 +19,7 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Where the node id is kept, below the data directory.
 const NODE_ID: &str = "node-id";
@@ -146,10 +147,12 @@ fn reload(sources: &Sources) -> Result<Reloaded, String> {
     };
     crate::log::set_level(read.log_level);
     Ok(Reloaded {
+        node_meta: Some(node_meta(&read)),
+        discard_check_output: Some(read.discard_check_output),
         services: read.services,
         checks: read.checks,
         addresses,
-        dns: Some(read.dns),
+        dns: Some(Arc::new(read.dns)),
         http_conns_per_client_max: Some(read.http_conns_per_client_max),
     })
 }
@@ -187,7 +190,7 @@ fn node_config(
         id,
         facts: facts(settings, id, name, address),
         raft: raft_config(settings, id),
-        dns: node.dns,
+        dns: Arc::new(node.dns),
         durable: !settings.dev,
         segment_bytes: SEGMENT_BYTES,
         snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
@@ -196,13 +199,20 @@ fn node_config(
         session_ttl_percent: 200,
         anti_entropy_interval: settings.ae_interval,
         check_update_interval: settings.check_update_interval,
+        check_output_bytes_max: settings.check_output_bytes_max,
+        discard_check_output: settings.discard_check_output,
         services: std::mem::take(&mut node.services),
         checks: std::mem::take(&mut node.checks),
         cluster: Some(cluster),
-        check_output_bytes_max: settings.check_output_bytes_max,
-        discard_check_output: settings.discard_check_output,
         planted: Planted::none(),
     }
+}
+
+/// The node's metadata as others see it.
+fn node_meta(settings: &Settings) -> TextMap {
+    let mut meta = settings.node_meta.clone();
+    meta.insert("consul-network-segment".into(), "".into());
+    meta
 }
 
 fn facts(settings: &Settings, id: NodeId, name: &str, address: IpAddr) -> AgentFacts {
@@ -216,15 +226,13 @@ fn facts(settings: &Settings, id: NodeId, name: &str, address: IpAddr) -> AgentF
         tagged_addresses.insert(tag.into(), value.as_str().into());
         tagged_addresses.insert(format!("{tag}_{version}").into(), value.as_str().into());
     }
-    let mut meta = settings.node_meta.clone();
-    meta.insert("consul-network-segment".into(), "".into());
     AgentFacts {
         id: Some(id),
         name: name.into(),
         datacenter: settings.datacenter.as_str().into(),
         address: text.into(),
         tagged_addresses,
-        meta,
+        meta: node_meta(settings),
         server: settings.server,
         dev: settings.dev,
         bootstrap: settings.bootstrap,
@@ -235,6 +243,10 @@ fn facts(settings: &Settings, id: NodeId, name: &str, address: IpAddr) -> AgentF
         server_port: settings.ports.server.unwrap_or_default(),
         kv_value_bytes_max: settings.kv_value_bytes_max,
         txn_bytes_max: settings.txn_bytes_max,
+        query_times: QueryTimes {
+            default: settings.default_query_time,
+            max: settings.max_query_time,
+        },
         response_headers: settings.response_headers.clone(),
         block_endpoints: settings.block_endpoints.clone(),
         script_checks: settings.enable_script_checks,
@@ -247,10 +259,6 @@ fn facts(settings: &Settings, id: NodeId, name: &str, address: IpAddr) -> AgentF
 fn debug_config(settings: &Settings, name: &str) -> String {
     let port = |port: Option<u16>| port.map_or(-1, i32::from);
     let (ports, cluster) = (&settings.ports, &settings.cluster);
-        query_times: QueryTimes {
-            default: settings.default_query_time,
-            max: settings.max_query_time,
-        },
     let data_dir = settings.data_dir.as_ref().map(|dir| dir.display().to_string());
     json!({
         "ACLsEnabled": false,

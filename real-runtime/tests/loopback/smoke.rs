@@ -171,6 +171,43 @@ fn programs_run_for_clients_where_the_operator_says_so() {
 }
 
 #[test]
+fn a_reload_changes_the_nodes_metadata_and_outputs() {
+    let scratch = Scratch::new("reload-meta");
+    let file = |rack: &str, discard: bool| {
+        let text = format!(
+            r#"{{"node_meta": {{"rack": "{rack}"}}, "discard_check_output": {discard},
+                "check": {{"name": "c", "ttl": "60s"}}}}"#
+        );
+        scratch.file("meta.json", &text)
+    };
+    let path = file("r1", false);
+    let agent = Agent::dev(&scratch, &["-node", "s1", "-config-file", path.to_str().unwrap()]);
+    let meta = |target: &str| get(agent.http, target).json();
+    let wait_for = |rack: &str| {
+        let until = Instant::now() + Duration::from_secs(10);
+        loop {
+            let (own, told) = (meta("/v1/agent/self"), meta("/v1/catalog/node/s1"));
+            if own["Meta"]["rack"] == rack && told["Node"]["Meta"]["rack"] == rack {
+                assert_eq!(told["Node"]["Meta"]["consul-network-segment"], "");
+                return;
+            }
+            assert!(Instant::now() < until, "{own}\n{told}\n{}", agent.log());
+            pause();
+        }
+    };
+    let output = |note: &str| {
+        put(agent.http, &format!("/v1/agent/check/pass/c?note={note}"), "");
+        get(agent.http, "/v1/agent/checks").json()["c"]["Output"].clone()
+    };
+    wait_for("r1");
+    assert_eq!(output("one"), "one");
+    file("r2", true);
+    put(agent.http, "/v1/agent/reload", "");
+    wait_for("r2");
+    assert_eq!(output("two"), "");
+}
+
+#[test]
 fn a_reload_brings_services_and_takes_them_away() {
     let scratch = Scratch::new("reload");
     let file = scratch.file("svc.json", r#"{"service": {"name": "one", "port": 1}}"#);

@@ -62,7 +62,7 @@ fn node_config(server: usize, durable: bool) -> Config {
             transfer_timeout: Duration::from_secs(2),
             planted: Planted::none(),
         },
-        dns: proconsul_core::dns::Config::default(),
+        dns: Arc::new(proconsul_core::dns::Config::default()),
         durable,
         segment_bytes: 256 * 1024,
         snapshot_log_bytes: 64 * 1024,
