@@ -5,7 +5,7 @@ use crate::entry;
 use crate::node::Node;
 use crate::open::{Job, Origin, Stage};
 use crate::timers::Timer;
-use crate::{Config, Effect, Event, RequestId, Wakeup};
+use crate::{Config, Configured, Effect, Event, RequestId, Wakeup};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -15,8 +15,8 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use proconsul_catalog::{Catalog, Command, Deregister, NodeRegistration, Outcome, Register};
 use proconsul_checks::{
-    CheckDefinition, CheckOutcome, CheckRun, Local, LocalConfig, LocalEffect, LocalError,
-    LocalWakeup, ServiceDefinition, SyncId, Ticket,
+    CheckOutcome, CheckRun, Local, LocalConfig, LocalEffect, LocalError, LocalWakeup, SyncId,
+    Ticket,
 };
 use proconsul_disk::{IoError, IoToken};
 use proconsul_http::{LocalOp, Method, Request};
@@ -73,6 +73,9 @@ impl Agent {
         local_config.durable = config.durable;
         local_config.sync_interval = config.anti_entropy_interval;
         local_config.check_update_interval = config.check_update_interval;
+        local_config.output_bytes_max = config.check_output_bytes_max;
+        local_config.discard_output = config.discard_check_output;
+        local_config.script_checks = config.facts.script_checks;
         local_config.first_token = FIRST_TOKEN;
         local_config.planted = config.planted;
         let mut effects = Vec::new();
@@ -238,13 +241,20 @@ impl Node {
     }
 
     /// Configuration files were read again.
-    pub(crate) fn reload(
-        &mut self,
-        services: Vec<ServiceDefinition>,
-        checks: Vec<CheckDefinition>,
-        answer: Option<RequestId>,
-    ) {
+    pub(crate) fn reload(&mut self, configured: Configured, answer: Option<RequestId>) {
+        let Configured { services, checks, node_meta, dns, discard_check_output } = configured;
         let Agent { local, effects, .. } = &mut self.agent;
+        if let Some(dns) = dns {
+            Arc::make_mut(&mut self.config).dns = dns;
+        }
+        if let Some(discard) = discard_check_output {
+            local.discard_output(discard);
+        }
+        if let Some(meta) = node_meta {
+            Arc::make_mut(&mut self.config).facts.meta = meta.clone();
+            self.publisher.agent_changed(&self.config.facts);
+            local.set_node_meta(meta, self.now);
+        }
         let done = local.configure(services, checks, self.now, effects);
         if let Some(id) = answer {
             match done {

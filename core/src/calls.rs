@@ -18,6 +18,7 @@ use bytes::Bytes;
 use proconsul_catalog::Outcome;
 use proconsul_http::error::{NO_LEADER, RPC_CLOSED, RPC_EOF, RPC_PREFIX};
 use proconsul_http::{self as http, Reply, Request, Response, error};
+use proconsul_types::limits::BLOCKING_WAIT_MAX;
 use proconsul_types::{Duration, Fault, Instant, NodeId, Pool};
 
 /// Calls that are open in either direction.
@@ -138,7 +139,7 @@ impl Node {
             Call::Submit(command) => (Job::Apply(command), true),
             Call::Node(name) => (Job::Node(name), true),
             Call::Place(place) => (Job::Place(place), true),
-            Call::Dns(stream, question) => (Job::Dns(stream, question), true),
+            Call::Dns(stream, question, config) => (Job::Dns(stream, question, config), true),
             Call::Keys(op) => (Job::Keys(op, None), true),
             Call::Peers => {
                 let peers = self.raft.membership().members.keys().copied().collect();
@@ -318,7 +319,9 @@ impl Node {
             Job::Http(request) => {
                 let waits = request.method == proconsul_http::Method::Get
                     && request.query.contains("index=");
-                let patience = if waits { self.config.blocking_wait_max * 2 } else { SILENCE_MAX };
+                // Who answers may let it wait longer than we would.
+                let wait_max = self.config.facts.query_times.max.max(BLOCKING_WAIT_MAX);
+                let patience = if waits { wait_max * 2 } else { SILENCE_MAX };
                 let request = http::forward(self.publisher.peek(), request);
                 let request = shortened(request, open.wait_until, self.now);
                 let call = match way {
@@ -336,7 +339,9 @@ impl Node {
             }
             Job::Node(name) => (Call::Node(Arc::clone(name)), SILENCE_MAX),
             Job::Place(place) => (Call::Place(place.clone()), SILENCE_MAX),
-            Job::Dns(stream, question) => (Call::Dns(*stream, question.clone()), DNS_PATIENCE),
+            Job::Dns(stream, question, config) => {
+                (Call::Dns(*stream, question.clone(), Arc::clone(config)), DNS_PATIENCE)
+            }
             Job::Keys(op, _) => (Call::Keys(op.clone()), SILENCE_MAX),
         };
         open.stage = Stage::Forwarded(id, to);
@@ -528,7 +533,7 @@ impl Node {
                 self.reply(peer, id, CallAnswer::Failed(text.to_string()));
             }
             (Origin::Agent(id), _) => self.agent_written(id, Err(text.to_string())),
-            (Origin::Client(id), Job::Dns(stream, question)) => {
+            (Origin::Client(id), Job::Dns(stream, question, _)) => {
                 let answer = self.name_failed(stream, &question);
                 self.answers.push(Effect::Reply(id, answer.into()));
             }

@@ -80,13 +80,14 @@ impl Node {
                 Some(Ok(())) => self.answer_done(origin),
                 Some(Err(text)) => self.fail(origin, text),
             },
-            Job::Dns(stream, question) => {
+            Job::Dns(stream, question, config) => {
                 if !self.config.facts.server {
                     self.need_server(origin, out);
-                } else if let Some(datacenter) = self.name_elsewhere(&question) {
+                } else if let Some(datacenter) = self.name_elsewhere(&config, &question) {
                     self.go_elsewhere(origin, &datacenter, out);
                 } else {
-                    let answer = self.resolve_name(stream, &question).unwrap_or_default();
+                    let answer = self.resolve_name(&config, stream, &question);
+                    let answer = answer.unwrap_or_default();
                     self.answer_dns(origin, answer.into());
                 }
             }
@@ -126,7 +127,7 @@ impl Node {
         };
         match (origin, open.job) {
             (Origin::Peer(peer, id), _) => self.reply(peer, id, CallAnswer::Dns(answer)),
-            (Origin::Client(id), Job::Dns(stream, question)) => {
+            (Origin::Client(id), Job::Dns(stream, question, _)) => {
                 let answer = match answer.is_empty() {
                     true => self.name_failed(stream, &question).into(),
                     false => answer,

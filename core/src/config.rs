@@ -20,7 +20,7 @@ pub struct Config {
     /// Raft's timing and bounds; its `id` and `planted` are set from here.
     pub raft: proconsul_raft::Config,
     /// `dns_config` and friends.
-    pub dns: proconsul_dns::Config,
+    pub dns: Arc<proconsul_dns::Config>,
     /// Whether there is a data directory. Without one everything "written" is durable at once and
     /// lost at exit (`-dev`).
     pub durable: bool,
@@ -31,10 +31,6 @@ pub struct Config {
     pub snapshot_log_bytes: u64,
     /// How long a request waits for a leader.
     pub rpc_hold_timeout: Duration,
-    /// Longest wait of a blocking query.
-    pub blocking_wait_max: Duration,
-    /// Wait of a blocking query that names none.
-    pub blocking_wait_default: Duration,
     /// Shortest session TTL.
     pub session_ttl_min: Duration,
     /// A session is ended this many percent of its TTL after its last renewal (Consul: 200).
@@ -43,6 +39,10 @@ pub struct Config {
     pub anti_entropy_interval: Duration,
     /// `check_update_interval`: changes of output alone are sent at most this often.
     pub check_update_interval: Duration,
+    /// `check_output_max_size`: most bytes of output that are kept of a check.
+    pub check_output_bytes_max: usize,
+    /// `discard_check_output`.
+    pub discard_check_output: bool,
     /// Services from configuration files.
     pub services: Vec<ServiceDefinition>,
     /// Checks from configuration files.

@@ -1,8 +1,10 @@
 //! Everything that can happen to a node.
 
 use crate::{CallId, PeerMessage};
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::{IpAddr, SocketAddr};
@@ -10,7 +12,7 @@ use proconsul_checks::{CheckDefinition, CheckOutcome, CheckRun, ServiceDefinitio
 use proconsul_disk::{IoError, IoToken};
 use proconsul_gossip::{StreamEvent, StreamId};
 use proconsul_http::Request;
-use proconsul_types::{NodeId, Pool, WallTime};
+use proconsul_types::{NodeId, Pool, TextMap, WallTime};
 use proconsul_wire::packet::Datagram;
 
 /// The host's name for an open request; it comes back in exactly one answer.
@@ -74,6 +76,21 @@ pub enum Input {
     WallClock(WallTime),
 }
 
+/// What configuration may change while the agent runs. `None` leaves what was in force.
+#[derive(Clone, Debug, Default)]
+pub struct Configured {
+    /// Services from files: all there are.
+    pub services: Vec<ServiceDefinition>,
+    /// Checks from files: all there are.
+    pub checks: Vec<CheckDefinition>,
+    /// Metadata of the node, whole.
+    pub node_meta: Option<TextMap>,
+    /// `dns_config` and friends.
+    pub dns: Option<Arc<proconsul_dns::Config>>,
+    /// `discard_check_output`.
+    pub discard_check_output: Option<bool>,
+}
+
 /// What an operator can ask of a running agent besides the API.
 #[derive(Clone, Debug)]
 pub enum Admin {
@@ -83,15 +100,9 @@ pub enum Admin {
     Interrupt,
     /// SIGTERM: likewise.
     Terminate,
-    /// Definitions and addresses after a re-read of configuration.
-    Reload {
-        /// Services from files.
-        services: Vec<ServiceDefinition>,
-        /// Checks from files.
-        checks: Vec<CheckDefinition>,
-        /// Answer this request with 200 when done, if an API call asked.
-        answer: Option<RequestId>,
-    },
+    /// What a re-read of configuration says. This request is answered with 200 when done, if an API
+    /// call asked.
+    Reload(Box<Configured>, Option<RequestId>),
     /// A re-read failed; answer this request with the reason.
     ReloadFailed(Option<RequestId>, String),
     /// Where servers can be reached now. Gossip will say this later; until then `peers.json` and

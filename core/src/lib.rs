@@ -49,7 +49,7 @@ pub use cluster::{Cluster, Coordinates, Joining};
 pub use config::{Boot, BootError, Config, PeerEntry};
 pub use effect::{Effect, ExitReason, Wakeup};
 pub use event::Event;
-pub use input::{Admin, DnsTransport, Input, Lookup, RequestId};
+pub use input::{Admin, Configured, DnsTransport, Input, Lookup, RequestId};
 pub use node::Node;
 pub use peer::{Call, CallAnswer, CallId, PeerMessage};
 pub use status::Status;

@@ -31,8 +31,9 @@ pub(crate) enum Job {
     Node(Arc<str>),
     /// An agent's place in the network.
     Place(Box<Place>),
-    /// A DNS question; whether it came over a stream.
-    Dns(bool, Bytes),
+    /// A DNS question; whether it came over a stream, and what the agent that was asked says of how
+    /// questions are answered.
+    Dns(bool, Bytes, Arc<proconsul_dns::Config>),
     /// A change of keys in the LAN of a datacenter: of another one, or of this one for another.
     Keys(KeyringOp, Option<Arc<str>>),
 }

@@ -68,8 +68,8 @@ pub enum Call {
     Place(Box<Place>),
     /// Who belongs to the group of servers? Answered by [`CallAnswer::Peers`], at once.
     Peers,
-    /// Answer this DNS question (over a stream: `true`).
-    Dns(bool, Bytes),
+    /// Answer this DNS question (over a stream: `true`) as the agent that was asked is configured.
+    Dns(bool, Bytes, Arc<proconsul_dns::Config>),
     /// Change or list the keys of this datacenter's LAN.
     Keys(KeyringOp),
 }

@@ -95,6 +95,14 @@ impl Publisher {
         self.changed |= self.view.lease_until <= now && self.lease_until > now;
     }
 
+    /// What the agent knows of itself changed.
+    pub(crate) fn agent_changed(&mut self, facts: &AgentFacts) {
+        if *self.view.agent != *facts {
+            Arc::make_mut(&mut self.view).agent = Arc::new(facts.clone());
+            self.changed = true;
+        }
+    }
+
     /// The catalog changed.
     pub(crate) fn changed(&mut self) {
         self.changed = true;

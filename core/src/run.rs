@@ -94,50 +94,55 @@ impl Node {
     /// A DNS question that needs this loop (they are answered on any thread otherwise).
     pub(crate) fn dns(&mut self, id: RequestId, transport: DnsTransport, question: &bytes::Bytes) {
         let tcp = transport == DnsTransport::Tcp;
-        if !self.config.facts.server || self.name_elsewhere(question).is_some() {
+        let config = Arc::clone(&self.config.dns);
+        if !self.config.facts.server || self.name_elsewhere(&config, question).is_some() {
             // A client agent has no catalog, and other datacenters have their own.
-            self.accept(Origin::Client(id), Job::Dns(tcp, question.clone()), 0);
+            self.accept(Origin::Client(id), Job::Dns(tcp, question.clone(), config), 0);
             return;
         }
-        if let Some(answer) = self.resolve_name(tcp, question) {
+        if let Some(answer) = self.resolve_name(&config, tcp, question) {
             self.answers.push(Effect::Reply(id, answer.into()));
         }
     }
 
     /// The other datacenter that knows the answer to a DNS question, if servers of it are known.
-    pub(crate) fn name_elsewhere(&self, question: &[u8]) -> Option<Arc<str>> {
+    pub(crate) fn name_elsewhere(
+        &self,
+        config: &proconsul_dns::Config,
+        question: &[u8],
+    ) -> Option<Arc<str>> {
         let own = &self.config.facts.datacenter;
-        let named = proconsul_dns::other_datacenter(&self.config.dns, own, question)?;
+        let named = proconsul_dns::other_datacenter(config, own, question)?;
         let mut known = self.servers.datacenters();
         known.find(|known| known.eq_ignore_ascii_case(&named)).cloned()
     }
 
-    /// Answers a DNS question from this server's catalog.
-    pub(crate) fn resolve_name(&mut self, tcp: bool, question: &[u8]) -> Option<Vec<u8>> {
+    /// Answers a DNS question from this server's catalog, as `config` says.
+    pub(crate) fn resolve_name(
+        &mut self,
+        config: &proconsul_dns::Config,
+        tcp: bool,
+        question: &[u8],
+    ) -> Option<Vec<u8>> {
         let facts = self.dns_facts();
-        self.read_name(&facts, tcp, question)
+        self.read_name(config, &facts, tcp, question)
     }
 
     /// The answer to a DNS question that nobody could answer.
     pub(crate) fn name_failed(&mut self, tcp: bool, question: &[u8]) -> Vec<u8> {
         let facts = proconsul_dns::Facts { ready: false, ..self.dns_facts() };
-        self.read_name(&facts, tcp, question).unwrap_or_default()
+        let config = Arc::clone(&self.config.dns);
+        self.read_name(&config, &facts, tcp, question).unwrap_or_default()
     }
 
     fn read_name(
         &mut self,
+        config: &proconsul_dns::Config,
         facts: &proconsul_dns::Facts,
         tcp: bool,
         question: &[u8],
     ) -> Option<Vec<u8>> {
-        proconsul_dns::read(
-            &self.catalog,
-            &self.config.dns,
-            facts,
-            &mut self.dns_rng,
-            tcp,
-            question,
-        )
+        proconsul_dns::read(&self.catalog, config, facts, &mut self.dns_rng, tcp, question)
     }
 
     fn dns_facts(&self) -> proconsul_dns::Facts {
@@ -163,7 +168,7 @@ impl Node {
             }
             Admin::Interrupt => self.signal(false, out),
             Admin::Terminate => self.signal(true, out),
-            Admin::Reload { services, checks, answer } => self.reload(services, checks, answer),
+            Admin::Reload(configured, answer) => self.reload(*configured, answer),
             Admin::ReloadFailed(answer, reason) => {
                 if let Some(id) = answer {
                     self.fail(Origin::Client(id), &reason);

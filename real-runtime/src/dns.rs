@@ -12,10 +12,11 @@ use proconsul_core::types::{Rng, Seed};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
 
 /// Tasks that answer datagrams of one socket: one for each worker thread.
 const UDP_TASKS: u64 = 2;
@@ -23,7 +24,7 @@ const UDP_TASKS: u64 = 2;
 const ABROAD_MAX: usize = 512;
 /// No question is longer than this.
 const UDP_BYTES_MAX: usize = 4096;
-/// A TCP client that says nothing for this long is let go.
+/// A TCP client that says nothing, or takes nothing, for this long is let go.
 const TCP_IDLE_MAX: Duration = Duration::from_secs(60);
 /// Servers that say nothing for this long are given up; the loop gives up earlier.
 const SERVERS_PATIENCE: Duration = Duration::from_secs(20);
@@ -40,13 +41,13 @@ pub(crate) struct Resolver {
 impl Resolver {
     /// A resolver that reads `shared`'s view.
     #[must_use]
-    pub(crate) fn new(shared: Arc<Shared>, config: Config) -> Self {
-        Self { shared, config: ArcSwap::from_pointee(config) }
+    pub(crate) fn new(shared: Arc<Shared>, config: Arc<Config>) -> Self {
+        Self { shared, config: ArcSwap::new(config) }
     }
 
     /// Answers by `config` from now on.
-    pub(crate) fn reconfigure(&self, config: Config) {
-        self.config.store(Arc::new(config));
+    pub(crate) fn reconfigure(&self, config: Arc<Config>) {
+        self.config.store(config);
     }
 
     /// Whether `answer` leaves the question to others, and there are some.
@@ -82,7 +83,7 @@ impl Resolver {
         let (sender, receiver) = oneshot::channel();
         let id = self.shared.request_id();
         self.shared.enter(Inbound::Dns(id, transport, question.into(), sender));
-        let answer = tokio::time::timeout(SERVERS_PATIENCE, receiver).await.ok()?.ok()?;
+        let answer = timeout(SERVERS_PATIENCE, receiver).await.ok()?.ok()?;
         Some(answer.to_vec())
     }
 
@@ -210,28 +211,22 @@ pub(crate) async fn serve_tcp(listener: TcpListener, resolver: Arc<Resolver>, se
         let resolver = Arc::clone(&resolver);
         tokio::spawn(async move {
             let _slot = slot;
-            let served = tokio::time::timeout(TCP_IDLE_MAX, serve_client(stream, resolver, rng));
-            if let Ok(Err(error)) = served.await {
+            if let Err(error) = serve_client(stream, resolver, rng).await {
                 tracing::trace!(target: "agent.dns", "connection ended: from={from} error={error}");
             }
         });
     }
 }
 
-/// Questions come one after another, each after its length.
+/// Answers one client until it goes or is silent for too long.
 async fn serve_client(
-    mut stream: TcpStream,
+    stream: TcpStream,
     resolver: Arc<Resolver>,
     mut rng: Rng,
 ) -> std::io::Result<()> {
-    let mut buffer = BytesMut::with_capacity(512);
+    let mut line = Line::new(stream, TCP_IDLE_MAX);
     let mut facts = resolver.facts();
-    while net::fill(&mut stream, &mut buffer, 2).await? {
-        let length = usize::from(buffer.get_u16());
-        if !net::fill(&mut stream, &mut buffer, length).await? {
-            return Ok(());
-        }
-        let question = buffer.split_to(length);
+    while let Some(question) = line.question().await? {
         let own = if resolver.is_for_servers(&question) {
             None
         } else {
@@ -240,20 +235,53 @@ async fn serve_client(
                 answer => answer,
             }
         };
-        let answer = resolver.ask_away(question.to_vec(), own, true).await;
+        let answer = resolver.ask_away(question, own, true).await;
         let Some(answer) = answer.filter(|answer| !answer.is_empty()) else {
             return Ok(());
         };
-        let Ok(length) = u16::try_from(answer.len()) else {
-            return Ok(());
-        };
-        let mut framed = Vec::with_capacity(answer.len() + 2);
-        framed.extend_from_slice(&length.to_be_bytes());
-        framed.extend_from_slice(&answer);
-        stream.write_all(&framed).await?;
-        stream.flush().await?;
+        line.answer(&answer).await?;
     }
     Ok(())
+}
+
+/// A connection on which questions come one after another, each after its length, and answers go
+/// likewise.
+struct Line<S> {
+    stream: S,
+    buffer: BytesMut,
+    /// How long each wait for the client may last.
+    patience: Duration,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
+    fn new(stream: S, patience: Duration) -> Self {
+        Self { stream, buffer: BytesMut::with_capacity(512), patience }
+    }
+
+    /// The next question; `None` once the client is gone.
+    async fn question(&mut self) -> std::io::Result<Option<Vec<u8>>> {
+        if !self.fill(2).await? {
+            return Ok(None);
+        }
+        let length = usize::from(self.buffer.get_u16());
+        if !self.fill(length).await? {
+            return Ok(None);
+        }
+        Ok(Some(self.buffer.split_to(length).to_vec()))
+    }
+
+    async fn fill(&mut self, bytes: usize) -> std::io::Result<bool> {
+        timeout(self.patience, net::fill(&mut self.stream, &mut self.buffer, bytes)).await?
+    }
+
+    async fn answer(&mut self, answer: &[u8]) -> std::io::Result<()> {
+        let length = u16::try_from(answer.len()).map_err(std::io::Error::other)?;
+        let mut framed = Vec::with_capacity(answer.len() + 2);
+        framed.extend_from_slice(&length.to_be_bytes());
+        framed.extend_from_slice(answer);
+        timeout(self.patience, self.stream.write_all(&framed)).await??;
+        timeout(self.patience, self.stream.flush()).await?
+    }
 }
 
 /// Binds both sockets of one DNS address; with port 0 both get the same free port.
@@ -271,4 +299,42 @@ pub(crate) async fn bind(address: SocketAddr) -> std::io::Result<(UdpSocket, Tcp
         }
     }
     Err(last.unwrap_or_else(|| std::io::Error::other("no free port for DNS")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncReadExt;
+
+    #[tokio::test]
+    async fn who_goes_on_asking_is_answered() {
+        let (mut client, server) = tokio::io::duplex(64);
+        let patience = Duration::from_millis(400);
+        let served = tokio::spawn(async move {
+            let mut line = Line::new(server, patience);
+            loop {
+                match line.question().await {
+                    Ok(Some(question)) => line.answer(&question).await.unwrap(),
+                    Ok(None) => panic!("the client is not gone"),
+                    Err(error) => return error.kind(),
+                }
+            }
+        });
+        for letter in *b"0123456789" {
+            tokio::time::sleep(patience / 4).await;
+            client.write_all(&[0, 1, letter]).await.unwrap();
+            let mut answer = [0; 3];
+            client.read_exact(&mut answer).await.unwrap();
+            assert_eq!(answer, [0, 1, letter]);
+        }
+        assert_eq!(served.await.unwrap(), std::io::ErrorKind::TimedOut, "silence ends it");
+    }
+
+    #[tokio::test]
+    async fn half_a_question_is_silence_too() {
+        let (mut client, server) = tokio::io::duplex(64);
+        client.write_all(&[0, 9, 1]).await.unwrap();
+        let asked = Line::new(server, Duration::from_millis(50)).question().await;
+        assert_eq!(asked.unwrap_err().kind(), std::io::ErrorKind::TimedOut);
+    }
 }

@@ -10,14 +10,14 @@ use crate::net;
 use crate::peers::Peers;
 use crate::pool::{Heard, PoolInput, Sockets};
 use crate::probe::Probes;
-use crate::reload::{Reloaded, Reloading};
+use crate::reload::Reloading;
 use crate::shared::{Inbound, Shared};
 use crate::storage::Storage;
 use crate::witness::Witness;
 use bytes::Bytes;
 use proconsul_core::http::Response;
 use proconsul_core::types::{Duration, Instant, Pool};
-use proconsul_core::{Admin, Effect, ExitReason, Input, Lookup, Node, RequestId};
+use proconsul_core::{Admin, Configured, Effect, ExitReason, Input, Lookup, Node, RequestId};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::Pin;
@@ -255,27 +255,26 @@ impl Driver {
         tracing::info!(target: "agent", "Reloading configuration...");
         match self.outside.reloading.read() {
             Ok(reloaded) => {
-                let Reloaded {
-                    services,
-                    checks,
-                    addresses,
-                    dns,
-                    http_conns_per_client_max,
-                    rpc_conns_per_client_max,
-                } = reloaded;
-                if let Some(dns) = dns {
-                    self.outside.resolver.reconfigure(dns);
+                if let Some(dns) = &reloaded.dns {
+                    self.outside.resolver.reconfigure(Arc::clone(dns));
                 }
-                if let Some(max) = http_conns_per_client_max {
+                if let Some(max) = reloaded.http_conns_per_client_max {
                     self.outside.http_limit.set(max);
                 }
-                if let Some(max) = rpc_conns_per_client_max {
+                if let Some(max) = reloaded.rpc_conns_per_client_max {
                     self.outside.rpc_limit.set(max);
                 }
-                if let Some(addresses) = addresses {
+                if let Some(addresses) = reloaded.addresses {
                     self.shared.input(Input::Admin(Admin::Addresses(addresses)));
                 }
-                self.shared.input(Input::Admin(Admin::Reload { services, checks, answer }));
+                let configured = Configured {
+                    services: reloaded.services,
+                    checks: reloaded.checks,
+                    node_meta: reloaded.node_meta,
+                    dns: reloaded.dns,
+                    discard_check_output: reloaded.discard_check_output,
+                };
+                self.shared.input(Input::Admin(Admin::Reload(Box::new(configured), answer)));
             }
             Err(reason) => {
                 tracing::error!(target: "agent", "Reload failed: {reason}");

@@ -12,6 +12,8 @@ pub mod clock;
 mod dns;
 mod driver;
 mod events;
+#[cfg(not(madsim))]
+mod files;
 mod http;
 mod indented;
 mod limit;

@@ -198,6 +198,14 @@ fn request(
         .body(Full::new(body))
         .map_err(|error| error.to_string())?;
     let headers = request.headers_mut();
+    for (name, value) in asked.headers {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| error.to_string())?;
+        let value = HeaderValue::from_str(value).map_err(|error| error.to_string())?;
+        // A list of values is as many headers, but a request has one host.
+        if name != header::HOST || !headers.contains_key(header::HOST) {
+            headers.append(name, value);
+        }
+    }
     for (name, value) in [
         ("host", authority.as_str()),
         ("user-agent", "Consul Health Check"),
@@ -205,12 +213,7 @@ fn request(
         ("connection", "close"),
     ] {
         let value = HeaderValue::from_str(value).map_err(|error| error.to_string())?;
-        headers.insert(HeaderName::from_static(name), value);
-    }
-    for (name, value) in asked.headers {
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| error.to_string())?;
-        let value = HeaderValue::from_str(value).map_err(|error| error.to_string())?;
-        headers.insert(name, value);
+        headers.entry(HeaderName::from_static(name)).or_insert(value);
     }
     Ok(request)
 }
@@ -288,6 +291,24 @@ mod tests {
         let outcome = probe(&http(&url)).await;
         assert_eq!(outcome.output, format!("HTTP GET {url}: 200 OK Output: 23456789"));
         assert_eq!(outcome.status, CheckStatus::Passing);
+    }
+
+    #[test]
+    fn a_list_of_values_is_sent_in_full() {
+        let given =
+            [("X-A", "1"), ("User-Agent", "mine"), ("x-a", "2"), ("Host", "h"), ("Host", "i")]
+                .map(|(name, value)| (name.into(), value.into()));
+        let asked = Asked { url: "", method: "", headers: &given, body: "", output_bytes_max: 0 };
+        let url = "http://127.0.0.1:1/a".parse().unwrap();
+        let request = request(&url, &Method::GET, &asked, Bytes::new()).unwrap();
+        let sent = |name: &str| -> Vec<&str> {
+            let values = request.headers().get_all(name).iter();
+            values.map(|value| value.to_str().unwrap()).collect()
+        };
+        assert_eq!(sent("x-a"), ["1", "2"]);
+        assert_eq!(sent("user-agent"), ["mine"]);
+        assert_eq!(sent("host"), ["h"]);
+        assert_eq!(sent("connection"), ["close"]);
     }
 
     #[tokio::test]

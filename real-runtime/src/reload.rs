@@ -2,10 +2,11 @@
 
 use proconsul_core::checks::{CheckDefinition, ServiceDefinition};
 use proconsul_core::dns;
-use proconsul_core::types::NodeId;
+use proconsul_core::types::{NodeId, TextMap};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// What may change while the agent runs.
 #[derive(Debug, Default)]
@@ -16,8 +17,12 @@ pub struct Reloaded {
     pub checks: Vec<CheckDefinition>,
     /// Where servers can be reached, if a file says so.
     pub addresses: Option<BTreeMap<NodeId, SocketAddr>>,
+    /// Metadata of the node, whole.
+    pub node_meta: Option<TextMap>,
     /// `dns_config` and friends.
-    pub dns: Option<dns::Config>,
+    pub dns: Option<Arc<dns::Config>>,
+    /// `discard_check_output`.
+    pub discard_check_output: Option<bool>,
     /// `limits.http_max_conns_per_client`.
     pub http_conns_per_client_max: Option<usize>,
     /// `limits.rpc_max_conns_per_client`.

@@ -2,12 +2,14 @@
 
 use alloc::sync::Arc;
 use proconsul_catalog::NodeRegistration;
-use proconsul_types::{Duration, Planted};
+use proconsul_types::{Duration, Planted, limits};
 
 /// How often what is critical for too long is looked for.
 pub(crate) const REAP_INTERVAL: Duration = Duration::from_secs(30);
 /// The shortest `DeregisterCriticalServiceAfter`; shorter ones are raised to it.
 pub(crate) const DEREGISTER_AFTER_MIN: Duration = Duration::from_secs(60);
+/// The shortest interval between two runs of a probe; shorter ones are raised to it.
+pub(crate) const PROBE_INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// How long after a failed write to the catalog the next attempt comes, less a random stagger.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(15);
 
@@ -26,6 +28,11 @@ pub struct LocalConfig {
     pub check_update_interval: Duration,
     /// Whether outputs are thrown away.
     pub discard_output: bool,
+    /// Most bytes of output that are kept of a check; a check may ask for less.
+    pub output_bytes_max: usize,
+    /// Whether clients may have programs run. What they registered while they might is left alone,
+    /// unread, while they may not.
+    pub script_checks: bool,
     /// The first completion token this part may use; it counts up from there.
     pub first_token: u64,
     /// The bug this part carries, if any (test builds only).
@@ -43,6 +50,8 @@ impl LocalConfig {
             sync_interval: Duration::from_secs(60),
             check_update_interval: Duration::from_secs(300),
             discard_output: false,
+            output_bytes_max: limits::CHECK_OUTPUT_BYTES_MAX,
+            script_checks: false,
             first_token: 1 << 62,
             planted: Planted::none(),
         }

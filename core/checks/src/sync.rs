@@ -15,7 +15,9 @@ use alloc::vec::Vec;
 use proconsul_catalog::{
     Catalog, CheckRegistration, Command, Deregister, NodeRegistration, Register,
 };
-use proconsul_types::{Check, Duration, Fault, Instant, Node, Service, ServiceRegistration};
+use proconsul_types::{
+    Check, Duration, Fault, Instant, Node, Service, ServiceRegistration, TextMap,
+};
 
 /// The check the servers keep for every member; never an agent's own.
 const SERF_HEALTH: &str = "serfHealth";
@@ -43,7 +45,7 @@ pub(crate) struct Sync {
 /// What a write tells.
 #[derive(Clone, Debug)]
 enum Told {
-    Node,
+    Node(TextMap),
     Items { service: Option<(Arc<str>, u64)>, checks: Vec<(Arc<str>, u64)> },
     ServiceGone(Arc<str>),
     CheckGone(Arc<str>),
@@ -93,6 +95,15 @@ impl Local {
     /// Between two full comparisons from now on; the one that is due stays due.
     pub fn set_sync_interval(&mut self, interval: Duration) {
         self.config.sync_interval = interval;
+    }
+
+    /// The node's metadata after a re-read of configuration: the catalog is told.
+    pub fn set_node_meta(&mut self, meta: TextMap, now: Instant) {
+        if self.config.node.meta != meta {
+            self.config.node.meta = meta;
+            self.sync.node_in_sync = false;
+            self.sync_change(now);
+        }
     }
 
     /// What to write now so that `catalog` comes to say what this agent offers. Each write's result
@@ -258,7 +269,8 @@ impl Local {
     fn plan(&mut self, node_known: bool) -> Vec<(SyncId, Command)> {
         let mut plan = Vec::new();
         if !self.sync.node_in_sync {
-            plan.push((Told::Node, self.register(false, Vec::new(), Vec::new())));
+            let told = Told::Node(self.config.node.meta.clone());
+            plan.push((told, self.register(false, Vec::new(), Vec::new())));
         }
         for id in self.sync.withdrawn_services.keys() {
             plan.push((Told::ServiceGone(id.clone()), self.deregister(Some(id.clone()), None)));
@@ -326,8 +338,8 @@ impl Local {
 
     fn mark_told(&mut self, told: Told, out: &mut Vec<LocalEffect>) {
         match told {
-            Told::Node => {
-                self.sync.node_in_sync = true;
+            Told::Node(meta) => {
+                self.sync.node_in_sync = meta == self.config.node.meta;
                 out.push(LocalEffect::Synced(Synced::Node));
             }
             Told::ServiceGone(id) => {

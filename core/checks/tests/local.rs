@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 use proconsul_catalog::{Catalog, Command, NodeRegistration, Outcome};
+use proconsul_checks::parse::Scripts;
 use proconsul_checks::{
     CheckDefinition, CheckKind, CheckOutcome, CheckRun, Local, LocalConfig, LocalEffect,
     NODE_MAINTENANCE, ProbeSpec, ServiceDefinition, Synced, Ticket, parse,
@@ -213,7 +214,8 @@ impl Host {
     }
 
     fn register(&mut self, body: &str) -> Option<Ticket> {
-        let service = parse::service_registration(body.as_bytes()).expect("a good service");
+        let service =
+            parse::service_registration(body.as_bytes(), Scripts::Refused).expect("a good service");
         let mut out = Vec::new();
         let ticket = self.local.register_service(service, false, self.now, &mut out).unwrap();
         self.perform(out);
@@ -221,7 +223,8 @@ impl Host {
     }
 
     fn register_check(&mut self, body: &str) {
-        let check = parse::check_registration(body.as_bytes()).expect("a good check");
+        let check =
+            parse::check_registration(body.as_bytes(), Scripts::Refused).expect("a good check");
         let mut out = Vec::new();
         self.local.register_check(check, self.now, &mut out).unwrap();
         self.perform(out);
@@ -717,7 +720,10 @@ fn unknown_ids_are_answered_as_consul_answers_them() {
     let passing = CheckStatus::Passing;
     let unknown = (500, "CheckID \"zzz\" does not have associated TTL".into());
     assert_eq!(error(local.update_ttl("zzz", passing, "", now, &mut out)), unknown);
-    let check = parse::check_registration(br#"{"Name":"c","ServiceID":"nope","TTL":"1s"}"#);
+    let check = parse::check_registration(
+        br#"{"Name":"c","ServiceID":"nope","TTL":"1s"}"#,
+        Scripts::Refused,
+    );
     let nowhere = (500, "ServiceID \"nope\" does not exist".into());
     assert_eq!(error(local.register_check(check.unwrap(), now, &mut out)), nowhere);
 }
@@ -731,7 +737,7 @@ fn other_checks_go_only_when_asked() {
     host.register(r#"{"Name":"web","Check":{"CheckID":"a","TTL":"1h"}}"#);
     assert_eq!(host.local.view().checks.len(), 2);
     let service = br#"{"Name":"web","Check":{"CheckID":"a","TTL":"1h"}}"#;
-    let service = parse::service_registration(service).unwrap();
+    let service = parse::service_registration(service, Scripts::Refused).unwrap();
     let mut out = Vec::new();
     host.local.register_service(service, true, host.now, &mut out).unwrap();
     host.perform(out);
@@ -804,10 +810,10 @@ proptest! {
     #[test]
     fn any_body_is_a_definition_or_an_error(text in "\\PC{0,60}") {
         for body in [text.clone(), format!("{{\"Name\":{text}}}"), format!("{{\"{text}\":1}}")] {
-            if let Err(error) = parse::service_registration(body.as_bytes()) {
+            if let Err(error) = parse::service_registration(body.as_bytes(), Scripts::Refused) {
                 prop_assert!(!error.text.is_empty());
             }
-            if let Err(error) = parse::check_registration(body.as_bytes()) {
+            if let Err(error) = parse::check_registration(body.as_bytes(), Scripts::Refused) {
                 prop_assert!(!error.text.is_empty());
             }
         }
@@ -847,4 +853,74 @@ mod planted {
         host.pass(300 * SECOND);
         assert!(host.catalog.service("n0", "web").is_none());
     }
+}
+
+#[test]
+fn a_probe_runs_once_a_second_at_most() {
+    let mut host = Host::new();
+    host.register_check(r#"{"Name":"fast","TCP":"h:1","Interval":"1ns"}"#);
+    let warning = "check has interval below minimum: check=fast minimum_interval=1s";
+    assert_eq!(host.notices, [warning]);
+    host.pass(Duration::from_secs(10));
+    assert!((9..=11).contains(&host.runs.len()), "{} runs in 10 s", host.runs.len());
+    host.register_check(r#"{"Name":"sound","TCP":"h:1","Interval":"1s"}"#);
+    assert_eq!(host.notices, [warning]);
+}
+
+#[test]
+fn a_check_keeps_no_more_output_than_the_agent() {
+    let mut config = config();
+    config.output_bytes_max = 100;
+    let catalog = Catalog::new("dc1".into(), Planted::none());
+    let mut host = Host::with(config, BTreeMap::new(), catalog);
+    let note = "n".repeat(300);
+    for (id, asked, kept) in [("silent", 0, 100), ("less", 7, 7), ("more", 200, 100)] {
+        host.register_check(&format!(r#"{{"Name":"{id}","TTL":"10s","OutputMaxSize":{asked}}}"#));
+        host.ttl(id, CheckStatus::Passing, &note);
+        let said = format!("{} ... (captured {kept} of 300 bytes)", &note[..kept]);
+        assert_eq!(*host.local.view().checks[id].output, *said, "{id}");
+    }
+    host.local.discard_output(true);
+    host.ttl("less", CheckStatus::Warning, &note);
+    assert_eq!(&*host.local.view().checks["less"].output, "");
+}
+
+#[test]
+fn a_program_that_a_client_named_runs_after_a_restart_only_if_it_may() {
+    let mut host = Host::new();
+    host.config.script_checks = true;
+    let body = br#"{"Name":"c","Args":["/bin/true","x"],"Interval":"10s"}"#;
+    let check = parse::check_registration(body, Scripts::Run).unwrap();
+    let mut out = Vec::new();
+    host.local.register_check(check, host.now, &mut out).unwrap();
+    host.perform(out);
+    host.pass(Duration::from_secs(1));
+    let mut again = host.restart();
+    let definition = again.local.view().checks["c"].definition.clone();
+    assert_eq!(definition, host.local.view().checks["c"].definition);
+    again.pass(Duration::from_secs(11));
+    assert!(matches!(&again.runs[0].1, ProbeSpec::Script { args, .. } if args.len() == 2));
+    host.config.script_checks = false;
+    let refused = host.restart();
+    assert!(refused.local.view().checks.is_empty());
+    assert!(refused.notices[0].contains("scripts are disabled"), "{:?}", refused.notices);
+    // Nothing is lost: it is there again where it may run.
+    host.config.script_checks = true;
+    assert_eq!(host.restart().local.view().checks.len(), 1);
+}
+
+#[test]
+fn metadata_of_the_node_may_change() {
+    let mut host = Host::new();
+    host.pass(Duration::from_secs(1));
+    let meta = |host: &Host| host.catalog.node("n0").unwrap().meta.clone();
+    assert!(meta(&host).is_empty());
+    let new: proconsul_types::TextMap = [("rack".into(), "r1".into())].into();
+    host.local.set_node_meta(new.clone(), host.now);
+    host.pass(Duration::from_secs(1));
+    assert_eq!(meta(&host), new);
+    let told = host.commands;
+    host.local.set_node_meta(new, host.now);
+    host.pass(Duration::from_secs(1));
+    assert_eq!(host.commands, told, "the same again is no news");
 }

@@ -1,12 +1,12 @@
 //! Bodies and what is said of them. The texts were captured from Consul 1.8.7.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use proconsul_checks::parse::{self, Origin};
+use proconsul_checks::parse::{self, Origin, Scripts};
 use proconsul_checks::{CheckKind, ServiceDefinition};
 use proconsul_types::Duration;
 
 fn said(body: &str) -> (u16, String) {
-    match parse::service_registration(body.as_bytes()) {
+    match parse::service_registration(body.as_bytes(), Scripts::Refused) {
         Ok(_) => (200, String::new()),
         Err(error) => (error.status, error.text),
     }
@@ -143,6 +143,8 @@ fn definitions_that_make_no_sense_are_refused() {
     let scripts = "Scripts are disabled on this agent from remote calls; to enable, configure 'enable_script_checks' to true";
     let script = r#"{"Name":"x","Check":{"Args":["a"],"Interval":"1s"}}"#;
     assert_eq!(said(script), (500, scripts.into()));
+    let service = parse::service_registration(script.as_bytes(), Scripts::Run).unwrap();
+    assert!(matches!(&service.checks[0].kind, CheckKind::Script { args, .. } if args.len() == 1));
 }
 
 #[test]
@@ -192,13 +194,13 @@ fn checks_are_refused_in_consuls_words() {
             "Invalid check: Interval and TTL cannot both be specified",
         ),
     ] {
-        let error = parse::check_registration(body.as_bytes()).unwrap_err();
+        let error = parse::check_registration(body.as_bytes(), Scripts::Refused).unwrap_err();
         assert_eq!((error.status, &*error.text), (status, text), "{body}");
     }
 }
 
 fn service(body: &str) -> ServiceDefinition {
-    parse::service_registration(body.as_bytes()).unwrap()
+    parse::service_registration(body.as_bytes(), Scripts::Refused).unwrap()
 }
 
 #[test]
@@ -266,7 +268,7 @@ fn checks_that_are_not_run_are_refused() {
     ] {
         let check = format!(r#"{{"Name":"x",{fields},"Interval":"1s"}}"#);
         let text = format!("Invalid check: this agent does not run {kind} checks");
-        let error = parse::check_registration(check.as_bytes()).unwrap_err();
+        let error = parse::check_registration(check.as_bytes(), Scripts::Refused).unwrap_err();
         assert_eq!((error.status, &error.text), (400, &text));
         assert_eq!(said(&format!(r#"{{"Name":"s","Check":{check}}}"#)), (400, text.clone()));
         let value = serde_json::from_str(&check).unwrap();

@@ -2,7 +2,8 @@
 //!
 //! Records are written as they are found: those of the answer section straight into the message,
 //! those that come along into a second buffer. A record and what comes along with it either fit
-//! together or are both left out, and with the first that does not fit the answer is complete.
+//! together or are both left out, and with the first that does not fit the answer is complete. A
+//! text that no message of this size could hold is passed over: metadata may be of any length.
 //!
 //! hickory's encoder builds each record as an object and searches all names written so far for
 //! each label; an answer of a hundred instances costs it ten times as much. It judges these bytes
@@ -108,6 +109,8 @@ pub(crate) struct Answer<'a> {
     compress: bool,
     say_cut: bool,
     cut: bool,
+    /// Something since the last [`Answer::keep`] was too long to be written.
+    overfull: bool,
     code: Code,
     authoritative: bool,
     recursion_available: bool,
@@ -134,6 +137,7 @@ impl<'a> Answer<'a> {
             compress: !config.disable_compression,
             say_cut: config.enable_truncate,
             cut: false,
+            overfull: false,
             code: Code::NoError,
             authoritative: true,
             recursion_available: !config.recursors.is_empty(),
@@ -171,7 +175,8 @@ impl<'a> Answer<'a> {
     /// Keeps what was written since `mark` if the whole still fits; if not, the answer is complete.
     pub(crate) fn keep(&mut self, mark: Mark) -> bool {
         let bytes = self.message.len() + self.along.len() + self.edns_bytes();
-        if bytes <= self.bytes_max && usize::from(self.counts[0]) <= self.records_max {
+        let fits = !self.overfull && bytes <= self.bytes_max;
+        if fits && usize::from(self.counts[0]) <= self.records_max {
             return true;
         }
         self.undo(mark);
@@ -184,6 +189,7 @@ impl<'a> Answer<'a> {
         self.message.truncate(mark.message);
         self.along.truncate(mark.along);
         self.counts = mark.counts;
+        self.overfull = false;
     }
 
     pub(crate) fn address(&mut self, owner: Owner<'_>, ttl: u32, address: IpAddr) {
@@ -246,18 +252,27 @@ impl<'a> Answer<'a> {
         Some(place)
     }
 
+    /// A TXT record, if it is one that can be written; [`Answer::keep`] says whether it fits.
     pub(crate) fn text(&mut self, owner: Owner<'_>, ttl: u32, text: &str) {
+        if !self.has_room(text) {
+            return;
+        }
         let at = self.begin(owner, Type::Txt, ttl);
         push_text(&mut self.message, text);
         self.end(at, 0);
     }
 
-    /// The zone's SOA record, in the answer (0) or the authority section (1).
+    /// The zone's SOA record, in the answer (0) or the authority section (1); none if the names of
+    /// the zone are too long, which another agent's configuration may say.
     pub(crate) fn zone(&mut self, zone: &str, section: usize, serial: u32, soa: Soa) {
+        let mark = self.mark();
         let at = self.begin(Owner::Name(&[zone]), Type::Soa, soa.min_ttl);
         let named = push_name(&mut self.message, &["ns", zone])
             && push_name(&mut self.message, &["hostmaster", zone]);
-        debug_assert!(named, "the domain was checked when the configuration was read");
+        if !named || self.overfull {
+            self.undo(mark);
+            return;
+        }
         for field in [serial, soa.refresh, soa.retry, soa.expire, soa.min_ttl] {
             self.message.extend_from_slice(&field.to_be_bytes());
         }
@@ -271,20 +286,23 @@ impl<'a> Answer<'a> {
             push_head(&mut along, address_type(address), ttl);
             let at = along.len();
             push_address(&mut along, address);
-            close(&mut along, at);
+            self.overfull |= !close(&mut along, at);
             self.counts[2] += 1;
         }
         self.along = along;
     }
 
-    /// A text that comes along.
+    /// A text that comes along, on the same terms.
     pub(crate) fn along_text(&mut self, owner: Owner<'_>, ttl: u32, text: &str) {
+        if !self.has_room(text) {
+            return;
+        }
         let mut along = core::mem::take(&mut self.along);
         if self.push_owner(&mut along, owner) {
             push_head(&mut along, Type::Txt, ttl);
             let at = along.len();
             push_text(&mut along, text);
-            close(&mut along, at);
+            self.overfull |= !close(&mut along, at);
             self.counts[2] += 1;
         }
         self.along = along;
@@ -308,7 +326,8 @@ impl<'a> Answer<'a> {
                 self.message.extend_from_slice(&length.to_be_bytes());
                 self.message.extend_from_slice(subnet);
             }
-            close(&mut self.message, at);
+            let closed = close(&mut self.message, at);
+            debug_assert!(closed, "a subnet is an address and four bytes");
             self.counts[2] += 1;
         }
         let flag = |set: bool, bit: u8| if set { bit } else { 0 };
@@ -340,6 +359,17 @@ impl<'a> Answer<'a> {
         11 + edns.subnet.as_ref().map_or(0, |subnet| subnet.len() + 4)
     }
 
+    /// Whether a text is to be written. One that is longer than the whole message may be is passed
+    /// over; with one that has no room beside the rest, what it belongs to does not fit.
+    fn has_room(&mut self, text: &str) -> bool {
+        if text.len() > self.bytes_max {
+            return false;
+        }
+        let bytes = self.message.len() + self.along.len() + text.len();
+        self.overfull |= bytes > self.bytes_max;
+        !self.overfull
+    }
+
     /// Writes a record up to its length; gives the place of its data.
     fn begin(&mut self, owner: Owner<'_>, kind: Type, ttl: u32) -> usize {
         let mut message = core::mem::take(&mut self.message);
@@ -350,14 +380,14 @@ impl<'a> Answer<'a> {
                 true
             }
         };
-        debug_assert!(owned, "owners of answers are names that stand in the message or the zone");
+        self.overfull |= !owned;
         push_head(&mut message, kind, ttl);
         self.message = message;
         self.message.len()
     }
 
     fn end(&mut self, at: usize, section: usize) {
-        close(&mut self.message, at);
+        self.overfull |= !close(&mut self.message, at);
         self.counts[section] += 1;
     }
 
@@ -412,7 +442,7 @@ fn push_text(out: &mut Vec<u8>, text: &str) {
         out.push(0);
     }
     for piece in text.as_bytes().chunks(255) {
-        out.push(u8::try_from(piece.len()).expect("a piece has at most 255 bytes"));
+        out.push(u8::try_from(piece.len()).unwrap_or(u8::MAX));
         out.extend_from_slice(piece);
     }
 }
@@ -424,10 +454,11 @@ fn push_head(out: &mut Vec<u8>, kind: Type, ttl: u32) {
     out.extend_from_slice(&[0; 2]);
 }
 
-/// Fills in the length of the data that begins at `at`.
-fn close(out: &mut [u8], at: usize) {
-    let length = u16::try_from(out.len() - at).expect("data of a record is shorter than 64 KiB");
+/// Fills in the length of the data that begins at `at`; false if no record can be that long.
+fn close(out: &mut [u8], at: usize) -> bool {
+    let Ok(length) = u16::try_from(out.len() - at) else { return false };
     out[at - 2..at].copy_from_slice(&length.to_be_bytes());
+    true
 }
 
 fn pointer_to(place: usize) -> [u8; 2] {

@@ -6,9 +6,11 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use proconsul_types::Duration;
+use serde::{Deserialize, Serialize};
 
-/// `dns_config`, `domain` and `alt_domain`, with Consul's defaults.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// `dns_config`, `domain` and `alt_domain`, with Consul's defaults. An agent that has no catalog
+/// tells it to the server that answers for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
     /// The domain answered for, with or without the dot at its end.
     pub domain: String,
@@ -39,7 +41,7 @@ pub struct Config {
 }
 
 /// `dns_config.soa`, in seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the fields are those of an SOA record")]
 pub struct Soa {
     pub refresh: u32,

@@ -490,16 +490,65 @@ proptest! {
         host in "\\PC{0,80}",
         address in "\\PC{0,80}",
         key in "\\PC{0,300}",
+        value_bytes in 0_usize..70_000,
+        pairs in 1_usize..40,
+        tcp: bool,
     ) {
         let mut catalog = Catalog::new("dc1".into(), Planted::none());
-        let register = meta(at(service(node(&host, "10.0.0.1"), "odd", &[], 70000), &address), &[(&key, &key)]);
-        put(&mut catalog, register);
-        for kind in ["A", "SRV", "ANY"] {
-            let bytes = question("odd.service.consul.", kind, None);
-            let mut rng = Rng::new(Seed(1));
-            let answer = read(&catalog, &Config::default(), &facts(), &mut rng, true, &bytes);
-            let answer = answer.expect("a question is answered");
-            prop_assert!(answer.len() <= 65535);
+        let value = "v".repeat(value_bytes);
+        let keys: Vec<String> = (0..pairs).map(|place| format!("{key}{place}")).collect();
+        let metadata: Vec<(&str, &str)> = keys.iter().map(|key| (&**key, &*value)).collect();
+        let hostile = meta(service(node(&host, "10.0.0.1"), "odd", &[], 70000), &metadata);
+        put(&mut catalog, at(hostile.clone(), &address));
+        put(&mut catalog, meta(service(node("plain", "10.0.0.2"), "odd", &[], 7), &metadata));
+        let bytes_max = if tcp { 65_535 } else { 4096 };
+        for name in ["odd.service.consul.", "plain.node.consul."] {
+            for kind in ["A", "SRV", "ANY", "TXT"] {
+                let bytes = question(name, kind, Some(4096));
+                let mut rng = Rng::new(Seed(1));
+                let answer = read(&catalog, &Config::default(), &facts(), &mut rng, tcp, &bytes);
+                let answer = answer.expect("a question is answered");
+                prop_assert!(answer.len() <= bytes_max, "{name} {kind}: {}", answer.len());
+                prop_assert!(Message::from_vec(&answer).is_ok(), "{name} {kind}");
+            }
+        }
+    }
+}
+
+#[test]
+fn metadata_that_fits_in_no_message_is_left_out() {
+    let mut catalog = Catalog::new("dc1".into(), Planted::none());
+    let long = "v".repeat(70_000);
+    let host = meta(node("long", "10.0.0.1"), &[("a", "short"), ("b", &long), ("c", "after")]);
+    put(&mut catalog, service(host, "web", &[], 80));
+    for (name, kind, answers, along) in [
+        ("long.node.consul.", "A", 1, 2),
+        ("long.node.consul.", "TXT", 2, 0),
+        ("long.node.consul.", "ANY", 3, 0),
+        ("web.service.consul.", "SRV", 1, 3),
+        ("web.service.consul.", "A", 1, 0),
+    ] {
+        let mut rng = Rng::new(Seed(1));
+        let bytes = question(name, kind, None);
+        let answer = read(&catalog, &Config::default(), &facts(), &mut rng, true, &bytes).unwrap();
+        let message = Message::from_vec(&answer).unwrap();
+        let counted = (message.answers.len(), message.additionals.len());
+        assert_eq!(counted, (answers, along), "{name} {kind}");
+    }
+}
+
+#[test]
+fn a_domain_that_is_no_name_does_no_harm() {
+    let mut rng = Rng::new(Seed(1));
+    for domain in ["x".repeat(64), "abcdefg.".repeat(31), "a..b".into()] {
+        // Asked for by another name of the same agent, answered with this one.
+        let config = Config { domain, alt_domain: "kit.test".into(), ..Config::default() };
+        for (name, kind) in [("kit.test.", "SOA"), ("kit.test.", "NS"), ("no.node.kit.test.", "A")]
+        {
+            let bytes = question(name, kind, None);
+            let answer = read(&fixtures(), &config, &facts(), &mut rng, false, &bytes).unwrap();
+            let message = Message::from_vec(&answer).unwrap();
+            assert!(message.answers.is_empty() && message.authorities.is_empty(), "{message:?}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Encoded bodies kept until what they show changes.
 
-use crate::{Consistency, Request};
+use crate::Consistency;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use bytes::Bytes;
@@ -28,6 +28,13 @@ struct Entry {
     query: String,
     stamp: Stamp,
     body: Bytes,
+}
+
+/// Whose body it is: a path, and a query without what only says how long to wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyKey<'a> {
+    pub(crate) path: &'a str,
+    pub(crate) query: &'a str,
 }
 
 /// What a body is valid for.
@@ -58,29 +65,29 @@ impl BodyCache {
         self.bodies.is_empty()
     }
 
-    /// The body of this very request at this stamp.
-    pub(crate) fn get(&self, request: &Request, stamp: Stamp) -> Option<&Bytes> {
-        self.any(request).filter(|entry| entry.stamp == stamp).map(|entry| &entry.body)
+    /// The body of this read at this stamp.
+    pub(crate) fn get(&self, key: BodyKey<'_>, stamp: Stamp) -> Option<&Bytes> {
+        self.any(key).filter(|entry| entry.stamp == stamp).map(|entry| &entry.body)
     }
 
-    /// The body of this request at whatever stamp it was encoded. No honest reader wants it.
-    pub(crate) fn get_of_any_age(&self, request: &Request) -> Option<&Bytes> {
-        self.any(request).map(|entry| &entry.body)
+    /// The body of this read at whatever stamp it was encoded. No honest reader wants it.
+    pub(crate) fn get_of_any_age(&self, key: BodyKey<'_>) -> Option<&Bytes> {
+        self.any(key).map(|entry| &entry.body)
     }
 
-    fn any(&self, request: &Request) -> Option<&Entry> {
-        let entry = self.bodies.get(&hash(request))?;
-        (entry.path == request.path && entry.query == request.query).then_some(entry)
+    fn any(&self, key: BodyKey<'_>) -> Option<&Entry> {
+        let entry = self.bodies.get(&hash(key))?;
+        (entry.path == key.path && entry.query == key.query).then_some(entry)
     }
 
     /// Keeps a body. When the cache is full it starts anew: a few encodings are cheaper than
     /// keeping account of use on every hit.
-    pub(crate) fn put(&mut self, request: &Request, stamp: Stamp, body: &Bytes) {
+    pub(crate) fn put(&mut self, key: BodyKey<'_>, stamp: Stamp, body: &Bytes) {
         if body.len() > BODY_BYTES_MAX / 4 {
             return;
         }
-        let key = hash(request);
-        if let Some(old) = self.bodies.remove(&key) {
+        let place = hash(key);
+        if let Some(old) = self.bodies.remove(&place) {
             self.bytes -= old.body.len();
         }
         if self.bodies.len() >= BODIES_MAX || self.bytes + body.len() > BODY_BYTES_MAX {
@@ -88,20 +95,16 @@ impl BodyCache {
             self.bytes = 0;
         }
         self.bytes += body.len();
-        let entry = Entry {
-            path: request.path.clone(),
-            query: request.query.clone(),
-            stamp,
-            body: body.clone(),
-        };
-        self.bodies.insert(key, entry);
+        let entry =
+            Entry { path: key.path.into(), query: key.query.into(), stamp, body: body.clone() };
+        self.bodies.insert(place, entry);
     }
 }
 
 /// FNV-1a over path and query: only a place in the map, never proof of identity.
-fn hash(request: &Request) -> u64 {
+fn hash(key: BodyKey<'_>) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in request.path.bytes().chain([b'?']).chain(request.query.bytes()) {
+    for byte in key.path.bytes().chain([b'?']).chain(key.query.bytes()) {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
     }
     hash

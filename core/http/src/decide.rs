@@ -1,10 +1,10 @@
 //! One request, one decision: who may answer it, whether it must wait, what the answer is.
 
-use crate::cache::{Stamp, effective};
+use crate::cache::{BodyKey, Stamp, effective};
 use crate::params::Params;
 use crate::render::ORIGIN;
 use crate::route::{self, Endpoint, Family};
-use crate::{BodyCache, Consistency, Plan, Request, Response, View, Wait};
+use crate::{BodyCache, Consistency, Plan, QueryTimes, Request, Response, View, Wait};
 use crate::{endpoint, error, near, respond};
 use alloc::borrow::Cow;
 use alloc::format;
@@ -14,7 +14,6 @@ use bytes::Bytes;
 use core::cell::Cell;
 use proconsul_catalog::{Catalog, Topic};
 use proconsul_syntax::duration;
-use proconsul_types::limits::{BLOCKING_WAIT_DEFAULT, BLOCKING_WAIT_MAX};
 use proconsul_types::{CatalogIndex, Duration, Fault, Instant, Rng};
 
 /// What the event loop lends to [`plan`].
@@ -218,12 +217,12 @@ impl Modes {
         Ok(Self { consistency: Consistency::Stale, max_stale: None, index, wait })
     }
 
-    /// How long a waiting read waits: what was asked, within bounds, and up to a sixteenth more so
-    /// that not all come back at once.
-    fn patience(self, rng: &mut Rng) -> Duration {
-        let asked = if self.wait.is_zero() { BLOCKING_WAIT_DEFAULT } else { self.wait };
-        let asked = asked.min(BLOCKING_WAIT_MAX);
-        (asked + rng.duration(Duration::ZERO, asked / 16)).min(BLOCKING_WAIT_MAX)
+    /// How long a waiting read waits: what was asked, within the agent's bounds, and up to a
+    /// sixteenth more so that not all come back at once.
+    fn patience(self, times: QueryTimes, rng: &mut Rng) -> Duration {
+        let asked = if self.wait.is_zero() { times.default } else { self.wait };
+        let asked = asked.min(times.max);
+        (asked + rng.duration(Duration::ZERO, asked / 16)).min(times.max)
     }
 }
 
@@ -305,10 +304,12 @@ pub(crate) fn serve(
     // Places change without the index that governs the rest.
     let is_kept = read.is_kept() && !call.params.has("near");
     let careless = modes.index > 0 && call.view.agent.planted.is(Fault::IndexNewerThanBody);
+    let shown = call.params.watch_query(&call.request.query);
+    let key = BodyKey { path: &call.request.path, query: &shown };
     let kept = if careless {
-        desk.cache.get_of_any_age(call.request)
+        desk.cache.get_of_any_age(key)
     } else if is_kept {
-        desk.cache.get(call.request, stamp)
+        desk.cache.get(key, stamp)
     } else {
         None
     };
@@ -320,7 +321,7 @@ pub(crate) fn serve(
         Body::Json(json) => {
             let body = Bytes::from(json);
             if is_kept || call.view.agent.planted.is(Fault::IndexNewerThanBody) {
-                desk.cache.put(call.request, stamp, &body);
+                desk.cache.put(key, stamp, &body);
             }
             (Some(respond::JSON), 200, body)
         }
@@ -426,7 +427,7 @@ fn wait(call: &Call<'_>, desk: &mut Desk<'_>, modes: Modes, read: &dyn CatalogRe
     Plan::Park(Wait {
         topics: read.topics(),
         min_index: CatalogIndex(modes.index),
-        at_most: modes.patience(rng),
+        at_most: modes.patience(call.view.agent.query_times, rng),
         key,
     })
 }
@@ -437,7 +438,7 @@ pub(crate) fn wait_for_local(call: &Call<'_>, desk: &mut Desk<'_>, modes: Modes)
     Plan::Park(Wait {
         topics: Vec::new(),
         min_index: CatalogIndex(0),
-        at_most: modes.patience(rng),
+        at_most: modes.patience(call.view.agent.query_times, rng),
         key: call.params.watch_key(&call.request.path),
     })
 }

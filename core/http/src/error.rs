@@ -37,6 +37,7 @@ pub(crate) const CACHED_AND_CONSISTENT: &str =
     "Cannot specify ?cached with ?consistent, conflicting semantics.";
 pub(crate) const INVALID_PASSING: &str = "Invalid value for ?passing";
 pub(crate) const MISSING_SERVICE_NAME: &str = "Missing service name";
+pub(crate) const MISSING_GATEWAY_NAME: &str = "Missing gateway name";
 pub(crate) const MISSING_NODE_NAME: &str = "Missing node name";
 pub(crate) const MISSING_CHECK_STATE: &str = "Missing check state";
 pub(crate) const MISSING_KEY_NAME: &str = "Missing key name";

@@ -34,4 +34,5 @@ pub use pools::{
 pub use render::{
     done, event_fired, forward, keys_answered, local_refused, machine, render, snapshot,
 };
-pub use view::{AgentFacts, HostFacts, Leadership, LogPosition, Server, View};
+pub use route::is_snapshot;
+pub use view::{AgentFacts, HostFacts, Leadership, LogPosition, QueryTimes, Server, View};

@@ -44,8 +44,8 @@ pub struct Request {
     pub path: String,
     /// Query without the `?`, percent-encoded as sent; empty if there was none.
     pub query: String,
-    /// Headers that matter to the API, names in lower case: `x-consul-token`, `authorization`,
-    /// `cache-control`, `content-type`. Others are dropped by the host.
+    /// Headers that matter to the API, names in lower case: `x-consul-token`, `accept`,
+    /// `authorization`, `cache-control`, `content-type`. Others are dropped by the host.
     pub headers: Vec<(String, String)>,
     /// Body.
     pub body: Bytes,

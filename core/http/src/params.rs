@@ -65,19 +65,36 @@ impl<'a> Params<'a> {
     /// The pairs that make two waiting reads equal: all but index, wait and token.
     pub(crate) fn watch_key(&self, path: &str) -> String {
         let mut out = String::from(path);
-        let mut separator = '?';
-        for (key, value) in &self.pairs {
-            if matches!(key.as_ref(), "index" | "wait" | "token") {
-                continue;
-            }
-            out.push(separator);
-            separator = '&';
-            encode_into(key, &mut out);
-            out.push('=');
-            encode_into(value, &mut out);
-        }
+        self.push_shown('?', &mut out);
         out
     }
+
+    /// A query for the same answer as `query`, which these are the parameters of: the same for all
+    /// who wait, whatever index they wait behind. Borrowed where nothing has to be left out.
+    pub(crate) fn watch_query<'q>(&self, query: &'q str) -> Cow<'q, str> {
+        if self.pairs.iter().all(|(key, _)| shows(key)) {
+            return Cow::Borrowed(query);
+        }
+        let mut out = String::new();
+        self.push_shown('&', &mut out);
+        Cow::Owned(out)
+    }
+
+    /// Appends the pairs that decide what is shown, the first of them after `separator`.
+    fn push_shown(&self, mut separator: char, out: &mut String) {
+        for (key, value) in self.pairs.iter().filter(|(key, _)| shows(key)) {
+            out.push(separator);
+            separator = '&';
+            encode_into(key, out);
+            out.push('=');
+            encode_into(value, out);
+        }
+    }
+}
+
+/// Whether a parameter may change what is answered, not only when.
+fn shows(name: &str) -> bool {
+    !matches!(name, "index" | "wait" | "token")
 }
 
 /// Undoes percent-encoding; `None` if it is broken or the result is not UTF-8.

@@ -22,9 +22,6 @@ pub(crate) fn headers(view: &View, content_type: Option<&str>) -> Headers {
         headers.push((Cow::Borrowed("Content-Type"), content_type.into()));
     }
     headers.push((Cow::Borrowed("Vary"), "Accept-Encoding".into()));
-    if view.agent.translate_wan_addresses {
-        headers.push((Cow::Borrowed("X-Consul-Translate-Addresses"), "true".into()));
-    }
     headers
 }
 

@@ -30,10 +30,12 @@ pub(crate) enum Endpoint {
     Connect,
     Node,
     NodeServices,
+    GatewayServices,
     HealthNode,
     HealthChecks,
     HealthService,
     HealthConnect,
+    HealthIngress,
     HealthState,
     AgentSelf,
     AgentHost,
@@ -150,6 +152,7 @@ const ROUTES: &[Route] = &[
     route("kv/", &["GET", "PUT", "DELETE"], Endpoint::Kv),
     route("health/service/", GET, Endpoint::HealthService),
     route("health/connect/", GET, Endpoint::HealthConnect),
+    route("health/ingress/", GET, Endpoint::HealthIngress),
     route("health/checks/", GET, Endpoint::HealthChecks),
     route("health/state/", GET, Endpoint::HealthState),
     route("health/node/", GET, Endpoint::HealthNode),
@@ -161,6 +164,7 @@ const ROUTES: &[Route] = &[
     route("catalog/service/", GET, Endpoint::Service),
     route("catalog/connect/", GET, Endpoint::Connect),
     route("catalog/node-services/", GET, Endpoint::NodeServices),
+    route("catalog/gateway-services/", GET, Endpoint::GatewayServices),
     route("catalog/node/", GET, Endpoint::Node),
     route("session/create", PUT, Endpoint::SessionCreate),
     route("session/destroy/", PUT, Endpoint::SessionDestroy),
@@ -261,6 +265,12 @@ pub(crate) fn find<'a>(
         Cow::Owned(path) => Cow::Owned(path[start..].to_string()),
     };
     Ok((hit.endpoint, family_below(hit.pattern), tail))
+}
+
+/// Whether a path, percent-encoded as sent, is where snapshots come and go.
+#[must_use]
+pub fn is_snapshot(path: &str) -> bool {
+    decode(path, false).is_some_and(|path| path == "/v1/snapshot")
 }
 
 fn check_method(view: &View, request: &Request, route: &Route) -> Result<(), Response> {
@@ -384,6 +394,12 @@ mod tests {
             assert_eq!(clean(path), wanted);
         }
         assert!(!needs_cleaning("/v1/kv/..a/b."));
+    }
+
+    #[test]
+    fn a_snapshot_is_one_however_its_path_is_written() {
+        assert!(is_snapshot("/v1/snapshot") && is_snapshot("/v1/sn%61pshot"));
+        assert!(!is_snapshot("/v1/snapshot/") && !is_snapshot("/v1/sn%6apshot"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use proconsul_catalog::Catalog;
 use proconsul_checks::LocalView;
 use proconsul_types::{
     CatalogIndex, Duration, EntryId, Instant, LogIndex, NodeId, Planted, Term, TextMap, WallTime,
+    limits,
 };
 
 /// A consistent picture of one agent at one moment. Cloning is a few reference counts.
@@ -54,6 +55,21 @@ pub struct LogPosition {
     pub applied: LogIndex,
     /// What the newest snapshot covers.
     pub snapshot: EntryId,
+}
+
+/// How long a blocking query may wait for a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueryTimes {
+    /// `default_query_time`: of a query that does not say.
+    pub default: Duration,
+    /// `max_query_time`: a longer wait is cut to this.
+    pub max: Duration,
+}
+
+impl Default for QueryTimes {
+    fn default() -> Self {
+        Self { default: limits::BLOCKING_WAIT_DEFAULT, max: limits::BLOCKING_WAIT_MAX }
+    }
 }
 
 /// The group as this server sees it.
@@ -140,8 +156,10 @@ pub struct AgentFacts {
     pub response_headers: Vec<(String, String)>,
     /// `http_config.block_endpoints`: paths that begin like this are refused.
     pub block_endpoints: Vec<String>,
-    /// `translate_wan_addrs`.
-    pub translate_wan_addresses: bool,
+    /// How long blocking queries wait.
+    pub query_times: QueryTimes,
+    /// `enable_script_checks`: whether clients may have programs run.
+    pub script_checks: bool,
     /// Whether the UI is served.
     pub ui: bool,
     /// The bug these functions carry, if any (test builds only).

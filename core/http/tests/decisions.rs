@@ -2,7 +2,8 @@
 
 mod world;
 
-use proconsul_http::{HostOp, Plan, Request};
+use proconsul_catalog::Topic;
+use proconsul_http::{HostOp, Plan, QueryTimes, Request};
 use proconsul_types::{CatalogIndex, Duration, Instant, LogLevel};
 use world::{World, request};
 
@@ -77,6 +78,95 @@ fn a_blocking_read_waits_for_a_newer_index() {
     let ceiling = get("/v1/kv/a?wait=9000h&index=99");
     let Plan::Park(wait) = world.plan(&ceiling, false, false) else { panic!("it waits") };
     assert_eq!(wait.at_most, seconds(600));
+}
+
+#[test]
+fn the_agent_bounds_how_long_a_read_waits() {
+    let mut world = World::new();
+    let mut facts = (*world.view.agent).clone();
+    let seconds = |seconds| Duration::from_secs(seconds);
+    facts.query_times = QueryTimes { default: seconds(16), max: seconds(32) };
+    world.view.agent = facts.into();
+    put(&mut world, "/v1/agent/service/register", r#"{"Name":"h","Port":80}"#);
+    let hash = header(world.read(&get("/v1/agent/service/h")), "X-Consul-ContentHash");
+    for target in ["/v1/kv/a?index=99".into(), format!("/v1/agent/service/h?hash={hash}")] {
+        for (wait, shortest, longest) in [("", 16, 17), ("&wait=1s", 1, 2), ("&wait=9h", 32, 32)] {
+            let asked = get(&format!("{target}{wait}"));
+            let Plan::Park(wait) = world.plan(&asked, false, false) else { panic!("it waits") };
+            let bounds = seconds(shortest)..=seconds(longest);
+            assert!(bounds.contains(&wait.at_most), "{}: {:?}", asked.query, wait.at_most);
+        }
+    }
+}
+
+#[test]
+fn a_node_that_is_shown_or_asked_for_governs_the_answer() {
+    let mut world = World::new();
+    let node = |role: &str, address: &str| {
+        format!(r#"{{"Node":"n","Address":"{address}","NodeMeta":{{"role":"{role}"}}}}"#)
+    };
+    put(
+        &mut world,
+        "/v1/catalog/register",
+        r#"{"Node":"n","Address":"10.0.0.1","NodeMeta":{"role":"db"},
+            "Service":{"Service":"web","Connect":{"Native":true}},
+            "Check":{"Name":"c","Status":"passing","ServiceID":"web"}}"#,
+    );
+    for target in [
+        "/v1/catalog/services?node-meta=role:db",
+        "/v1/catalog/connect/web",
+        "/v1/health/connect/web",
+        "/v1/health/node/n?node-meta=role:db",
+        "/v1/health/checks/web?node-meta=role:db",
+        "/v1/health/state/passing?node-meta=role:db",
+    ] {
+        put(&mut world, "/v1/catalog/register", &node("db", "10.0.0.1"));
+        let Plan::Answer(before) = world.read(&get(target)) else { panic!("an answer") };
+        let index = before.header("X-Consul-Index").expect("a read has an index").to_owned();
+        let separator = if target.contains('?') { '&' } else { '?' };
+        let waiting = get(&format!("{target}{separator}index={index}"));
+        let Plan::Park(wait) = world.plan(&waiting, false, false) else { panic!("{target} waits") };
+        assert!(wait.topics.contains(&Topic::Nodes), "{target} is woken by nodes");
+        put(&mut world, "/v1/catalog/register", &node("web", "10.0.0.2"));
+        let Plan::Answer(after) = world.read(&waiting) else { panic!("{target} is answered") };
+        assert_ne!(before.header("X-Consul-Index"), after.header("X-Consul-Index"), "{target}");
+        assert_ne!(before.body, after.body, "{target}");
+    }
+}
+
+#[test]
+fn who_waits_behind_another_index_is_shown_the_same_bytes() {
+    let mut world = World::new();
+    put(&mut world, "/v1/catalog/register", r#"{"Node":"n","Address":"a"}"#);
+    let body = |plan| {
+        let Plan::Answer(response) = plan else { panic!("an answer, not {plan:?}") };
+        response.body
+    };
+    let first = body(world.read(&get("/v1/catalog/nodes?wait=1s&index=2")));
+    let other = body(world.read(&get("/v1/catalog/nodes?index=3&wait=2s")));
+    assert_eq!(first.as_ptr(), other.as_ptr(), "the same bytes are given again");
+    assert_eq!(first.as_ptr(), body(world.read(&get("/v1/catalog/nodes"))).as_ptr());
+    assert_eq!(world.cache.len(), 1);
+}
+
+#[test]
+fn health_is_one_word_for_who_accepts_text() {
+    let mut world = World::new();
+    let service = r#"{"Name":"web","ID":"w","Check":{"TTL":"10s","Status":"warning"}}"#;
+    put(&mut world, "/v1/agent/service/register", service);
+    for target in ["/v1/agent/health/service/id/w", "/v1/agent/health/service/name/web"] {
+        let mut request = get(target);
+        for (accepted, is_text) in
+            [("application/json", false), ("text/plain", true), ("text/plain; q=0.5", true)]
+        {
+            request.headers = vec![("accept".into(), accepted.into())];
+            let Plan::Answer(response) = world.read(&request) else { panic!("an answer") };
+            assert_eq!(response.status, 429);
+            assert_eq!(response.body == "warning", is_text, "{target} {accepted}");
+            let wanted = if is_text { "text/plain" } else { "application/json" };
+            assert_eq!(response.header("content-type"), Some(wanted));
+        }
+    }
 }
 
 #[test]

@@ -471,6 +471,38 @@ fn names_are_looked_up_through_servers_and_datacenters() {
 }
 
 #[test]
+fn a_client_agent_is_answered_as_it_is_configured() {
+    use proconsul_core::dns::Config;
+    use proconsul_core::{Admin, Configured, DnsTransport, RequestId};
+    let mut asking = joining(client(2, "dc1"), 1);
+    let config = |seconds| Config {
+        domain: "kit.test".into(),
+        node_ttl: Duration::from_secs(seconds),
+        ..Config::default()
+    };
+    asking.dns = config(7).into();
+    let mut table = Table::with(vec![server(1, "dc1", 1), asking]);
+    table.until(|table| table.nodes[0].as_ref().unwrap().raft().is_leader());
+    table.run(Duration::from_secs(5));
+    let ttl_of = |table: &mut Table, number: u64| {
+        let mut question = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+        question.extend_from_slice(b"\x02s1\x04node\x03kit\x04test\x00\x00\x01\x00\x01");
+        let end = question.len();
+        let id = RequestId(9000 + number);
+        table.step(1, Input::Dns(id, DnsTransport::Udp, question.into()));
+        table.until(|table| table.replies.contains_key(&id));
+        let answer = &table.replies[&id];
+        assert_eq!((answer[3] & 15, answer[7]), (0, 1), "{answer:?}");
+        answer[end + 6..end + 10].to_vec()
+    };
+    assert_eq!(ttl_of(&mut table, 1), [0, 0, 0, 7]);
+    // So it is after a re-read, too.
+    let configured = Configured { dns: Some(config(9).into()), ..Configured::default() };
+    table.step(1, Input::Admin(Admin::Reload(Box::new(configured), None)));
+    assert_eq!(ttl_of(&mut table, 2), [0, 0, 0, 9]);
+}
+
+#[test]
 fn a_server_that_lost_its_leader_still_knows_its_catalog() {
     let mut table = sound(3, 0);
     let known = |table: &Table| {

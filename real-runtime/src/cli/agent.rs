@@ -4,11 +4,11 @@ use super::flag::{self, Flags, Outcome};
 use super::{API_VERSION, Command, WORKERS, err, out};
 use crate::agent::{Agent, AgentHandle};
 use crate::config::{Built, Settings, Sources, build, settings};
-use crate::log;
+use crate::{files, log};
 use proconsul_core::ExitReason;
 use serde_json::{Map, Value, json};
 use std::path::Path;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub(super) const COMMAND: Command =
     Command { path: &["agent"], about: "Runs an agent", run: agent, flags };
@@ -203,6 +203,17 @@ fn name_flags(text: String) -> String {
 }
 
 fn run(settings: &Settings, built: Built) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .max_blocking_threads(8)
+        .enable_all()
+        .build()
+        .map_err(|error| format!("==> cannot start a runtime: {error}"))?;
+    // From here on a wish to reload ends nothing: it is heard once the agent runs.
+    let hang_up = {
+        let _inside = runtime.enter();
+        signal(SignalKind::hangup()).map_err(|error| format!("==> cannot hear signals: {error}"))?
+    };
     if !settings.log_json {
         banner(settings, &built);
     }
@@ -210,22 +221,34 @@ fn run(settings: &Settings, built: Built) -> Outcome {
     for warning in &settings.warnings {
         tracing::warn!(target: "agent", "{warning}");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
-        .max_blocking_threads(8)
-        .enable_all()
-        .build()
-        .map_err(|error| format!("==> cannot start a runtime: {error}"))?;
+    raise_bound_on_files();
     let leaving = Leaving {
         on_interrupt: !settings.cluster.skip_leave_on_interrupt,
         on_terminate: settings.cluster.leave_on_terminate,
     };
-    let ended = runtime.block_on(serve(built, leaving, settings.log_json));
+    let ended = runtime.block_on(serve(built, leaving, hang_up, settings.log_json));
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(built: Built, leaving: Leaving, json: bool) -> Outcome {
+/// Many clients that wait are many connections.
+fn raise_bound_on_files() {
+    let shown = |bound: Option<u64>| bound.map_or_else(|| "none".to_owned(), |n| n.to_string());
+    match files::raise_bound() {
+        Ok(raised) if raised.from == raised.to => {
+            tracing::debug!(target: "agent", "Bound on open files: bound={}", shown(raised.to));
+        }
+        Ok(raised) => tracing::info!(
+            target: "agent",
+            "Raised the bound on open files: from={} to={}", shown(raised.from), shown(raised.to)
+        ),
+        Err(error) => tracing::warn!(
+            target: "agent", "could not raise the bound on open files: error=\"{error}\""
+        ),
+    }
+}
+
+async fn serve(built: Built, leaving: Leaving, hang_up: Signal, json: bool) -> Outcome {
     let failed = |error: &dyn std::fmt::Display| {
         tracing::error!(target: "agent", "Error starting agent: error=\"{error}\"");
         format!("==> {error}")
@@ -263,7 +286,7 @@ async fn serve(built: Built, leaving: Leaving, json: bool) -> Outcome {
             Ok(reason) => exit(&reason, false),
             Err(panic) => Err(format!("==> the agent broke a rule of its own: {panic}")),
         },
-        signals = signals(&handle, leaving) => {
+        signals = signals(&handle, leaving, hang_up) => {
             signals.map_err(|error| failed(&error))?;
             let ended = agent.ended().await;
             ended.map_or_else(|panic| Err(format!("==> {panic}")), |reason| exit(&reason, true))
@@ -320,10 +343,13 @@ struct Leaving {
 }
 
 /// Obeys signals until one says stop; a second one stops at once.
-async fn signals(handle: &AgentHandle, leaving: Leaving) -> std::io::Result<()> {
+async fn signals(
+    handle: &AgentHandle,
+    leaving: Leaving,
+    mut hang_up: Signal,
+) -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
     let (name, leaves) = loop {
         tokio::select! {
             _ = hang_up.recv() => {

@@ -86,8 +86,7 @@ impl Pair {
         ])
         .into_bytes();
         text.pop();
-        // The value may be any bytes, so it is set in its column by hand.
-        text.extend_from_slice(b"            ");
+        // The value may be any bytes, so it is set into its column by hand.
         text.extend_from_slice(&self.value(base64));
         text.push(b'\n');
         text

@@ -27,16 +27,14 @@ pub(super) fn aligned(rows: &[Vec<String>]) -> String {
     text
 }
 
-/// Names and values, lined up.
+/// Names and values, lined up; a name is padded whether or not a value follows.
 pub(super) fn pairs(rows: &[(&str, String)]) -> String {
     let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let mut text = String::new();
     for (name, value) in rows {
         text.push_str(name);
-        if !value.is_empty() {
-            text.extend(std::iter::repeat_n(' ', width + 6 - name.chars().count()));
-            text.push_str(value);
-        }
+        text.extend(std::iter::repeat_n(' ', width + 6 - name.chars().count()));
+        text.push_str(value);
         text.push('\n');
     }
     text
@@ -51,5 +49,11 @@ mod tests {
         let row = |cells: &[&str]| cells.iter().map(|&cell| cell.to_owned()).collect::<Vec<_>>();
         let rows = [row(&["Node", "ID", "DC"]), row(&["a", "27018e15", "dc1"])];
         assert_eq!(aligned(&rows), "Node  ID        DC\na     27018e15  dc1\n");
+    }
+
+    #[test]
+    fn names_are_padded_to_the_end() {
+        let rows = [("consul", String::new()), ("web", "v1,v2".to_owned())];
+        assert_eq!(pairs(&rows), "consul      \nweb         v1,v2\n");
     }
 }

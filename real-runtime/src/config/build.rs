@@ -7,20 +7,22 @@ use super::source::{Sources, settings};
 use super::template;
 use crate::agent::AgentConfig;
 use crate::cli::{API_VERSION, WORKERS};
-
 use crate::reload::{Reloaded, Reloading};
 use crate::storage::{Directory, Nowhere, Storage};
-use proconsul_core::http::{AgentFacts, HostFacts};
+use proconsul_core::http::{AgentFacts, HostFacts, QueryTimes};
 use proconsul_core::raft;
 use proconsul_core::types::{Duration, NodeId, Planted, Seed, TextMap};
 use proconsul_core::{Cluster, Config, PeerEntry};
 use serde_json::json;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+/// Where the node id is kept, below the data directory.
+const NODE_ID: &str = "node-id";
 /// Bytes of a log segment.
 const SEGMENT_BYTES: u64 = 8 << 20;
 /// A snapshot is worth its while after this much log.
@@ -146,10 +148,12 @@ fn reload(sources: &Sources) -> Result<Reloaded, String> {
     };
     crate::log::set_level(read.log_level);
     Ok(Reloaded {
+        node_meta: Some(node_meta(&read)),
+        discard_check_output: Some(read.discard_check_output),
         services: read.services,
         checks: read.checks,
         addresses,
-        dns: Some(read.dns),
+        dns: Some(Arc::new(read.dns)),
         http_conns_per_client_max: Some(read.http_conns_per_client_max),
         rpc_conns_per_client_max: Some(read.rpc_conns_per_client_max),
     })
@@ -188,22 +192,29 @@ fn node_config(
         id,
         facts: facts(settings, id, name, address),
         raft: raft_config(settings, id),
-        dns: node.dns,
+        dns: Arc::new(node.dns),
         durable: !settings.dev,
         segment_bytes: SEGMENT_BYTES,
         snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
         rpc_hold_timeout: settings.rpc_hold_timeout,
-        blocking_wait_max: settings.max_query_time,
-        blocking_wait_default: settings.default_query_time,
         session_ttl_min: settings.session_ttl_min,
         session_ttl_percent: 200,
         anti_entropy_interval: settings.ae_interval,
         check_update_interval: settings.check_update_interval,
+        check_output_bytes_max: settings.check_output_bytes_max,
+        discard_check_output: settings.discard_check_output,
         services: std::mem::take(&mut node.services),
         checks: std::mem::take(&mut node.checks),
         cluster: Some(cluster),
         planted: Planted::none(),
     }
+}
+
+/// The node's metadata as others see it.
+fn node_meta(settings: &Settings) -> TextMap {
+    let mut meta = settings.node_meta.clone();
+    meta.insert("consul-network-segment".into(), "".into());
+    meta
 }
 
 fn facts(settings: &Settings, id: NodeId, name: &str, address: IpAddr) -> AgentFacts {
@@ -220,15 +231,13 @@ fn facts(settings: &Settings, id: NodeId, name: &str, address: IpAddr) -> AgentF
     for (tag, value) in &settings.advertise_by_version {
         tagged_addresses.insert(tag.as_str().into(), value.to_string().into());
     }
-    let mut meta = settings.node_meta.clone();
-    meta.insert("consul-network-segment".into(), "".into());
     AgentFacts {
         id: Some(id),
         name: name.into(),
         datacenter: settings.datacenter.as_str().into(),
         address: text.into(),
         tagged_addresses,
-        meta,
+        meta: node_meta(settings),
         server: settings.server,
         dev: settings.dev,
         bootstrap: settings.bootstrap,
@@ -240,9 +249,13 @@ fn facts(settings: &Settings, id: NodeId, name: &str, address: IpAddr) -> AgentF
         server_port: settings.ports.server.unwrap_or_default(),
         kv_value_bytes_max: settings.kv_value_bytes_max,
         txn_bytes_max: settings.txn_bytes_max,
+        query_times: QueryTimes {
+            default: settings.default_query_time,
+            max: settings.max_query_time,
+        },
         response_headers: settings.response_headers.clone(),
         block_endpoints: settings.block_endpoints.clone(),
-        translate_wan_addresses: settings.translate_wan_addrs,
+        script_checks: settings.enable_script_checks,
         ..AgentFacts::default()
     }
 }
@@ -365,10 +378,10 @@ fn listen_on(
         .collect()
 }
 
-/// The node id: as told, as kept, or new.
+/// The node id: as told, as kept, or new. A file that is there and cannot be used is no reason to
+/// become somebody else.
 fn node_id(settings: &Settings, data_dir: Option<&Path>) -> Result<NodeId, String> {
-    let invalid =
-        |reason: &str| format!("failed to setup node ID: specified NodeID is invalid: {reason}");
+    let invalid = |reason: &str| format!("specified NodeID is invalid: {reason}");
     let parse = |text: &str| {
         let text = text.trim().to_ascii_lowercase();
         if text.len() != 36 {
@@ -376,31 +389,41 @@ fn node_id(settings: &Settings, data_dir: Option<&Path>) -> Result<NodeId, Strin
         }
         text.parse::<NodeId>().map_err(|_| invalid("uuid is improperly formatted"))
     };
-    let file = data_dir.map(|data_dir| data_dir.join("node-id"));
+    let failed = |reason: String| format!("failed to setup node ID: {reason}");
     if let Some(text) = &settings.node_id {
-        let id = parse(text)?;
-        keep(file.as_deref(), id)?;
+        let id = parse(text).map_err(failed)?;
+        keep(data_dir, id).map_err(failed)?;
         return Ok(id);
     }
-    if let Some(text) = file.as_ref().and_then(|file| fs::read_to_string(file).ok()) {
-        return parse(&text);
+    if let Some(file) = data_dir.map(|data_dir| data_dir.join(NODE_ID)) {
+        let shown =
+            |reason: &dyn std::fmt::Display| failed(format!("{}: {reason}", file.display()));
+        match fs::read_to_string(&file) {
+            Ok(text) => return parse(&text).map_err(|reason| shown(&reason)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(shown(&error)),
+        }
     }
     let id = NodeId::from_bits(u128::from_le_bytes(entropy()));
-    keep(file.as_deref(), id)?;
+    keep(data_dir, id).map_err(failed)?;
     Ok(id)
 }
 
-fn keep(file: Option<&Path>, id: NodeId) -> Result<(), String> {
-    let Some(file) = file else {
+/// Writes the node id so that the file holds this one or the one before, whenever power fails.
+fn keep(data_dir: Option<&Path>, id: NodeId) -> Result<(), String> {
+    let Some(data_dir) = data_dir else {
         return Ok(());
     };
-    let mut options = fs::OpenOptions::new();
-    let opened = options.create(true).truncate(true).write(true).mode(0o600).open(file);
-    opened
-        .and_then(|mut open| {
-            open.write_all(id.to_string().as_bytes()).and_then(|()| open.sync_all())
-        })
-        .map_err(|error| format!("failed to setup node ID: {}: {error}", file.display()))
+    let (file, aside) = (data_dir.join(NODE_ID), data_dir.join("node-id.tmp"));
+    let write = || {
+        let mut options = fs::OpenOptions::new();
+        let mut open = options.create(true).truncate(true).write(true).mode(0o600).open(&aside)?;
+        open.write_all(id.to_string().as_bytes())?;
+        open.sync_all()?;
+        fs::rename(&aside, &file)?;
+        fs::File::open(data_dir)?.sync_all()
+    };
+    write().map_err(|error: io::Error| format!("{}: {error}", file.display()))
 }
 
 /// Random bytes from the operating system.

@@ -9,13 +9,20 @@ use proconsul_core::checks::{CheckDefinition, CheckKind, ServiceDefinition};
 use proconsul_core::dns;
 use proconsul_core::syntax::duration::parse_unsigned;
 use proconsul_core::types::limits::{
-    BLOCKING_WAIT_DEFAULT, BLOCKING_WAIT_MAX, KV_VALUE_BYTES_MAX, RPC_HOLD_TIMEOUT, SESSION_TTL_MIN,
+    BLOCKING_WAIT_DEFAULT, BLOCKING_WAIT_MAX, CHECK_OUTPUT_BYTES_MAX, KV_VALUE_BYTES_MAX,
+    RPC_HOLD_TIMEOUT, SESSION_TTL_MIN,
 };
 use proconsul_core::types::{Duration, TextMap};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+
+/// Longest label of a DNS name.
+const DNS_LABEL_BYTES_MAX: usize = 63;
+/// Longest domain, without the dot at its end. A name has 255 bytes on the wire, one of them at its
+/// end, one before each label; the longest we must write in any domain begins with `hostmaster`.
+const DNS_DOMAIN_BYTES_MAX: usize = 255 - 2 - "hostmaster.".len();
 
 /// Ports; `None` is switched off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,9 +75,11 @@ pub struct Settings {
     pub rpc_conns_per_client_max: usize,
     pub response_headers: Vec<(String, String)>,
     pub block_endpoints: Vec<String>,
-    pub translate_wan_addrs: bool,
     pub tagged_addresses: Vec<(String, String)>,
     pub enable_local_script_checks: bool,
+    pub enable_script_checks: bool,
+    pub discard_check_output: bool,
+    pub check_output_bytes_max: usize,
     pub cluster: ClusterSettings,
     pub services: Vec<ServiceDefinition>,
     pub checks: Vec<CheckDefinition>,
@@ -155,6 +164,7 @@ impl Settings {
     ) -> Result<Self, String> {
         let read = Reader { map: merged };
         let level = read.text("log_level").unwrap_or_else(|| default_level(dev).to_owned());
+        let scripts = read.on("enable_script_checks").unwrap_or(false);
         let kv_value_bytes_max = read.size("limits.kv_max_value_size", KV_VALUE_BYTES_MAX);
         let settings = Self {
             dev,
@@ -205,9 +215,12 @@ impl Settings {
             rpc_conns_per_client_max: read.size("limits.rpc_max_conns_per_client", 100),
             response_headers: read.texts("http_config.response_headers"),
             block_endpoints: read.list("http_config.block_endpoints"),
-            translate_wan_addrs: read.on("translate_wan_addrs").unwrap_or(false),
             tagged_addresses: read.texts("tagged_addresses"),
-            enable_local_script_checks: read.on("enable_local_script_checks").unwrap_or(false),
+            enable_local_script_checks: scripts
+                || read.on("enable_local_script_checks") == Some(true),
+            enable_script_checks: scripts,
+            discard_check_output: read.on("discard_check_output").unwrap_or(false),
+            check_output_bytes_max: check_output_bytes_max(&read)?,
             cluster: ClusterSettings::of(&read, dev || read.on("server").unwrap_or(false), dev)?,
             services: services(merged.get("services"))?,
             checks: checks(merged.get("checks"))?,
@@ -261,6 +274,13 @@ impl Settings {
                 .to_owned());
         }
         self.scripts_are_enabled()?;
+        if self.enable_script_checks {
+            self.warnings.push(
+                "using enable-script-checks without ACLs is DANGEROUS: whoever reaches the API can \
+                 have any program run. Use enable-local-script-checks instead"
+                    .to_owned(),
+            );
+        }
         if let Some("0.0.0.0" | "::" | "[::]") = self.advertise.as_deref() {
             return Err("Advertise address cannot be 0.0.0.0, :: or [::]".to_owned());
         }
@@ -337,7 +357,7 @@ impl Settings {
             None => Ok(()),
             Some(check) => Err(format!(
                 "Failed to register check \"{}\": Scripts are disabled on this agent; to enable, \
-                 configure 'enable_local_script_checks' to true",
+                 configure 'enable_script_checks' or 'enable_local_script_checks' to true",
                 check.name
             )),
         }
@@ -378,6 +398,17 @@ fn multiplier(read: &Reader<'_>) -> Result<u32, String> {
     })
 }
 
+fn check_output_bytes_max(read: &Reader<'_>) -> Result<usize, String> {
+    let Some(given) = read.whole("check_output_max_size") else {
+        return Ok(CHECK_OUTPUT_BYTES_MAX);
+    };
+    usize::try_from(given).ok().filter(|given| *given > 0).ok_or_else(|| {
+        "check_output_max_size must be positive, to discard check output use the \
+         discard_check_output flag"
+            .to_owned()
+    })
+}
+
 /// Zero is a value of its own here: outputs are sent at once.
 fn check_update_interval(read: &Reader<'_>) -> Duration {
     let given = read.text("check_update_interval").and_then(|text| parse_unsigned(&text).ok());
@@ -407,8 +438,8 @@ fn dns_config(read: &Reader<'_>) -> Result<dns::Config, String> {
     };
     let on = |name: &str, default: bool| read.on(&format!("dns_config.{name}")).unwrap_or(default);
     Ok(dns::Config {
-        domain: read.text("domain").unwrap_or_else(|| defaults.domain.clone()),
-        alt_domain: read.text("alt_domain").unwrap_or_default(),
+        domain: domain(read, "domain")?.unwrap_or_else(|| defaults.domain.clone()),
+        alt_domain: domain(read, "alt_domain")?.unwrap_or_default(),
         node_ttl: read.span("dns_config.node_ttl", defaults.node_ttl),
         service_ttl,
         only_passing: on("only_passing", defaults.only_passing),
@@ -429,6 +460,23 @@ fn dns_config(read: &Reader<'_>) -> Result<dns::Config, String> {
             min_ttl: seconds("min_ttl", defaults.soa.min_ttl),
         },
     })
+}
+
+/// A domain that can be answered for: the names in it must fit on the wire.
+fn domain(read: &Reader<'_>, key: &str) -> Result<Option<String>, String> {
+    let Some(text) = read.text(key) else { return Ok(None) };
+    let bare = text.strip_suffix('.').unwrap_or(&text);
+    let refuse = |reason: &str| Err(format!("{key} cannot be \"{text}\": {reason}"));
+    if bare.split('.').any(str::is_empty) {
+        return refuse("a domain has no empty labels");
+    }
+    if let Some(long) = bare.split('.').find(|label| label.len() > DNS_LABEL_BYTES_MAX) {
+        return refuse(&format!("the label \"{long}\" is longer than 63 bytes"));
+    }
+    if bare.len() > DNS_DOMAIN_BYTES_MAX {
+        return refuse("names in it would be longer than 255 bytes");
+    }
+    Ok(Some(text))
 }
 
 /// Addresses of other name servers; port 53 unless they say otherwise.

@@ -148,7 +148,6 @@ mod tests {
             (json!({"ports": {"grpc": 8502}}), "ports.grpc = 8502"),
             (json!({"disable_host_node_id": false}), "disable_host_node_id = false"),
             (json!({"protocol": 1}), "protocol = 1"),
-            (json!({"check_output_max_size": 9}), "check_output_max_size = 9"),
             (json!({"acl": {"default_policy": "deny"}}), "acl.default_policy = \"deny\""),
         ] {
             assert_eq!(warnings(given), [format!("{shown} has no effect in this agent")]);

@@ -10,7 +10,7 @@ use hyper::body::{Body, Frame, Incoming};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{StatusCode, http};
 use proconsul_core::RequestId;
-use proconsul_core::http::{HostOp, Method, Plan, Request, Response, read};
+use proconsul_core::http::{HostOp, Method, Plan, Request, Response, is_snapshot, read};
 use proconsul_core::syntax::duration::format_duration;
 use proconsul_core::types::limits::HTTP_BODY_BYTES_MAX;
 use std::convert::Infallible;
@@ -24,9 +24,8 @@ use tracing::Level;
 /// Largest snapshot archive that is taken.
 const SNAPSHOT_BYTES_MAX: usize = 4 << 30;
 /// The headers core wants to see.
-const HEADERS: [&str; 4] = ["x-consul-token", "authorization", "cache-control", "content-type"];
-/// Where snapshots come and go.
-const SNAPSHOT_PATH: &str = "/v1/snapshot";
+const HEADERS: [&str; 5] =
+    ["x-consul-token", "accept", "authorization", "cache-control", "content-type"];
 
 type Answer = hyper::Response<Either<Full<Bytes>, LogLines>>;
 
@@ -111,13 +110,15 @@ async fn collect(
         Bytes::new()
     } else {
         let agent = Arc::clone(&shared.view.load().agent);
-        let limit = if path == SNAPSHOT_PATH {
+        let limit = if is_snapshot(&path) {
             SNAPSHOT_BYTES_MAX
         } else {
             HTTP_BODY_BYTES_MAX.max(agent.kv_value_bytes_max).max(agent.txn_bytes_max)
         };
-        let declared = body.size_hint().lower();
-        let too_large = usize::try_from(declared).unwrap_or(usize::MAX) > limit;
+        // A body in chunks does not say how long it is.
+        let declared = body.size_hint().exact();
+        let too_large =
+            declared.is_some_and(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX) > limit);
         let read = if too_large { None } else { read_body(body, limit).await? };
         match read {
             Some(bytes) => bytes,
@@ -138,17 +139,21 @@ async fn read_body(body: Incoming, limit: usize) -> Result<Option<Bytes>, Respon
     }
 }
 
-fn oversized(path: &str, declared: u64, value_bytes_max: usize, limit: usize) -> Response {
-    if path.starts_with("/v1/kv/") {
-        return plain(
-            413,
-            format!(
-                "Request body({declared} bytes) too large, max size: {value_bytes_max} bytes. \
-                 See https://www.consul.io/docs/agent/options.html#kv_max_value_size."
-            ),
-        );
-    }
-    plain(413, format!("Request body too large, max size: {limit} bytes."))
+/// The answer to a body that is not read to its end, so that nothing else can come after it.
+fn oversized(path: &str, declared: Option<u64>, value_bytes_max: usize, limit: usize) -> Response {
+    let text = if path.starts_with("/v1/kv/") {
+        let bytes =
+            declared.map_or_else(|| format!("more than {limit}"), |declared| declared.to_string());
+        format!(
+            "Request body({bytes} bytes) too large, max size: {value_bytes_max} bytes. \
+             See https://www.consul.io/docs/agent/options.html#kv_max_value_size."
+        )
+    } else {
+        format!("Request body too large, max size: {limit} bytes.")
+    };
+    let mut refusal = plain(413, text);
+    refusal.headers.push(("Connection".into(), "close".to_owned()));
+    refusal
 }
 
 /// Asks the view; what it cannot answer goes through the loop.
@@ -157,7 +162,7 @@ async fn decide(shared: &Arc<Shared>, request: Request) -> Decided {
         let view = shared.view.load();
         read(&view, shared.clock.now(), &request, &mut shared.cache())
     };
-    if request.path == SNAPSHOT_PATH && planned == Plan::Enter {
+    if is_snapshot(&request.path) && planned == Plan::Enter {
         return Decided::Whole(snapshot(shared, request).await);
     }
     Decided::Whole(match planned {
@@ -297,10 +302,16 @@ mod tests {
 
     #[test]
     fn oversized_values_are_refused_in_consuls_words() {
-        let refusal = oversized("/v1/kv/a", 9_000_000, 524_288, HTTP_BODY_BYTES_MAX);
-        assert_eq!(refusal.status, 413);
-        let text = String::from_utf8(refusal.body.to_vec()).unwrap();
-        assert!(text.starts_with("Request body(9000000 bytes) too large, max size: 524288 bytes."));
+        for (declared, said) in [
+            (Some(9_000_000), "Request body(9000000 bytes) too large, max size: 524288 bytes."),
+            (None, "Request body(more than 8388608 bytes) too large, max size: 524288 bytes."),
+        ] {
+            let refusal = oversized("/v1/kv/a", declared, 524_288, HTTP_BODY_BYTES_MAX);
+            assert_eq!(refusal.status, 413);
+            assert_eq!(refusal.header("connection"), Some("close"));
+            let text = String::from_utf8(refusal.body.to_vec()).unwrap();
+            assert!(text.starts_with(said), "{text}");
+        }
     }
 
     #[test]

@@ -37,6 +37,22 @@ fn bodies_that_are_too_large_are_refused() {
     let answer = read(&mut BufReader::new(stream)).unwrap();
     assert_eq!(answer.status, 413);
     assert!(answer.body.starts_with("Request body(99999999 bytes) too large, max size: 524288"));
+    assert_eq!(answer.header("Connection"), Some("close"));
+    let mut stream = TcpStream::connect(agent.http).unwrap();
+    write!(stream, "PUT /v1/kv/a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .unwrap();
+    let mut answered = BufReader::new(stream.try_clone().unwrap());
+    let writer = std::thread::spawn(move || {
+        let chunk = format!("100000\r\n{}\r\n", "x".repeat(0x10_0000));
+        // It stops listening in the middle.
+        (0..12).any(|_| stream.write_all(chunk.as_bytes()).is_err())
+    });
+    let answer = read(&mut answered).unwrap();
+    drop(answered);
+    writer.join().unwrap();
+    assert_eq!(answer.status, 413);
+    assert!(answer.body.starts_with("Request body(more than 8388608 bytes) too large"));
+    assert_eq!(answer.header("Connection"), Some("close"));
     let large = "x".repeat(524_289);
     let answer = ask(agent.http, "PUT", "/v1/kv/a", &large).unwrap();
     assert_eq!(answer.status, 413, "{}", answer.body);

@@ -5,6 +5,8 @@ mod cluster;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod crowd;
+#[cfg(test)]
 mod fleet;
 #[cfg(test)]
 mod following;

@@ -17,8 +17,9 @@ fn refused(name: &str, text: &str, arguments: &[&str]) -> String {
 
 #[test]
 fn files_are_refused_with_file_key_and_reason() {
-    let table = [
-        (r#"{"bogus": 1}"#, &["t.json: 1 error occurred:\n\t* invalid config key bogus"][..]),
+    let long_domain = format!(r#"{{"domain": "{}a"}}"#, "a.".repeat(121));
+    let table: Vec<(&str, &[&str])> = vec![
+        (r#"{"bogus": 1}"#, &["t.json: 1 error occurred:\n\t* invalid config key bogus"]),
         (r#"{"ports": {"nosuch": 1}}"#, &["invalid config key ports.nosuch"]),
         (
             r#"{"reconnect_timeout": 5}"#,
@@ -61,6 +62,15 @@ fn files_are_refused_with_file_key_and_reason() {
         (r#"{"acl": {"enabled": true}}"#, &["acl.enabled: what this key asks for"]),
         (r#"{"service": {"port": 1}}"#, &["Failed to register service \"\": Missing service name"]),
         (r#"{"dns_config": {"udp_answer_limit": -1}}"#, &["udp_answer_limit cannot be -1"]),
+        (r#"{"domain": "a..b"}"#, &["domain cannot be \"a..b\": a domain has no empty labels"]),
+        (r#"{"domain": "."}"#, &["domain cannot be \".\": a domain has no empty labels"]),
+        (
+            r#"{"alt_domain": "x0123456789012345678901234567890123456789012345678901234567890123.y"}"#,
+            &["alt_domain cannot be \"x0123", "is longer than 63 bytes"],
+        ),
+        (&long_domain, &["domain cannot be \"a.a.a", "names in it would be longer than 255"]),
+        (r#"{"translate_wan_addrs": true}"#, &["translate_wan_addrs: what this key asks for"]),
+        (r#"{"check_output_max_size": 0}"#, &["check_output_max_size must be positive"]),
         ("{ broken", &["t.json"]),
     ];
     for (text, expected) in table {
@@ -84,7 +94,7 @@ fn flags_are_refused_by_name() {
         (&["-serf-lan-bind", "nowhere"], "serf_lan: \"nowhere\" is not an IP address"),
         (&["-serf-lan-port", "-1"], "ports.serf_lan cannot be switched off"),
         (&["-serf-wan-port", "-1", "-retry-join-wan", "127.0.0.2"], "are for servers"),
-        (&["-enable-script-checks"], "-enable-script-checks is not supported yet"),
+        (&["-ui"], "-ui is not supported yet"),
         (&["-bootstrap-expect", "3"], "mutually exclusive"),
         (
             &["-server=false", "-bootstrap=false", "-bootstrap-expect", "3"],
@@ -126,4 +136,27 @@ fn peers_that_make_no_group_are_refused() {
         assert_eq!(code, 1);
         assert!(stderr.contains(expected), "{text}: {stderr}");
     }
+}
+
+#[test]
+fn a_node_id_that_cannot_be_read_is_not_replaced() {
+    let scratch = Scratch::new("node-id");
+    let start = |data: &str| {
+        let data = scratch.0.join(data);
+        let data = data.to_str().unwrap();
+        let (code, _, stderr) =
+            run(&["agent", "-server", "-bootstrap", "-bind", "127.0.0.1", "-data-dir", data]);
+        assert_eq!(code, 1, "{stderr}");
+        stderr
+    };
+    let garbage = scratch.file("garbage/node-id", "859dd897");
+    let stderr = start("garbage");
+    assert!(stderr.contains("garbage/node-id: specified NodeID is invalid"), "{stderr}");
+    assert_eq!(std::fs::read_to_string(garbage).unwrap(), "859dd897", "it stays as it was");
+    std::fs::write(scratch.file("bytes/node-id", ""), [0xff; 36]).unwrap();
+    let stderr = start("bytes");
+    assert!(stderr.contains("bytes/node-id: stream did not contain valid UTF-8"), "{stderr}");
+    scratch.file("directory/node-id/x", "");
+    let stderr = start("directory");
+    assert!(stderr.contains("directory/node-id: Is a directory"), "{stderr}");
 }

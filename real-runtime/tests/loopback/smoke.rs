@@ -1,7 +1,7 @@
 //! One `-dev` agent: a little of everything.
 
 use crate::process::{Agent, Scratch, pause};
-use crate::web::{ask, dns, dns_counts, dns_tcp, get, put, read};
+use crate::web::{ask, dns, dns_counts, dns_tcp, get, get_with, put, read};
 use std::io::{BufReader, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -103,6 +103,108 @@ fn data_survive_a_restart() {
         put(agent.http, "/v1/agent/service/register", r#"{"Name":"kept","Port":7}"#);
         agent.kill();
     }
+}
+
+#[test]
+fn health_is_told_as_text_to_who_accepts_it() {
+    let scratch = Scratch::new("text");
+    let agent = Agent::dev(&scratch, &[]);
+    let service = r#"{"Name":"web","Check":{"TTL":"30s","Status":"warning"}}"#;
+    put(agent.http, "/v1/agent/service/register", service);
+    for target in ["/v1/agent/health/service/id/web", "/v1/agent/health/service/name/web"] {
+        let json = ask(agent.http, "GET", target, "").unwrap();
+        assert_eq!((json.status, json.header("Content-Type")), (429, Some("application/json")));
+        for text in [
+            get_with(agent.http, target, "Accept: text/plain").unwrap(),
+            get_with(agent.http, &format!("{target}?format=text"), "Accept: */*").unwrap(),
+        ] {
+            assert_eq!((text.status, text.body.as_str()), (429, "warning"), "{target}");
+            assert_eq!(text.header("Content-Type"), Some("text/plain"));
+        }
+    }
+}
+
+#[test]
+fn a_wish_to_reload_while_it_starts_ends_nothing() {
+    let scratch = Scratch::new("early");
+    let address = std::net::IpAddr::from([127, 0, 0, 1]);
+    let ports = crate::process::free_ports(address, 3);
+    for _ in 0..5 {
+        let log = scratch.0.join("dev.log");
+        let mut agent = Agent::start(&log, address, &ports, &["-dev"]);
+        while !agent.log().contains("==> Starting") {
+            std::thread::yield_now();
+        }
+        agent.signal("HUP");
+        agent.wait_for_leader(Duration::from_secs(10));
+        let until = Instant::now() + Duration::from_secs(5);
+        while !agent.log().contains("Reloading configuration") {
+            assert!(Instant::now() < until, "the wish was not heard: {}", agent.log());
+            pause();
+        }
+        agent.kill();
+    }
+}
+
+#[test]
+fn programs_run_for_clients_where_the_operator_says_so() {
+    let scratch = Scratch::new("scripts");
+    let body = r#"{"Name":"c","Args":["/bin/sh","-c","echo out; exit 1"],"Interval":"1s"}"#;
+    let agent = Agent::dev(&scratch, &["-enable-local-script-checks"]);
+    let refused = ask(agent.http, "PUT", "/v1/agent/check/register", body).unwrap();
+    assert_eq!(refused.status, 500);
+    assert!(refused.body.contains("configure 'enable_script_checks' to true"), "{}", refused.body);
+    drop(agent);
+    let agent = Agent::dev(&scratch, &["-enable-script-checks"]);
+    put(agent.http, "/v1/agent/check/register", body);
+    let until = Instant::now() + Duration::from_secs(10);
+    loop {
+        let check = get(agent.http, "/v1/agent/checks").json()["c"].clone();
+        if check["Status"] == "warning" {
+            assert_eq!(check["Output"], "out\n");
+            break;
+        }
+        assert!(Instant::now() < until, "{check}\n{}", agent.log());
+        pause();
+    }
+    assert!(agent.log().contains("DANGEROUS"));
+}
+
+#[test]
+fn a_reload_changes_the_nodes_metadata_and_outputs() {
+    let scratch = Scratch::new("reload-meta");
+    let file = |rack: &str, discard: bool| {
+        let text = format!(
+            r#"{{"node_meta": {{"rack": "{rack}"}}, "discard_check_output": {discard},
+                "check": {{"name": "c", "ttl": "60s"}}}}"#
+        );
+        scratch.file("meta.json", &text)
+    };
+    let path = file("r1", false);
+    let agent = Agent::dev(&scratch, &["-node", "s1", "-config-file", path.to_str().unwrap()]);
+    let meta = |target: &str| get(agent.http, target).json();
+    let wait_for = |rack: &str| {
+        let until = Instant::now() + Duration::from_secs(10);
+        loop {
+            let (own, told) = (meta("/v1/agent/self"), meta("/v1/catalog/node/s1"));
+            if own["Meta"]["rack"] == rack && told["Node"]["Meta"]["rack"] == rack {
+                assert_eq!(told["Node"]["Meta"]["consul-network-segment"], "");
+                return;
+            }
+            assert!(Instant::now() < until, "{own}\n{told}\n{}", agent.log());
+            pause();
+        }
+    };
+    let output = |note: &str| {
+        put(agent.http, &format!("/v1/agent/check/pass/c?note={note}"), "");
+        get(agent.http, "/v1/agent/checks").json()["c"]["Output"].clone()
+    };
+    wait_for("r1");
+    assert_eq!(output("one"), "one");
+    file("r2", true);
+    put(agent.http, "/v1/agent/reload", "");
+    wait_for("r2");
+    assert_eq!(output("two"), "");
 }
 
 #[test]

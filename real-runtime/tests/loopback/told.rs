@@ -41,6 +41,8 @@ fn the_log_tells_what_operators_look_for() {
     );
     let agent = Agent::dev(&scratch, &["-node", "s1", "-config-file", file.to_str().unwrap()]);
     wait_for(&agent, "warn", "raft_trailing_logs = 7 has no effect in this agent", None);
+    let raised = Some(("check", "service:web"));
+    wait_for(&agent, "warn", "check has interval below minimum", raised);
     wait_for(&agent, "info", "New leader elected", Some(("payload", "s1")));
     wait_for(&agent, "info", "Synced node info", None);
     wait_for(&agent, "info", "Synced service", Some(("service", "web")));

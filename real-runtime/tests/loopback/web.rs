@@ -41,6 +41,14 @@ pub(crate) fn ask(
     read(&mut BufReader::new(stream))
 }
 
+/// Reads with one more header, on a connection of its own.
+pub(crate) fn get_with(to: SocketAddr, target: &str, header: &str) -> std::io::Result<Answer> {
+    let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(2))?;
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    write!(stream, "GET {target} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n{header}\r\n\r\n")?;
+    read(&mut BufReader::new(stream))
+}
+
 /// Reads one answer.
 pub(crate) fn read(reader: &mut impl BufRead) -> std::io::Result<Answer> {
     let bad = || std::io::Error::from(std::io::ErrorKind::InvalidData);

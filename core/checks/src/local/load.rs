@@ -36,6 +36,10 @@ impl Local {
             }
             let result = read_check(bytes).and_then(|kept| {
                 named_after(path, &persist::check_path(&kept.definition.id))?;
+                let is_script = matches!(kept.definition.kind, CheckKind::Script { .. });
+                if is_script && !self.config.script_checks {
+                    return Err("a script check, and scripts are disabled on this agent".into());
+                }
                 Ok(kept.definition)
             });
             match result {

@@ -146,6 +146,11 @@ impl Local {
         Arc::clone(&self.view)
     }
 
+    /// Whether outputs are thrown away from now on.
+    pub fn discard_output(&mut self, discard: bool) {
+        self.config.discard_output = discard;
+    }
+
     /// When it next wants `on_wake`, and why.
     #[must_use]
     pub fn next_wakeup(&self) -> Option<(Instant, LocalWakeup)> {

@@ -1,7 +1,7 @@
 //! Registering and deregistering.
 
 use super::{CheckState, Local, ServiceState, Source, Timer};
-use crate::config::DEREGISTER_AFTER_MIN;
+use crate::config::{DEREGISTER_AFTER_MIN, PROBE_INTERVAL_MIN};
 use crate::persist;
 use crate::{
     CheckDefinition, CheckKind, LocalCheck, LocalEffect, LocalError, LocalService,
@@ -11,7 +11,8 @@ use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use proconsul_types::{CheckStatus, Instant, limits};
+use proconsul_syntax::duration::format_duration;
+use proconsul_types::{CheckStatus, Instant};
 
 impl Local {
     /// Registers a service and its checks, replacing the one with the same id. A check that was
@@ -224,9 +225,10 @@ impl Local {
         if definition.id.is_empty() {
             return Err(LocalError::internal("CheckID missing".into()));
         }
-        if definition.output_bytes_max == 0 {
-            definition.output_bytes_max = limits::CHECK_OUTPUT_BYTES_MAX;
-        }
+        let asked = Some(definition.output_bytes_max).filter(|asked| *asked > 0);
+        let bytes_max = self.config.output_bytes_max;
+        definition.output_bytes_max = asked.map_or(bytes_max, |asked| asked.min(bytes_max));
+        raise_interval(&mut definition, out);
         definition.deregister_after = definition
             .deregister_after
             .filter(|after| !after.is_zero())
@@ -343,6 +345,22 @@ impl Local {
             self.sync_change(now);
         }
         self.settle(out);
+    }
+}
+
+/// Raises an interval that would leave no time for anything else.
+fn raise_interval(definition: &mut CheckDefinition, out: &mut Vec<LocalEffect>) {
+    if let CheckKind::Http { interval, .. }
+    | CheckKind::Tcp { interval, .. }
+    | CheckKind::Script { interval, .. } = &mut definition.kind
+        && *interval < PROBE_INTERVAL_MIN
+    {
+        *interval = PROBE_INTERVAL_MIN;
+        out.push(LocalEffect::Warning(format!(
+            "check has interval below minimum: check={} minimum_interval={}",
+            definition.id,
+            format_duration(PROBE_INTERVAL_MIN)
+        )));
     }
 }
 

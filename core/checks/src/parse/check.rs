@@ -1,6 +1,6 @@
 //! Definitions of checks.
 
-use super::{Origin, ParseError, field_name, json, timeout, unknown};
+use super::{Origin, ParseError, Scripts, field_name, json, timeout, unknown};
 use crate::{CheckDefinition, CheckKind};
 use alloc::format;
 use alloc::string::String;
@@ -15,9 +15,9 @@ const SCRIPTS_DISABLED: &str = "Scripts are disabled on this agent from remote c
 ///
 /// # Errors
 /// The status code and text of the answer.
-pub fn check_registration(body: &[u8]) -> Result<CheckDefinition, ParseError> {
+pub fn check_registration(body: &[u8], scripts: Scripts) -> Result<CheckDefinition, ParseError> {
     let value = json::decode(body).map_err(|reason| ParseError::decode(&reason))?;
-    check_definition(&value, Origin::Api)
+    check_definition(&value, Origin::Api(scripts))
 }
 
 /// A check that stands alone: an API body, or a `check` of a configuration file.
@@ -26,7 +26,7 @@ pub fn check_registration(body: &[u8]) -> Result<CheckDefinition, ParseError> {
 /// The status code of the API and the text.
 pub fn check_definition(value: &Value, origin: Origin) -> Result<CheckDefinition, ParseError> {
     let form = Form::read(value, origin, Place::Alone).map_err(|reason| match origin {
-        Origin::Api => ParseError::decode(&reason),
+        Origin::Api(_) => ParseError::decode(&reason),
         Origin::File => ParseError::bad(reason),
     })?;
     if form.name.is_empty() {
@@ -214,8 +214,10 @@ impl Form {
 
     /// The definition; `validate` found nothing wrong.
     pub(super) fn definition(self, origin: Origin) -> Result<CheckDefinition, ParseError> {
-        // Whether a file may name programs is for the configuration to say.
-        if origin == Origin::Api && !(self.args.is_empty() && self.docker.is_empty()) {
+        // Whether a file may name programs is for whoever reads it to say.
+        if origin == Origin::Api(Scripts::Refused)
+            && !(self.args.is_empty() && self.docker.is_empty())
+        {
             return Err(ParseError { status: 500, text: SCRIPTS_DISABLED.into() });
         }
         if !self.docker.is_empty() {

@@ -20,10 +20,20 @@ const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 /// Where a definition was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// The body of an API call: names without underscores, but for a few.
-    Api,
+    /// The body of an API call: names without underscores, but for a few. Whether it may name
+    /// programs is for the agent's configuration to say.
+    Api(Scripts),
     /// A configuration file: names with or without underscores.
     File,
+}
+
+/// Whether clients may have programs run (`enable_script_checks`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scripts {
+    /// They may.
+    Run,
+    /// They may not.
+    Refused,
 }
 
 /// A definition that cannot be used.
@@ -91,7 +101,7 @@ const UNKNOWN_KEY: &str = "invalid config key ";
 /// A field nobody knows.
 pub(crate) fn unknown(origin: Origin, key: &str) -> String {
     match origin {
-        Origin::Api => json::unknown_field(key),
+        Origin::Api(_) => json::unknown_field(key),
         Origin::File => format!("{UNKNOWN_KEY}{key}"),
     }
 }

@@ -1,7 +1,7 @@
 //! Definitions of services.
 
 use super::check::{Form, Place};
-use super::{Origin, ParseError, below, field_name, json, kind, unknown};
+use super::{Origin, ParseError, Scripts, below, field_name, json, kind, unknown};
 use crate::ServiceDefinition;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -37,9 +37,12 @@ const PROXY_FIELDS: [&str; 9] = [
 ///
 /// # Errors
 /// The status code and text of the answer.
-pub fn service_registration(body: &[u8]) -> Result<ServiceDefinition, ParseError> {
+pub fn service_registration(
+    body: &[u8],
+    scripts: Scripts,
+) -> Result<ServiceDefinition, ParseError> {
     let value = json::decode(body).map_err(|reason| ParseError::decode(&reason))?;
-    service_definition(&value, Origin::Api)
+    service_definition(&value, Origin::Api(scripts))
 }
 
 /// A service: an API body, or a `service` of a configuration file.
@@ -49,7 +52,7 @@ pub fn service_registration(body: &[u8]) -> Result<ServiceDefinition, ParseError
 pub fn service_definition(value: &Value, origin: Origin) -> Result<ServiceDefinition, ParseError> {
     let mut form = Written::default();
     form.read(value, origin).map_err(|reason| match origin {
-        Origin::Api => ParseError::decode(&reason),
+        Origin::Api(_) => ParseError::decode(&reason),
         Origin::File => ParseError::bad(reason),
     })?;
     let mut service = form.service;

@@ -216,6 +216,7 @@ struct TypeForm {
     tls_skip_verify: bool,
     #[serde(rename = "TCP")]
     tcp: Arc<str>,
+    script_args: Option<Box<[Arc<str>]>>,
     interval: i64,
     timeout: i64,
     #[serde(rename = "TTL")]
@@ -251,6 +252,10 @@ impl TypeForm {
             })
         } else if !self.tcp.is_empty() && !interval.is_zero() {
             Some(CheckKind::Tcp { address: self.tcp.clone(), interval, timeout })
+        } else if let Some(args) = self.script_args.as_ref().filter(|args| !args.is_empty())
+            && !interval.is_zero()
+        {
+            Some(CheckKind::Script { args: args.clone(), interval, timeout })
         } else if !self.alias_node.is_empty() || !self.alias_service.is_empty() {
             let (node, service) = (self.alias_node.clone(), self.alias_service.clone());
             Some(CheckKind::Alias { node, service })

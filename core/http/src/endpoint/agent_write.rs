@@ -6,11 +6,14 @@ use crate::{LocalOp, Plan, Response, error};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::sync::Arc;
-use proconsul_checks::parse::{ParseError, check_registration, json, service_registration};
+use proconsul_checks::parse::{
+    ParseError, Scripts, check_registration, json, service_registration,
+};
 use proconsul_types::CheckStatus;
 
 pub(super) fn register_service(call: &Call<'_>) -> Result<Plan, Response> {
-    let service = service_registration(&call.request.body).map_err(|e| bad(call, &e))?;
+    let service =
+        service_registration(&call.request.body, scripts(call)).map_err(|e| bad(call, &e))?;
     let replace = call.params.has("replace-existing-checks");
     Ok(Plan::Local(LocalOp::RegisterService(Box::new(service), replace)))
 }
@@ -32,7 +35,7 @@ pub(super) fn node_maintenance(call: &Call<'_>) -> Result<Plan, Response> {
 }
 
 pub(super) fn register_check(call: &Call<'_>) -> Result<Plan, Response> {
-    let check = check_registration(&call.request.body).map_err(|e| bad(call, &e))?;
+    let check = check_registration(&call.request.body, scripts(call)).map_err(|e| bad(call, &e))?;
     Ok(Plan::Local(LocalOp::RegisterCheck(Box::new(check))))
 }
 
@@ -43,6 +46,11 @@ pub(super) fn deregister_check(call: &Call<'_>) -> Result<Plan, Response> {
 /// There are no tokens while there is no ACL system.
 pub(super) fn token(call: &Call<'_>) -> Result<Plan, Response> {
     Err(error::plain(call.view, 401, "ACL support disabled"))
+}
+
+/// Whether whoever asks may have programs run.
+fn scripts(call: &Call<'_>) -> Scripts {
+    if call.view.agent.script_checks { Scripts::Run } else { Scripts::Refused }
 }
 
 fn bad(call: &Call<'_>, reason: &ParseError) -> Response {

@@ -37,6 +37,36 @@ pub(super) fn node(call: &Call<'_>, desk: &mut Desk<'_>, listed: bool) -> Result
     serve(call, desk, modes, &OneNode { name, listed })
 }
 
+pub(super) fn gateway_services(call: &Call<'_>, desk: &mut Desk<'_>) -> Result<Plan, Response> {
+    let modes = Modes::parse(call)?;
+    call.required(error::MISSING_GATEWAY_NAME)?;
+    serve(call, desk, modes, &NothingBound { shown: b"null", filtered: None })
+}
+
+/// What configuration entries would bind to a gateway. There are none, so nothing ever is.
+pub(super) struct NothingBound {
+    /// How nothing is shown.
+    pub(super) shown: &'static [u8],
+    /// What a filter would be about.
+    pub(super) filtered: Option<Kind>,
+}
+
+impl CatalogRead for NothingBound {
+    fn index(&self, _catalog: &Catalog) -> CatalogIndex {
+        CatalogIndex(1)
+    }
+
+    /// Whoever waits waits in vain, and is answered when the time is over.
+    fn topics(&self) -> Vec<Topic> {
+        vec![Topic::Services]
+    }
+
+    fn body(&self, call: &Call<'_>) -> Result<Body, Response> {
+        self.filtered.map(|kind| Filter::parse(call, kind)).transpose()?;
+        Ok(Body::Json(self.shown.into()))
+    }
+}
+
 pub(super) fn datacenters(call: &Call<'_>) -> Plan {
     let mut json = Json::new(call.is_pretty(), 32);
     json.begin_array();
@@ -75,6 +105,11 @@ impl Wants {
     /// Whether anything is asked of the node.
     pub(super) fn asks_node(&self) -> bool {
         !self.meta.is_empty()
+    }
+
+    /// The index of a read that `index` governs as long as nothing is asked of the node.
+    pub(super) fn or_nodes(&self, catalog: &Catalog, index: CatalogIndex) -> CatalogIndex {
+        if self.asks_node() { index.max(catalog.nodes_index()) } else { index }
     }
 
     /// Whether an instance has all the tags; their case does not matter.
@@ -119,11 +154,11 @@ struct Services {
 
 impl CatalogRead for Services {
     fn index(&self, catalog: &Catalog) -> CatalogIndex {
-        catalog.services_index()
+        // Whose node's metadata counts is told by the nodes.
+        self.wants.or_nodes(catalog, catalog.services_index())
     }
 
     fn topics(&self) -> Vec<Topic> {
-        // Whose node's metadata counts is told by the nodes.
         if self.wants.asks_node() {
             vec![Topic::Services, Topic::Nodes]
         } else {
@@ -205,7 +240,11 @@ struct Instances<'a> {
 
 impl CatalogRead for Instances<'_> {
     fn index(&self, catalog: &Catalog) -> CatalogIndex {
-        if self.connect { catalog.services_index() } else { catalog.service_index(self.name) }
+        if self.connect {
+            // A service's own index tells of its nodes; that of all services does not.
+            return catalog.services_index().max(catalog.nodes_index());
+        }
+        catalog.service_index(self.name)
     }
 
     fn topics(&self) -> Vec<Topic> {

@@ -1,6 +1,6 @@
 //! `/v1/health`.
 
-use super::catalog::{Wants, instances};
+use super::catalog::{NothingBound, Wants, instances};
 use super::filter::{Filter, Kind};
 use crate::decide::{Body, Call, CatalogRead, Desk, Modes, serve};
 use crate::json::Json;
@@ -41,6 +41,15 @@ pub(super) fn service(
     serve(call, desk, modes, &Instances { name, connect, passing, wants })
 }
 
+/// Ingress gateways in front of a service.
+pub(super) fn ingress(call: &Call<'_>, desk: &mut Desk<'_>) -> Result<Plan, Response> {
+    let modes = Modes::parse(call)?;
+    call.required(error::MISSING_SERVICE_NAME)?;
+    passing(call)?;
+    let filtered = Some(Kind::Instance);
+    serve(call, desk, modes, &NothingBound { shown: b"[]", filtered })
+}
+
 /// `?passing`: alone it means yes; a value must be a boolean.
 fn passing(call: &Call<'_>) -> Result<bool, Response> {
     match call.params.get("passing") {
@@ -65,11 +74,11 @@ struct Checks<'a> {
 impl CatalogRead for Checks<'_> {
     /// The whole table's: so it is in Consul 1.8, and a watcher is woken more often than it must.
     fn index(&self, catalog: &Catalog) -> CatalogIndex {
-        catalog.checks_index()
+        self.wants.or_nodes(catalog, catalog.checks_index())
     }
 
     fn topics(&self) -> Vec<Topic> {
-        vec![Topic::Checks]
+        if self.wants.asks_node() { vec![Topic::Checks, Topic::Nodes] } else { vec![Topic::Checks] }
     }
 
     fn body(&self, call: &Call<'_>) -> Result<Body, Response> {
@@ -119,8 +128,9 @@ struct Instances<'a> {
 impl CatalogRead for Instances<'_> {
     fn index(&self, catalog: &Catalog) -> CatalogIndex {
         if self.connect {
-            // Proxies have other names than what they stand for.
-            return catalog.services_index().max(catalog.checks_index());
+            // Proxies have other names than what they stand for, and nodes are shown.
+            let services = catalog.services_index().max(catalog.nodes_index());
+            return services.max(catalog.checks_index());
         }
         catalog.service_health_index(self.name)
     }

@@ -1,0 +1,27 @@
+//! How many files may be open at once: every client's connection is one.
+
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+/// The bound on open files before and after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Raised {
+    /// What the agent was started with; `None` is without bound.
+    pub(crate) from: Option<u64>,
+    /// What holds now.
+    pub(crate) to: Option<u64>,
+}
+
+/// Raises the bound to the highest the system lets this user have. Many systems start programs with
+/// 1024, and allow a million to whoever asks.
+///
+/// # Errors
+/// What the operating system says; the bound is what it was.
+pub(crate) fn raise_bound() -> std::io::Result<Raised> {
+    let mut limit = getrlimit(Resource::Nofile);
+    let from = limit.current;
+    if from != limit.maximum {
+        limit.current = limit.maximum;
+        setrlimit(Resource::Nofile, limit)?;
+    }
+    Ok(Raised { from, to: limit.current })
+}
