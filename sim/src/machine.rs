@@ -95,6 +95,19 @@ pub(crate) fn start(config: Config, seed: Seed, boot: Boot) -> Result<Node, Boot
     Node::new(config, seed, boot)
 }
 
+/// All rules that hold between steps are looked at after every so many steps of a node.
+const CHECKED_EVERY: u64 = 32;
+
+/// Panics if a rule is broken that holds between steps, after the n-th step of a node: one of Raft
+/// after each, any other now and then, as they take time by what the node holds.
+pub(crate) fn check(node: &Node, step: u64) {
+    if step.is_multiple_of(CHECKED_EVERY) {
+        node.check_invariants();
+    } else {
+        node.raft().check_invariants();
+    }
+}
+
 /// What is shown before a node ever ran.
 pub(crate) fn first_view(config: &Config) -> View {
     View {

@@ -114,7 +114,6 @@ pub const BY_HAND: &[(Fault, &str)] = &[
         Fault::OldNameTakesSeat,
         "all servers lost, and an agent that heard nothing of it; regressions/old_name_takes_seat",
     ),
-    (Fault::SnapshotKeepsLog, "the leader's next append mends it; core/raft/tests/all/planted.rs"),
     (
         Fault::SyncTrustsOldServer,
         "a server cut off from its group, but not from its client; core/tests/node/faults.rs",

@@ -226,13 +226,14 @@ impl Referee {
     }
 
     /// A node took a step and asks for this. Returns the protocol events, and the server each is
-    /// about.
+    /// about. Panics if the step broke an invariant of the node.
     pub fn stepped(
         &mut self,
         server: usize,
         node: &Node,
         effects: &[Effect],
     ) -> Vec<(Mark, Option<usize>)> {
+        node.check_invariants();
         let mut marks = Vec::new();
         for effect in effects {
             if let Effect::Publish(view) = effect {
