@@ -116,7 +116,8 @@ pub const BY_HAND: &[(Fault, &str)] = &[
     ),
     (
         Fault::SyncTrustsOldServer,
-        "a server cut off from its group, but not from its client; core/tests/node/faults.rs",
+        "a server cut off from its group, not from its client; \
+         regressions/synced_with_a_server_cut_off",
     ),
 ];
 
