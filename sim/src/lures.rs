@@ -291,6 +291,14 @@ impl Bait<'_> {
             let what = self.crash(Target::Actor, 20, 600);
             self.on(mark, nth, after, what);
         }
+        for _ in 0..self.rng.between(0, 2) {
+            // Noticed only by who starts again.
+            let (at, server) = (self.moment(), self.server());
+            let who = Target::Server(server);
+            self.at(at, Action::BitRot { who });
+            let what = self.crash(who, 20, 600);
+            self.at(at + 1_000, what);
+        }
         self.unseat_often(0, 3);
     }
 

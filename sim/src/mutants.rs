@@ -34,6 +34,7 @@ pub const FAULTS: &[Fault] = &[
     Fault::SnapshotKeepsLog,
     Fault::VoteAtOnceAfterRestart,
     Fault::TornTailAccepted,
+    Fault::HoleSkipped,
     Fault::TruncationNotLogged,
     Fault::SnapshotBeforeDirSync,
     Fault::FailedSyncIgnored,

@@ -220,9 +220,15 @@ impl Referee {
         self.judge.died(server);
     }
 
-    /// Whether one more disk may go bad without making the loss of data legal. Remembers it.
-    pub fn may_rot(&mut self, server: usize) -> bool {
+    /// Whether one more disk may go bad without making the loss of data legal.
+    #[must_use]
+    pub fn may_rot(&self, server: usize) -> bool {
         self.judge.may_rot(server)
+    }
+
+    /// A bit of a server's disk flipped: from now on it may refuse to start.
+    pub fn rots(&mut self, server: usize) {
+        self.judge.rots(server);
     }
 
     /// A node took a step and asks for this. Returns the protocol events, and the server each is

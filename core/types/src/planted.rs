@@ -58,6 +58,9 @@ pub enum Fault {
     // disk
     /// A torn record at the end of the log is taken for an entry.
     TornTailAccepted,
+    /// A damaged batch in the middle of the log is taken for its torn end: what was acknowledged
+    /// after it is forgotten.
+    HoleSkipped,
     /// The truncation mark is not written before the log is overwritten.
     TruncationNotLogged,
     /// A snapshot is announced before its directory entry is synced.

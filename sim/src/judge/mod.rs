@@ -119,14 +119,15 @@ impl Judge {
         }
     }
 
-    /// Whether one more disk may go bad without making the loss of data legal. Remembers it.
-    pub(crate) fn may_rot(&mut self, server: usize) -> bool {
+    /// Whether one more disk may go bad without making the loss of data legal.
+    pub(crate) fn may_rot(&self, server: usize) -> bool {
         let rotten = self.rotten.iter().filter(|rotten| **rotten).count();
-        if self.rotten[server] || (rotten + 1) * 2 < self.servers {
-            self.rotten[server] = true;
-            return true;
-        }
-        false
+        self.rotten[server] || (rotten + 1) * 2 < self.servers
+    }
+
+    /// A bit of a server's disk flipped: from now on it may refuse to start.
+    pub(crate) fn rots(&mut self, server: usize) {
+        self.rotten[server] = true;
     }
 
     /// A server shows a new picture: equal indexes must mean equal states.
