@@ -107,7 +107,7 @@ impl Judge {
         if self.model.lost || options.liveness / 1_000 < long {
             return;
         }
-        let alive = self.model.sessions.iter().find(|(_, session)| session.has_ttl);
+        let alive = self.model.sessions.iter().find(|(_, session)| session.ttl.is_some());
         if let Some((id, session)) = alive {
             let text = format!("session {id} of {} is still there", session.node);
             self.broken("session.expires", || text);
