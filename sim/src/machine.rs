@@ -23,6 +23,7 @@ pub(crate) use proconsul_core::{Node, PeerMessage};
 pub(crate) fn config(id: NodeId, server: usize, options: &Options) -> Config {
     let planted = planted(&options.planted);
     let [heartbeat, min, max] = options.timing_of(server);
+    let limits = options.limits_of(server);
     let micros = Duration::from_micros;
     let count = |value: u32| usize::try_from(value).expect("32 bits fit");
     let bytes = |value: u64| usize::try_from(value).expect("worlds are small");
@@ -40,7 +41,7 @@ pub(crate) fn config(id: NodeId, server: usize, options: &Options) -> Config {
             serf_lan_port: 8301,
             serf_wan_port: 8302,
             server_port: 8300,
-            kv_value_bytes_max: 512 * 1024,
+            kv_value_bytes_max: bytes(limits.value_bytes_max),
             txn_bytes_max: 512 * 1024,
             session_ttl_min: Some(Duration::from_millis(100)),
             planted,
@@ -52,19 +53,19 @@ pub(crate) fn config(id: NodeId, server: usize, options: &Options) -> Config {
             election_timeout_min: micros(min),
             election_timeout_max: micros(max),
             lease_margin_percent: 20,
-            append_bytes_max: 64 * 1024,
-            append_entries_max: count(options.append_entries_max),
+            append_bytes_max: bytes(limits.append_bytes_max),
+            append_entries_max: count(limits.append_entries_max),
             inflight_bytes_max: 1024 * 1024,
-            inflight_messages_max: count(options.inflight_messages_max),
-            uncommitted_bytes_max: 1024 * 1024,
-            trailing_bytes_max: bytes(options.trailing_bytes),
+            inflight_messages_max: count(limits.inflight_messages_max),
+            uncommitted_bytes_max: bytes(limits.uncommitted_bytes_max),
+            trailing_bytes_max: bytes(limits.trailing_bytes),
             transfer_timeout: micros(max),
             planted,
         },
         dns: proconsul_core::dns::Config::default(),
         durable: true,
-        segment_bytes: options.segment_bytes,
-        snapshot_log_bytes: options.snapshot_log_bytes,
+        segment_bytes: limits.segment_bytes,
+        snapshot_log_bytes: limits.snapshot_log_bytes,
         rpc_hold_timeout: Duration::from_millis(1_500),
         blocking_wait_max: Duration::from_secs(600),
         blocking_wait_default: Duration::from_secs(300),
