@@ -63,6 +63,11 @@ impl Judge {
 
     /// The end of a world.
     pub(crate) fn verdict<S: Seen>(&mut self, runs: &[Run], hosts: &[S], options: &Options) {
+        self.histories.judge(runs, &self.model.keys, &mut self.violation, self.now);
+        let up: Vec<(usize, &S)> =
+            hosts.iter().enumerate().filter(|(_, host)| host.is_up()).collect();
+        self.contents_agree(&up);
+        self.disks_bounded(&up, runs, options);
         if !self.expects_liveness(hosts) {
             return;
         }
@@ -77,9 +82,6 @@ impl Judge {
             }
         }
         self.watchers_awake(runs, hosts);
-        self.histories.judge(runs, &mut self.violation, self.now);
-        let up: Vec<(usize, &S)> =
-            hosts.iter().enumerate().filter(|(_, host)| host.is_up()).collect();
         let settled = self.settled(NEWS_MAX);
         for (server, host) in &up {
             let index = machine::catalog_index(host.view());
@@ -89,16 +91,22 @@ impl Judge {
                     format!("s{server} is at {index}, {settled} is long committed: {standing}")
                 });
             }
-            let large = runs.iter().any(|run| matches!(run.want, Some(Want::Fill { .. })));
-            let bound = if large { 32 << 20 } else { 512 << 10 }
-                + 8 * (options.snapshot_log_bytes + options.segment_bytes);
+        }
+        self.sessions_ended(options);
+    }
+
+    /// Disks do not grow with what was ever written.
+    fn disks_bounded(&mut self, up: &[(usize, &impl Seen)], runs: &[Run], options: &Options) {
+        let large = runs.iter().any(|run| matches!(run.want, Some(Want::Fill { .. })));
+        let base = if large { 32 << 20 } else { 512 << 10 };
+        for (server, host) in up {
+            let limits = options.limits_of(*server);
+            let bound = base + 8 * (limits.snapshot_log_bytes + limits.segment_bytes);
             let bytes = host.disk_bytes();
             if bytes > bound {
                 self.broken("live.disk-bounded", || format!("s{server} keeps {bytes} bytes"));
             }
         }
-        self.sessions_ended(options);
-        self.contents_agree(&up);
     }
 
     /// Sessions nobody renews end: twice their TTL after a leader is there.
