@@ -345,7 +345,7 @@ impl Bait<'_> {
             let (at, key) = (self.moment(), self.rng.below(2));
             let key = u8::try_from(key).unwrap_or(0);
             let what = match self.rng.below(8) {
-                0 => Want::Session,
+                0 => [Want::Session, Want::Ephemeral][self.rng.index(2)],
                 1 => Want::Destroy,
                 2 | 3 => Want::Renew,
                 4 => Want::Release { key },

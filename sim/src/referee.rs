@@ -375,7 +375,7 @@ impl Referee {
             run.done = true;
             return None;
         };
-        run.begins(self.now, &mut self.judge);
+        run.begins(self.now, &self.clients[run.client], &mut self.judge);
         let deadline = run.deadline().map(|deadline| deadline.max(self.now + MILLI));
         Some(Ask { server: run.server, request, deadline })
     }

@@ -53,7 +53,8 @@ fn setup(rng: &mut Rng, options: &Options) -> Vec<Op> {
     ops.push(Op { at: 700_000, client: 0, server: server(rng), what: home });
     for client in 0..options.clients {
         let at = rng.between(1_000_000, 2_000_000);
-        ops.push(Op { at, client, server: server(rng), what: Want::Session });
+        let what = if rng.chance(1, 4) { Want::Ephemeral } else { Want::Session };
+        ops.push(Op { at, client, server: server(rng), what });
     }
     for _ in 0..rng.between(1, 3) {
         let fresh = if rng.chance(1, 3) { Freshness::Stale } else { Freshness::Default };
@@ -77,7 +78,7 @@ struct Mix {
 
 impl Mix {
     fn draw(rng: &mut Rng) -> Self {
-        let weights = [12, 14, 5, 3, 1, 3, 3, 2, 8, 5, 6, 1, 2, 1, 1, 1, 1]
+        let weights = [12, 14, 5, 3, 1, 3, 3, 2, 8, 5, 6, 1, 2, 1, 1, 2, 2, 1, 1, 1]
             .iter()
             .map(|usual| if rng.chance(1, 5) { 0 } else { rng.between(1, 2 * usual) })
             .collect();
@@ -125,6 +126,9 @@ fn op(rng: &mut Rng, options: &Options, mix: &Mix, at: u64) -> Op {
         13 => Want::Deregister { node, service },
         14 => Want::DeregisterNode { node },
         15 => Want::Health { service, fresh },
+        16 => Want::DeleteCas { key },
+        17 => Want::Ephemeral,
+        18 => Want::Services { fresh },
         _ => Want::Transfer { to: server },
     };
     Op { at, client, server, what }

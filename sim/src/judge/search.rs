@@ -146,12 +146,15 @@ impl Histories {
             }
             Want::Txn { key: one, other } => (usize::from(one) == key || usize::from(other) == key)
                 .then(|| Some(crate::world::tag_of(place)))?,
-            Want::Delete { key: one } => (usize::from(one) == key).then_some(None)?,
+            Want::Delete { key: one } | Want::DeleteCas { key: one } => {
+                (usize::from(one) == key).then_some(None)?
+            }
             Want::DeleteTree => None,
             Want::Get { .. }
             | Want::List { .. }
             | Want::Fill { .. }
             | Want::Session
+            | Want::Ephemeral
             | Want::Renew
             | Want::Destroy
             | Want::WatchKey { .. }
