@@ -58,6 +58,8 @@ impl Node {
         let delays: Vec<(Arc<str>, Duration)> =
             self.catalog.lock_delays().map(|(key, delay)| (Arc::clone(key), delay)).collect();
         for (key, delay) in delays {
+            let forgets = self.planted.is(Fault::LockDelayEndsWithLeader);
+            let delay = if forgets { Duration::ZERO } else { delay };
             self.arm_lock_delay(key, delay);
         }
     }
@@ -118,7 +120,9 @@ impl Node {
             self.sessions.waiting.push(origin);
             return;
         }
-        if let Some(ttl) = self.catalog.session_ttl(id) {
+        if let Some(ttl) = self.catalog.session_ttl(id)
+            && !self.planted.is(Fault::RenewalKeepsDeadline)
+        {
             self.arm_session(id, ttl);
         }
         self.answer(origin, response);

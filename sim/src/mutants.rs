@@ -49,6 +49,8 @@ pub const FAULTS: &[Fault] = &[
     Fault::DestroyKeepsLocks,
     Fault::NoLockDelay,
     Fault::SessionTimersNotRearmed,
+    Fault::RenewalKeepsDeadline,
+    Fault::LockDelayEndsWithLeader,
     Fault::LostWakeup,
     Fault::FollowerServesDefault,
     Fault::LeaseIgnored,

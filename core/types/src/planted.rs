@@ -91,6 +91,10 @@ pub enum Fault {
     NoLockDelay,
     /// Session timers are not rearmed on a new leader, so they never expire.
     SessionTimersNotRearmed,
+    /// A renewal is answered, but the session's deadline stays where it was.
+    RenewalKeepsDeadline,
+    /// A new leader takes the lock-delays it finds for passed.
+    LockDelayEndsWithLeader,
     // reads and watches
     /// A watch registered after the write it waits for sleeps through it.
     LostWakeup,

@@ -97,6 +97,7 @@ impl Judge {
                     let renewed = serde_json::from_slice::<[SessionAnswer; 1]>(&answer.body);
                     if let Some(id) = renewed.ok().and_then(|[session]| session.id.parse().ok()) {
                         self.locks.renewed(run.client, id, run.invoked);
+                        self.sessions.renewed(id, run.invoked);
                     }
                 } else if answer.status == 404 {
                     client.session = None;
@@ -456,7 +457,13 @@ impl Judge {
     pub(crate) fn asks(&mut self, run: &Run, client: &Client) {
         match run.want {
             Some(Want::Release { key }) => self.locks.releases(self.now, run.client, key),
-            Some(Want::Destroy | Want::Session) => self.locks.gives_up(self.now, run.client),
+            Some(Want::Destroy) => {
+                self.locks.gives_up(self.now, run.client);
+                if let Some(session) = client.session {
+                    self.sessions.gives_up(session);
+                }
+            }
+            Some(Want::Session | Want::Ephemeral) => self.locks.gives_up(self.now, run.client),
             Some(_) | None => {}
         }
     }

@@ -8,6 +8,7 @@ mod promises;
 mod raft;
 pub mod search;
 mod seen;
+mod session;
 
 use crate::client::KEYS_MAX;
 use crate::machine::{self, Node, View};
@@ -19,6 +20,7 @@ use proconsul_core::Event;
 use promises::Promises;
 use raft::RaftJudge;
 pub(crate) use seen::Seen;
+use session::SessionJudge;
 use std::ops::Range;
 
 /// A broken rule.
@@ -66,6 +68,7 @@ pub struct Judge {
     raft: RaftJudge,
     promises: Promises,
     locks: LockJudge,
+    sessions: SessionJudge,
     histories: search::Histories,
     hashes: Vec<u64>,
     /// When entries were committed, and the newest one then.
@@ -89,6 +92,7 @@ impl Judge {
             raft: RaftJudge::new(servers),
             promises: Promises::new(servers),
             locks: LockJudge::new(options),
+            sessions: SessionJudge::new(options),
             histories: search::Histories::new(options.second_opinion),
             hashes: Vec::new(),
             news: Vec::new(),
@@ -173,12 +177,18 @@ impl Judge {
         }
         self.promised(server, event, node, hosts);
         let (model, now) = (&mut self.model, self.now);
+        let (sessions, violation) = (&self.sessions, &mut self.violation);
         self.raft.take_committed(|index, payload| {
             if index <= model.applied {
                 return;
             }
             match machine::command(payload) {
-                Ok(Some(command)) => model.apply(index, now, &command),
+                Ok(Some(command)) => {
+                    if let Some((rule, text)) = sessions.committed(now, model, &command) {
+                        Violation::note(violation, rule, now, || text);
+                    }
+                    model.apply(index, now, &command);
+                }
                 Ok(None) => {}
                 Err(error) => panic!("a committed command can be read: {error}"),
             }
