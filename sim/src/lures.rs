@@ -364,7 +364,10 @@ impl Bait<'_> {
             let (at, key) = (self.moment(), self.key());
             let (node, service) = (self.server() % 3, self.server() % 2);
             let passing = self.rng.chance(3, 4);
-            let what = match self.rng.below(8) {
+            let fresh = crate::options::freshness(self.rng);
+            let what = match self.rng.below(10) {
+                8 => Want::Health { service, fresh },
+                9 => Want::Services { fresh },
                 0..=3 => Want::Register { node, service, passing },
                 4 => Want::Deregister { node, service },
                 5 => Want::DeregisterNode { node },

@@ -2,6 +2,7 @@
 //! read, and what may be seen of its inside.
 
 use crate::draw::{between, draw, ppm, stream};
+use crate::model::Instances;
 use crate::net::Kind;
 use crate::options::Options;
 use crate::schedule::Mark;
@@ -12,7 +13,8 @@ use proconsul_core::checks::CheckOutcome;
 use proconsul_core::http::{AgentFacts, Request, Response};
 use proconsul_core::raft::{self, Entry, Message, Payload};
 use proconsul_core::types::{
-    CheckStatus, Duration, EntryId, Instant, LogIndex, NodeId, Planted, Seed, SessionId, Term,
+    CheckStatus, Duration, EntryId, Instant, LogIndex, NodeId, Planted, Seed, Service, SessionId,
+    Term,
 };
 use proconsul_core::{Boot, BootError, Call, Config, Event};
 
@@ -147,6 +149,16 @@ pub(crate) fn state_hash(view: &View) -> u64 {
 /// A key of a view's catalog: its author's number and its holder.
 pub(crate) fn pair(view: &View, key: usize) -> Option<(u64, Option<SessionId>)> {
     view.catalog.kv_get(&format!("k/{key}")).map(|pair| (pair.flags, pair.session))
+}
+
+/// The instances of a service in a view's catalog, by node, with the status of each one's check.
+pub(crate) fn instances(view: &View, name: &str) -> Instances {
+    let catalog = &view.catalog;
+    let one = |service: &Service| {
+        let checks = &mut catalog.instance_checks(&service.node, &service.registration.id);
+        (service.node.to_string(), checks.next().map(|check| check.status))
+    };
+    catalog.service_instances(name).map(one).collect()
 }
 
 pub(crate) fn entry(node: &Node, index: LogIndex) -> Option<&Entry> {

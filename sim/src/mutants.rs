@@ -43,6 +43,7 @@ pub const FAULTS: &[Fault] = &[
     Fault::CasIgnoresIndex,
     Fault::TxnPartial,
     Fault::CascadeForgetsChecks,
+    Fault::CheckKeepsServiceIndex,
     Fault::SnapshotWithoutSessions,
     Fault::ApplyDependsOnNode,
     Fault::AcquireIgnoresHolder,

@@ -78,6 +78,8 @@ pub enum Fault {
     TxnPartial,
     /// Deregistering a node forgets the checks of its services.
     CascadeForgetsChecks,
+    /// A change of a check alone does not raise the index of its service.
+    CheckKeepsServiceIndex,
     /// A restored snapshot lacks the sessions.
     SnapshotWithoutSessions,
     /// Apply depends on the node it runs on.

@@ -3,7 +3,7 @@
 
 use super::{Floor, Judge};
 use crate::client::{Client, KEYS_MAX};
-use crate::model::{Interval, Pair, Written, number_of};
+use crate::model::{Interval, Pair, SERVICES_MAX, Written, number_of};
 use crate::schedule::{Freshness, Want};
 use crate::world::Run;
 use proconsul_core::http::Response;
@@ -109,21 +109,22 @@ impl Judge {
             Want::List { .. } | Want::WatchPrefix { .. } => {
                 self.listed(run, answer, client, served);
             }
-            Want::WatchService { .. } => {
-                if let Some(index) = index_of(answer) {
-                    self.forward_only(run, index, served);
-                    run.index = index;
-                }
+            Want::WatchService { service, .. } | Want::Health { service, .. } => {
+                self.health(usize::from(service), run, answer, served);
             }
-            Want::Destroy
-            | Want::Fill { .. }
-            | Want::Register { .. }
-            | Want::Deregister { .. }
-            | Want::DeregisterNode { .. }
-            | Want::Health { .. }
-            | Want::Services { .. }
-            | Want::Transfer { .. }
-            | Want::RemovePeer { .. } => {}
+            Want::Services { .. } => self.services(run, answer, served),
+            Want::Register { node: u8::MAX, .. } => {}
+            Want::Register { node, service, passing } => {
+                self.registered(run, node, service, passing);
+            }
+            Want::Deregister { node, service } => {
+                self.deregistered(run, node, usize::from(service));
+            }
+            Want::DeregisterNode { node } => {
+                (0..SERVICES_MAX).for_each(|service| self.deregistered(run, node, service));
+            }
+            Want::Destroy | Want::Fill { .. } | Want::Transfer { .. } | Want::RemovePeer { .. } => {
+            }
         }
     }
 
@@ -415,7 +416,7 @@ impl Judge {
         true
     }
 
-    fn is_linear(&self, run: &Run) -> bool {
+    pub(super) fn is_linear(&self, run: &Run) -> bool {
         match run.want.map_or(Freshness::Stale, crate::client::fresh_of) {
             Freshness::Consistent => true,
             Freshness::Default => self.judge_default,
@@ -424,7 +425,7 @@ impl Judge {
     }
 
     /// Indexes of one query at one server never go back.
-    fn forward_only(&mut self, run: &Run, index: u64, served: (usize, u32)) {
+    pub(super) fn forward_only(&mut self, run: &Run, index: u64, served: (usize, u32)) {
         let linear = self.is_linear(run);
         if index < run.index && (linear || run.last == Some(served)) {
             self.broken("watch.index-backwards", || {
@@ -522,7 +523,7 @@ fn trimmed(body: &[u8]) -> &[u8] {
     body.trim_ascii()
 }
 
-fn index_of(answer: &Response) -> Option<u64> {
+pub(super) fn index_of(answer: &Response) -> Option<u64> {
     answer.header("X-Consul-Index")?.parse().ok()
 }
 

@@ -4,6 +4,7 @@
 use super::{Judge, Seen};
 use crate::client;
 use crate::machine;
+use crate::model::{Service, name_of};
 use crate::options::Options;
 use crate::schedule::Want;
 use crate::world::Run;
@@ -36,6 +37,10 @@ impl Judge {
             if !hosts[run.server].is_up() {
                 continue;
             }
+            if let Want::WatchService { service, .. } = want {
+                self.service_watcher_awake(place, run, usize::from(service));
+                continue;
+            }
             let keys = if let Want::WatchKey { key, .. } = want {
                 usize::from(key)..usize::from(key) + 1
             } else if matches!(want, Want::WatchPrefix { .. }) {
@@ -61,7 +66,22 @@ impl Judge {
         }
     }
 
-    /// The end of a world.
+    fn service_watcher_awake(&mut self, place: usize, run: &Run, service: usize) {
+        let changed = self.model.services.get(service).and_then(Service::changed);
+        if let Some((index, at)) = changed
+            && index > run.index
+            && at + NEWS_MAX < self.now
+            && run.invoked + NEWS_MAX < self.now
+        {
+            let (want, known) = (run.want, run.index);
+            self.broken("watch.lost-wakeup", || {
+                let name = name_of(service);
+                format!("#{place} {want:?} sleeps at index {known}, {name} changed at {index}")
+            });
+        }
+    }
+
+    /// The end of a world. What needs no quorum is judged always.
     pub(crate) fn verdict<S: Seen>(&mut self, runs: &[Run], hosts: &[S], options: &Options) {
         self.histories.judge(runs, &self.model.keys, &mut self.violation, self.now);
         let up: Vec<(usize, &S)> =
@@ -140,6 +160,17 @@ impl Judge {
                 if modelled.map(|pair| (pair.tag, pair.session)) != held {
                     self.broken("state.model", || {
                         format!("k/{key} at s{server} is {held:?}, it must be {modelled:?}")
+                    });
+                    return;
+                }
+            }
+            for (number, service) in self.model.services.iter().enumerate() {
+                let held = machine::instances(host.view(), &name_of(number));
+                if held != *service.newest() {
+                    let name = name_of(number);
+                    let modelled = service.newest().clone();
+                    self.broken("state.model", || {
+                        format!("{name} at s{server} is {held:?}, it must be {modelled:?}")
                     });
                     return;
                 }

@@ -3,6 +3,7 @@
 
 mod answers;
 mod converge;
+mod health;
 mod lock;
 mod promises;
 mod raft;
@@ -12,7 +13,7 @@ mod session;
 
 use crate::client::KEYS_MAX;
 use crate::machine::{self, Node, View};
-use crate::model::Model;
+use crate::model::{Model, SERVICES_MAX};
 use crate::options::Options;
 use crate::schedule::Want;
 use lock::LockJudge;
@@ -51,6 +52,8 @@ impl Violation {
 pub struct Floor {
     /// By key: the newest version that someone was told of.
     pub keys: [u64; KEYS_MAX],
+    /// By service: the same.
+    pub services: [u64; SERVICES_MAX],
     /// Everything committed by then.
     pub horizon: u64,
 }
