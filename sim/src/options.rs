@@ -63,8 +63,9 @@ pub struct Options {
     pub lock_delay_ms: u64,
     /// How long a client waits for an answer.
     pub patience: u64,
-    /// Whether default reads are judged like consistent ones: true while clocks keep within the
-    /// margin of the lease.
+    /// Whether default reads are judged like consistent ones, and what is promised for a time
+    /// (locks, sessions, lock-delays) by the true time: while clocks keep within the margin of the
+    /// lease.
     pub judge_default: bool,
     /// Whether clients' histories are also judged by search, not only by index.
     pub second_opinion: bool,
@@ -170,6 +171,11 @@ impl Options {
         options.session_ttl_ms = rng.between(500, 1_500);
         options.lock_delay_ms = rng.between(0, 1_000);
         options.second_opinion = rng.chance(1, 16);
+        options.judge_default = !rng.chance(1, 8);
+        if rng.chance(1, 4) {
+            options.limits =
+                (0..options.servers).map(|_| Limits::draw(&mut rng, &options)).collect();
+        }
         options.keep_pace();
         options
     }

@@ -137,7 +137,7 @@ fn op(rng: &mut Rng, options: &Options, mix: &Mix, at: u64) -> Op {
 /// Draws what goes wrong, and when.
 #[must_use]
 pub fn faults(rng: &mut Rng, options: &Options) -> Vec<Fault> {
-    let kinds = Kinds::draw(rng);
+    let kinds = Kinds::draw(rng, options);
     let count = rng.between(3, 24);
     let mut faults = Vec::new();
     for _ in 0..count {
@@ -175,14 +175,19 @@ fn trip(rng: &mut Rng) -> Trip {
 #[derive(Debug)]
 struct Kinds {
     tied: u64,
-    weights: [u64; 16],
+    weights: [u64; 17],
 }
 
 impl Kinds {
-    fn draw(rng: &mut Rng) -> Self {
-        let usual = [10, 4, 6, 6, 4, 2, 3, 2, 1, 2, 3, 3, 1, 1, 1, 2];
-        let weights =
+    fn draw(rng: &mut Rng, options: &Options) -> Self {
+        let usual = [10, 4, 6, 6, 4, 2, 3, 2, 1, 2, 3, 3, 1, 1, 1, 2, 1];
+        let mut weights =
             usual.map(|usual| if rng.chance(2, 5) { 0 } else { rng.between(1, 2 * usual) });
+        if !options.judge_default {
+            // A world of wild clocks.
+            weights[15] = rng.between(8, 20);
+            weights[16] = rng.between(4, 10);
+        }
         Self { tied: [0, 30, 60, 90][rng.index(4)], weights }
     }
 
@@ -220,10 +225,21 @@ impl Kinds {
             12 => Action::DiskFail { who },
             13 => Action::DiskFull { who, span: short },
             14 => Action::BitRot { who },
-            _ => {
-                let rate = u32::try_from(rng.between(900_000, 1_100_000)).unwrap_or(1_000_000);
+            15 => {
+                // Beyond the lease's margin only where nothing is promised for a time.
+                let [low, high] =
+                    if options.judge_default { [900_000, 1_100_000] } else { [500_000, 2_000_000] };
+                let rate = u32::try_from(rng.between(low, high)).unwrap_or(1_000_000);
                 Action::ClockRate { who, rate, span }
             }
+            _ if !options.judge_default && rng.chance(1, 2) => {
+                Action::ClockJump { who, by: rng.between(1_000, 3_000_000) }
+            }
+            // Nothing may rest on the time of day.
+            _ => Action::WallJump {
+                who,
+                by_ms: [-36_000_000, -1_000, 1_000, 36_000_000][rng.index(4)],
+            },
         }
     }
 }
