@@ -157,10 +157,14 @@ impl Node {
 
     /// A key may be locked again.
     pub(crate) fn lock_delay_due(&mut self, key: Arc<str>) {
-        if self.publisher.is_leader() {
+        if !self.publisher.is_leader() {
+            self.sessions.delayed.remove(&key);
+        } else if self.has_applied_own_term() {
             self.sessions.over.push(key);
         } else {
-            self.sessions.delayed.remove(&key);
+            // An earlier leader's end of this delay may be in the log: a second one would end the
+            // next delay of the key.
+            self.timers.set(Timer::LockDelay(key), self.now.after(AGAIN));
         }
     }
 
