@@ -58,6 +58,8 @@ impl Node {
         let delays: Vec<(Arc<str>, Duration)> =
             self.catalog.lock_delays().map(|(key, delay)| (Arc::clone(key), delay)).collect();
         for (key, delay) in delays {
+            let forgets = self.planted.is(Fault::LockDelayEndsWithLeader);
+            let delay = if forgets { Duration::ZERO } else { delay };
             self.arm_lock_delay(key, delay);
         }
     }
@@ -118,7 +120,9 @@ impl Node {
             self.sessions.waiting.push(origin);
             return;
         }
-        if let Some(ttl) = self.catalog.session_ttl(id) {
+        if let Some(ttl) = self.catalog.session_ttl(id)
+            && !self.planted.is(Fault::RenewalKeepsDeadline)
+        {
             self.arm_session(id, ttl);
         }
         self.answer(origin, response);
@@ -153,10 +157,14 @@ impl Node {
 
     /// A key may be locked again.
     pub(crate) fn lock_delay_due(&mut self, key: Arc<str>) {
-        if self.publisher.is_leader() {
+        if !self.publisher.is_leader() {
+            self.sessions.delayed.remove(&key);
+        } else if self.has_applied_own_term() {
             self.sessions.over.push(key);
         } else {
-            self.sessions.delayed.remove(&key);
+            // An earlier leader's end of this delay may be in the log: a second one would end the
+            // next delay of the key.
+            self.timers.set(Timer::LockDelay(key), self.now.after(AGAIN));
         }
     }
 

@@ -9,6 +9,9 @@ use std::fmt::Write as _;
 /// Keys that schedules can name.
 pub const KEYS_MAX: usize = 8;
 
+/// The node that clients' sessions live with.
+pub const HOME: &str = "home";
+
 /// Bytes of a large value.
 pub const FILL_BYTES: usize = 150_000;
 static FILL: [u8; FILL_BYTES] = [b'x'; FILL_BYTES];
@@ -64,6 +67,11 @@ pub fn request(want: Want, context: &Context<'_>) -> Option<Request> {
         Want::Delete { key } => {
             Some(Request::new(Method::Delete, &format!("/v1/kv/k/{key}"), Bytes::new()))
         }
+        Want::DeleteCas { key } => {
+            let seen = context.client.seen[usize::from(key) % KEYS_MAX];
+            let target = format!("/v1/kv/k/{key}?cas={seen}");
+            Some(Request::new(Method::Delete, &target, Bytes::new()))
+        }
         Want::DeleteTree => Some(Request::new(Method::Delete, "/v1/kv/k/?recurse", Bytes::new())),
         Want::Get { key, fresh } => get(format!("/v1/kv/k/{key}{}", suffix(fresh, '?'))),
         Want::List { fresh } => get(format!("/v1/kv/k/?recurse{}", suffix(fresh, '&'))),
@@ -79,7 +87,8 @@ pub fn request(want: Want, context: &Context<'_>) -> Option<Request> {
             suffix(fresh, '&')
         )),
         Want::Txn { key, other } => put("/v1/txn".into(), txn(key, other, context)),
-        Want::Session => put("/v1/session/create".into(), session(context)),
+        Want::Session => put("/v1/session/create".into(), session("release", context)),
+        Want::Ephemeral => put("/v1/session/create".into(), session("delete", context)),
         Want::Renew => put(format!("/v1/session/renew/{}", context.client.session?), Bytes::new()),
         Want::Destroy => {
             put(format!("/v1/session/destroy/{}", context.client.session?), Bytes::new())
@@ -179,17 +188,27 @@ fn txn(key: u8, other: u8, context: &Context<'_>) -> Bytes {
     Bytes::from(body)
 }
 
-fn session(context: &Context<'_>) -> Bytes {
+fn session(behavior: &str, context: &Context<'_>) -> Bytes {
     let (ttl, delay) = (context.ttl_ms, context.delay_ms);
     Bytes::from(format!(
-        r#"{{"Node":"home","Checks":[],"TTL":"{ttl}ms","LockDelay":"{delay}ms","Name":"c"}}"#
+        concat!(
+            r#"{{"Node":"{0}","Checks":[],"TTL":"{1}ms","LockDelay":"{2}ms","Name":"c","#,
+            r#""Behavior":"{3}"}}"#
+        ),
+        HOME, ttl, delay, behavior
     ))
+}
+
+/// The name of a node that clients register services on.
+#[must_use]
+pub fn node_name(node: u8) -> String {
+    if node == u8::MAX { HOME.into() } else { format!("n{node}") }
 }
 
 fn register(node: u8, service: u8, passing: bool) -> Bytes {
     let status = if passing { "passing" } else { "critical" };
     if node == u8::MAX {
-        return Bytes::from_static(br#"{"Node":"home","Address":"10.1.0.0"}"#);
+        return Bytes::from(format!(r#"{{"Node":"{HOME}","Address":"10.1.0.0"}}"#));
     }
     Bytes::from(format!(
         concat!(

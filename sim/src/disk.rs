@@ -179,7 +179,8 @@ impl Disk {
         self.fail_next = false;
     }
 
-    /// Flips a bit in a file that is not the newest of its directory. Says which.
+    /// Flips a bit in a file. Says which, if there is one. The newest of a log is left alone:
+    /// damage at its end cannot be told from a torn write.
     pub fn rot(&mut self, number: u64) -> Option<Arc<str>> {
         for body in self.bodies.values_mut() {
             body.settle();
@@ -190,9 +191,13 @@ impl Disk {
         };
         let names: Vec<&Arc<str>> = self.durable.keys().filter(written).collect();
         let old: Vec<Arc<str>> = names
-            .windows(2)
-            .filter(|pair| parent(pair[0]) == parent(pair[1]))
-            .map(|pair| pair[0].clone())
+            .iter()
+            .enumerate()
+            .filter(|(place, name)| {
+                let next = names.get(place + 1).map(|next| family(next));
+                !family(name).ends_with("log") || next == Some(family(name))
+            })
+            .map(|(_, name)| Arc::clone(name))
             .collect();
         let drawn = draw(self.seed, stream::ROT, 0, number);
         let last = u64::try_from(old.len().checked_sub(1)?).ok()?;
@@ -424,6 +429,14 @@ fn parent(name: &str) -> &str {
     name.rsplit_once('/').map_or("", |(dir, _)| dir)
 }
 
+/// What files that follow one another have in common: the name up to its number, or else the
+/// directory.
+fn family(name: &str) -> &str {
+    let directory = parent(name);
+    let number = name[directory.len()..].find('-');
+    number.map_or(directory, |at| &name[..directory.len() + at])
+}
+
 fn error_of(file: &Arc<str>, reason: &str) -> IoError {
     IoError { file: file.clone(), reason: reason.into() }
 }
@@ -570,5 +583,21 @@ mod tests {
         sync_dir(&mut disk, "log");
         assert_eq!(disk.rot(1).as_deref(), Some("log/1"), "the third is a spare");
         assert_eq!(disk.files()["log/1"].iter().filter(|byte| **byte != 7).count(), 1);
+    }
+
+    #[test]
+    fn only_the_newest_of_a_log_is_spared() {
+        let names = ["raft/log-1", "raft/log-2", "raft/snapshot-7", "raft/snapshot-8"];
+        let mut disk = Disk::new(5);
+        for name in names {
+            create(&mut disk, name);
+            write(&mut disk, name, 0, &[1; 64]);
+            sync(&mut disk, name, 1).unwrap();
+        }
+        sync_dir(&mut disk, "raft");
+        let rotten: std::collections::BTreeSet<Arc<str>> =
+            (0..50).filter_map(|number| disk.rot(number)).collect();
+        let rotten: Vec<&str> = rotten.iter().map(|name| &**name).collect();
+        assert_eq!(rotten, [names[0], names[2], names[3]]);
     }
 }

@@ -91,7 +91,7 @@ pub mod world;
 
 pub use judge::Violation;
 pub use log::aloud;
-pub use options::Options;
+pub use options::{Limits, Options};
 pub use run::{Outcome, Telling, quiet_panics};
 pub use scenario::{Played, Scenario, play};
 pub use schedule::{Action, Fault, Freshness, Mark, Op, Schedule, Target, Trip, Want, When};

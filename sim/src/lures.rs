@@ -291,6 +291,14 @@ impl Bait<'_> {
             let what = self.crash(Target::Actor, 20, 600);
             self.on(mark, nth, after, what);
         }
+        for _ in 0..self.rng.between(0, 2) {
+            // Noticed only by who starts again.
+            let (at, server) = (self.moment(), self.server());
+            let who = Target::Server(server);
+            self.at(at, Action::BitRot { who });
+            let what = self.crash(who, 20, 600);
+            self.at(at + 1_000, what);
+        }
         self.unseat_often(0, 3);
     }
 
@@ -337,7 +345,7 @@ impl Bait<'_> {
             let (at, key) = (self.moment(), self.rng.below(2));
             let key = u8::try_from(key).unwrap_or(0);
             let what = match self.rng.below(8) {
-                0 => Want::Session,
+                0 => [Want::Session, Want::Ephemeral][self.rng.index(2)],
                 1 => Want::Destroy,
                 2 | 3 => Want::Renew,
                 4 => Want::Release { key },
@@ -356,7 +364,10 @@ impl Bait<'_> {
             let (at, key) = (self.moment(), self.key());
             let (node, service) = (self.server() % 3, self.server() % 2);
             let passing = self.rng.chance(3, 4);
-            let what = match self.rng.below(8) {
+            let fresh = crate::options::freshness(self.rng);
+            let what = match self.rng.below(10) {
+                8 => Want::Health { service, fresh },
+                9 => Want::Services { fresh },
                 0..=3 => Want::Register { node, service, passing },
                 4 => Want::Deregister { node, service },
                 5 => Want::DeregisterNode { node },

@@ -2,6 +2,7 @@
 //! read, and what may be seen of its inside.
 
 use crate::draw::{between, draw, ppm, stream};
+use crate::model::Instances;
 use crate::net::Kind;
 use crate::options::Options;
 use crate::schedule::Mark;
@@ -12,7 +13,8 @@ use proconsul_core::checks::CheckOutcome;
 use proconsul_core::http::{AgentFacts, Request, Response};
 use proconsul_core::raft::{self, Entry, Message, Payload};
 use proconsul_core::types::{
-    CheckStatus, Duration, EntryId, Instant, LogIndex, NodeId, Planted, Seed, SessionId, Term,
+    CheckStatus, Duration, EntryId, Instant, LogIndex, NodeId, Planted, Seed, Service, SessionId,
+    Term,
 };
 use proconsul_core::{Boot, BootError, Call, Config, Event};
 
@@ -23,6 +25,7 @@ pub(crate) use proconsul_core::{Node, PeerMessage};
 pub(crate) fn config(id: NodeId, server: usize, options: &Options) -> Config {
     let planted = planted(&options.planted);
     let [heartbeat, min, max] = options.timing_of(server);
+    let limits = options.limits_of(server);
     let micros = Duration::from_micros;
     let count = |value: u32| usize::try_from(value).expect("32 bits fit");
     let bytes = |value: u64| usize::try_from(value).expect("worlds are small");
@@ -40,7 +43,7 @@ pub(crate) fn config(id: NodeId, server: usize, options: &Options) -> Config {
             serf_lan_port: 8301,
             serf_wan_port: 8302,
             server_port: 8300,
-            kv_value_bytes_max: 512 * 1024,
+            kv_value_bytes_max: bytes(limits.value_bytes_max),
             txn_bytes_max: 512 * 1024,
             session_ttl_min: Some(Duration::from_millis(100)),
             planted,
@@ -52,19 +55,19 @@ pub(crate) fn config(id: NodeId, server: usize, options: &Options) -> Config {
             election_timeout_min: micros(min),
             election_timeout_max: micros(max),
             lease_margin_percent: 20,
-            append_bytes_max: 64 * 1024,
-            append_entries_max: count(options.append_entries_max),
+            append_bytes_max: bytes(limits.append_bytes_max),
+            append_entries_max: count(limits.append_entries_max),
             inflight_bytes_max: 1024 * 1024,
-            inflight_messages_max: count(options.inflight_messages_max),
-            uncommitted_bytes_max: 1024 * 1024,
-            trailing_bytes_max: bytes(options.trailing_bytes),
+            inflight_messages_max: count(limits.inflight_messages_max),
+            uncommitted_bytes_max: bytes(limits.uncommitted_bytes_max),
+            trailing_bytes_max: bytes(limits.trailing_bytes),
             transfer_timeout: micros(max),
             planted,
         },
         dns: std::sync::Arc::new(proconsul_core::dns::Config::default()),
         durable: true,
-        segment_bytes: options.segment_bytes,
-        snapshot_log_bytes: options.snapshot_log_bytes,
+        segment_bytes: limits.segment_bytes,
+        snapshot_log_bytes: limits.snapshot_log_bytes,
         rpc_hold_timeout: Duration::from_millis(1_500),
         session_ttl_min: Duration::from_millis(100),
         session_ttl_percent: 200,
@@ -93,6 +96,19 @@ pub(crate) fn planted(name: &str) -> Planted {
 /// Starts a node.
 pub(crate) fn start(config: Config, seed: Seed, boot: Boot) -> Result<Node, BootError> {
     Node::new(config, seed, boot)
+}
+
+/// All rules that hold between steps are looked at after every so many steps of a node.
+const CHECKED_EVERY: u64 = 32;
+
+/// Panics if a rule is broken that holds between steps, after the n-th step of a node: one of Raft
+/// after each, any other now and then, as they take time by what the node holds.
+pub(crate) fn check(node: &Node, step: u64) {
+    if step.is_multiple_of(CHECKED_EVERY) {
+        node.check_invariants();
+    } else {
+        node.raft().check_invariants();
+    }
 }
 
 /// What is shown before a node ever ran.
@@ -134,6 +150,16 @@ pub(crate) fn state_hash(view: &View) -> u64 {
 /// A key of a view's catalog: its author's number and its holder.
 pub(crate) fn pair(view: &View, key: usize) -> Option<(u64, Option<SessionId>)> {
     view.catalog.kv_get(&format!("k/{key}")).map(|pair| (pair.flags, pair.session))
+}
+
+/// The instances of a service in a view's catalog, by node, with the status of each one's check.
+pub(crate) fn instances(view: &View, name: &str) -> Instances {
+    let catalog = &view.catalog;
+    let one = |service: &Service| {
+        let checks = &mut catalog.instance_checks(&service.node, &service.registration.id);
+        (service.node.to_string(), checks.next().map(|check| check.status))
+    };
+    catalog.service_instances(name).map(one).collect()
 }
 
 pub(crate) fn entry(node: &Node, index: LogIndex) -> Option<&Entry> {

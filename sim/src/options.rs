@@ -1,5 +1,6 @@
 //! What kind of world it is: drawn as a whole from one seed (swarm), or set by a story.
 
+use crate::client::FILL_BYTES;
 use crate::schedule::Freshness;
 use proconsul_core::types::{Rng, Seed};
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,8 @@ pub struct Options {
     pub snapshot_log_bytes: u64,
     /// Bytes of log kept behind a snapshot.
     pub trailing_bytes: u64,
+    /// The limits of single servers; those beyond have what is said above.
+    pub limits: Vec<Limits>,
     /// Share of messages encoded, decoded and compared (millionths).
     pub codec_ppm: u32,
     /// How many keys clients use.
@@ -60,13 +63,35 @@ pub struct Options {
     pub lock_delay_ms: u64,
     /// How long a client waits for an answer.
     pub patience: u64,
-    /// Whether default reads are judged like consistent ones: true while clocks keep within the
-    /// margin of the lease.
+    /// Whether default reads are judged like consistent ones, and what is promised for a time
+    /// (locks, sessions, lock-delays) by the true time: while clocks keep within the margin of the
+    /// lease.
     pub judge_default: bool,
     /// Whether clients' histories are also judged by search, not only by index.
     pub second_opinion: bool,
     /// The planted fault all servers carry; empty for none.
     pub planted: String,
+}
+
+/// What a server takes, keeps and sends at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Entries in one append message.
+    pub append_entries_max: u32,
+    /// Bytes of entries in one append message.
+    pub append_bytes_max: u64,
+    /// Append messages on the way to one follower.
+    pub inflight_messages_max: u32,
+    /// Bytes appended and not committed; beyond it writes are refused.
+    pub uncommitted_bytes_max: u64,
+    /// Bytes of a log segment.
+    pub segment_bytes: u64,
+    /// A snapshot after so many bytes of log.
+    pub snapshot_log_bytes: u64,
+    /// Bytes of log kept behind a snapshot.
+    pub trailing_bytes: u64,
+    /// Bytes of a value.
+    pub value_bytes_max: u64,
 }
 
 impl Default for Options {
@@ -92,6 +117,7 @@ impl Default for Options {
             segment_bytes: 16 * 1024,
             snapshot_log_bytes: 64 * 1024,
             trailing_bytes: 8 * 1024,
+            limits: Vec::new(),
             codec_ppm: 10_000,
             keys: 6,
             session_ttl_ms: 1_000,
@@ -145,6 +171,11 @@ impl Options {
         options.session_ttl_ms = rng.between(500, 1_500);
         options.lock_delay_ms = rng.between(0, 1_000);
         options.second_opinion = rng.chance(1, 16);
+        options.judge_default = !rng.chance(1, 8);
+        if rng.chance(1, 4) {
+            options.limits =
+                (0..options.servers).map(|_| Limits::draw(&mut rng, &options)).collect();
+        }
         options.keep_pace();
         options
     }
@@ -154,9 +185,29 @@ impl Options {
     pub fn keep_pace(&mut self) {
         let round = 2 * self.latency_max + self.sync_max;
         let on_the_way = (round * ENTRIES_A_SECOND).div_ceil(1_000_000);
-        let each = on_the_way.div_ceil(u64::from(self.inflight_messages_max.max(1)));
-        let each = u32::try_from(each).unwrap_or(u32::MAX);
-        self.append_entries_max = self.append_entries_max.max(each);
+        let each = |messages: u32| {
+            u32::try_from(on_the_way.div_ceil(u64::from(messages.max(1)))).unwrap_or(u32::MAX)
+        };
+        self.append_entries_max = self.append_entries_max.max(each(self.inflight_messages_max));
+        for limits in &mut self.limits {
+            let least = each(limits.inflight_messages_max);
+            limits.append_entries_max = limits.append_entries_max.max(least);
+        }
+    }
+
+    /// The limits of a server.
+    #[must_use]
+    pub fn limits_of(&self, server: usize) -> Limits {
+        self.limits.get(server).copied().unwrap_or(Limits {
+            append_entries_max: self.append_entries_max,
+            append_bytes_max: 64 * 1024,
+            inflight_messages_max: self.inflight_messages_max,
+            uncommitted_bytes_max: 1024 * 1024,
+            segment_bytes: self.segment_bytes,
+            snapshot_log_bytes: self.snapshot_log_bytes,
+            trailing_bytes: self.trailing_bytes,
+            value_bytes_max: 512 * 1024,
+        })
     }
 
     /// The timing of a server.
@@ -175,6 +226,26 @@ impl Options {
 
 /// How many entries a follower can take, at least: several times what clients of a world write.
 const ENTRIES_A_SECOND: u64 = 60;
+
+impl Limits {
+    /// Draws the limits of a server of this world. Any of them may be many times its neighbour's;
+    /// each leaves room for the largest value that clients write.
+    #[must_use]
+    pub fn draw(rng: &mut Rng, options: &Options) -> Self {
+        let wide = |rng: &mut Rng, usual: u64| rng.between(usual / 2, usual * 2);
+        Self {
+            append_entries_max: [1, 2, 8, 64][rng.index(4)],
+            append_bytes_max: [4_096, 64 * 1024, 1024 * 1024][rng.index(3)],
+            inflight_messages_max: [1, 2, 4, 16][rng.index(4)],
+            uncommitted_bytes_max: [256 * 1024, 4 * 1024 * 1024][rng.index(2)],
+            segment_bytes: wide(rng, options.segment_bytes),
+            snapshot_log_bytes: wide(rng, options.snapshot_log_bytes),
+            trailing_bytes: wide(rng, options.trailing_bytes),
+            value_bytes_max: [FILL_BYTES - 1, FILL_BYTES, 512 * 1024]
+                .map(|bytes| u64::try_from(bytes).unwrap_or(u64::MAX))[rng.index(3)],
+        }
+    }
+}
 
 fn timing(rng: &mut Rng) -> [u64; 3] {
     let min = rng.between(200_000, 500_000);

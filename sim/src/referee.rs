@@ -220,19 +220,26 @@ impl Referee {
         self.judge.died(server);
     }
 
-    /// Whether one more disk may go bad without making the loss of data legal. Remembers it.
-    pub fn may_rot(&mut self, server: usize) -> bool {
+    /// Whether one more disk may go bad without making the loss of data legal.
+    #[must_use]
+    pub fn may_rot(&self, server: usize) -> bool {
         self.judge.may_rot(server)
     }
 
+    /// A bit of a server's disk flipped: from now on it may refuse to start.
+    pub fn rots(&mut self, server: usize) {
+        self.judge.rots(server);
+    }
+
     /// A node took a step and asks for this. Returns the protocol events, and the server each is
-    /// about.
+    /// about. Panics if the step broke an invariant of the node.
     pub fn stepped(
         &mut self,
         server: usize,
         node: &Node,
         effects: &[Effect],
     ) -> Vec<(Mark, Option<usize>)> {
+        node.check_invariants();
         let mut marks = Vec::new();
         for effect in effects {
             if let Effect::Publish(view) = effect {
@@ -368,7 +375,7 @@ impl Referee {
             run.done = true;
             return None;
         };
-        run.begins(self.now, &mut self.judge);
+        run.begins(self.now, &self.clients[run.client], &mut self.judge);
         let deadline = run.deadline().map(|deadline| deadline.max(self.now + MILLI));
         Some(Ask { server: run.server, request, deadline })
     }

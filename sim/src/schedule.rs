@@ -211,6 +211,10 @@ pub enum Want {
     Delete {
         key: u8,
     },
+    /// Delete if the key is as this client saw it last.
+    DeleteCas {
+        key: u8,
+    },
     DeleteTree,
     List {
         fresh: Freshness,
@@ -226,6 +230,8 @@ pub enum Want {
     },
     /// A new session of this client.
     Session,
+    /// The same; when it ends, its keys are deleted.
+    Ephemeral,
     Acquire {
         key: u8,
     },

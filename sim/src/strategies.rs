@@ -92,6 +92,15 @@ pub fn want() -> impl Strategy<Value = Want> {
         Just(Want::Session),
         key.clone().prop_map(|key| Want::Acquire { key }),
         key.clone().prop_map(|key| Want::Release { key }),
-        (key, fresh()).prop_map(|(key, fresh)| Want::WatchKey { key, fresh }),
+        (key.clone(), fresh()).prop_map(|(key, fresh)| Want::WatchKey { key, fresh }),
+        key.prop_map(|key| Want::DeleteCas { key }),
+        Just(Want::Ephemeral),
+        (0_u8..3, 0_u8..2, any::<bool>()).prop_map(|(node, service, passing)| Want::Register {
+            node,
+            service,
+            passing
+        }),
+        (0_u8..2, fresh()).prop_map(|(service, fresh)| Want::Health { service, fresh }),
+        (0_u8..2, fresh()).prop_map(|(service, fresh)| Want::WatchService { service, fresh }),
     ]
 }

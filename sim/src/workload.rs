@@ -53,7 +53,8 @@ fn setup(rng: &mut Rng, options: &Options) -> Vec<Op> {
     ops.push(Op { at: 700_000, client: 0, server: server(rng), what: home });
     for client in 0..options.clients {
         let at = rng.between(1_000_000, 2_000_000);
-        ops.push(Op { at, client, server: server(rng), what: Want::Session });
+        let what = if rng.chance(1, 4) { Want::Ephemeral } else { Want::Session };
+        ops.push(Op { at, client, server: server(rng), what });
     }
     for _ in 0..rng.between(1, 3) {
         let fresh = if rng.chance(1, 3) { Freshness::Stale } else { Freshness::Default };
@@ -77,7 +78,7 @@ struct Mix {
 
 impl Mix {
     fn draw(rng: &mut Rng) -> Self {
-        let weights = [12, 14, 5, 3, 1, 3, 3, 2, 8, 5, 6, 1, 2, 1, 1, 1, 1]
+        let weights = [12, 14, 5, 3, 1, 3, 3, 2, 8, 5, 6, 1, 2, 1, 1, 2, 2, 1, 1, 1]
             .iter()
             .map(|usual| if rng.chance(1, 5) { 0 } else { rng.between(1, 2 * usual) })
             .collect();
@@ -125,6 +126,9 @@ fn op(rng: &mut Rng, options: &Options, mix: &Mix, at: u64) -> Op {
         13 => Want::Deregister { node, service },
         14 => Want::DeregisterNode { node },
         15 => Want::Health { service, fresh },
+        16 => Want::DeleteCas { key },
+        17 => Want::Ephemeral,
+        18 => Want::Services { fresh },
         _ => Want::Transfer { to: server },
     };
     Op { at, client, server, what }
@@ -133,7 +137,7 @@ fn op(rng: &mut Rng, options: &Options, mix: &Mix, at: u64) -> Op {
 /// Draws what goes wrong, and when.
 #[must_use]
 pub fn faults(rng: &mut Rng, options: &Options) -> Vec<Fault> {
-    let kinds = Kinds::draw(rng);
+    let kinds = Kinds::draw(rng, options);
     let count = rng.between(3, 24);
     let mut faults = Vec::new();
     for _ in 0..count {
@@ -171,14 +175,19 @@ fn trip(rng: &mut Rng) -> Trip {
 #[derive(Debug)]
 struct Kinds {
     tied: u64,
-    weights: [u64; 16],
+    weights: [u64; 17],
 }
 
 impl Kinds {
-    fn draw(rng: &mut Rng) -> Self {
-        let usual = [10, 4, 6, 6, 4, 2, 3, 2, 1, 2, 3, 3, 1, 1, 1, 2];
-        let weights =
+    fn draw(rng: &mut Rng, options: &Options) -> Self {
+        let usual = [10, 4, 6, 6, 4, 2, 3, 2, 1, 2, 3, 3, 1, 1, 1, 2, 1];
+        let mut weights =
             usual.map(|usual| if rng.chance(2, 5) { 0 } else { rng.between(1, 2 * usual) });
+        if !options.judge_default {
+            // A world of wild clocks.
+            weights[15] = rng.between(8, 20);
+            weights[16] = rng.between(4, 10);
+        }
         Self { tied: [0, 30, 60, 90][rng.index(4)], weights }
     }
 
@@ -216,10 +225,21 @@ impl Kinds {
             12 => Action::DiskFail { who },
             13 => Action::DiskFull { who, span: short },
             14 => Action::BitRot { who },
-            _ => {
-                let rate = u32::try_from(rng.between(900_000, 1_100_000)).unwrap_or(1_000_000);
+            15 => {
+                // Beyond the lease's margin only where nothing is promised for a time.
+                let [low, high] =
+                    if options.judge_default { [900_000, 1_100_000] } else { [500_000, 2_000_000] };
+                let rate = u32::try_from(rng.between(low, high)).unwrap_or(1_000_000);
                 Action::ClockRate { who, rate, span }
             }
+            _ if !options.judge_default && rng.chance(1, 2) => {
+                Action::ClockJump { who, by: rng.between(1_000, 3_000_000) }
+            }
+            // Nothing may rest on the time of day.
+            _ => Action::WallJump {
+                who,
+                by_ms: [-36_000_000, -1_000, 1_000, 36_000_000][rng.index(4)],
+            },
         }
     }
 }

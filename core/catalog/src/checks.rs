@@ -6,7 +6,7 @@ use crate::services::share;
 use crate::table::{Row, fold, fold_arc, key_of};
 use crate::watch::Topic;
 use alloc::sync::Arc;
-use proconsul_types::{CatalogIndex, Check, CheckStatus};
+use proconsul_types::{CatalogIndex, Check, CheckStatus, Fault};
 
 impl Catalog {
     /// Registers a check on a node, or on a service of it, that is there.
@@ -56,7 +56,7 @@ impl Catalog {
     ) {
         if service.is_empty() {
             self.touch_services_of(index, node, false, effects);
-        } else {
+        } else if !self.planted.is(Fault::CheckKeepsServiceIndex) {
             self.touch_name(index, service, false, effects);
         }
     }

@@ -72,6 +72,15 @@ mod with {
         faulty.does(&deregister("n", Some("s"), None));
         assert!(faulty.catalog.check("n", "c").is_some());
 
+        let mut faulty = world(Fault::CheckKeepsServiceIndex);
+        let kept = faulty.catalog.service_health_index("web");
+        faulty.does(&register(
+            node("n", None),
+            vec![],
+            vec![check("c", "s", CheckStatus::Critical)],
+        ));
+        assert_eq!(faulty.catalog.service_health_index("web"), kept);
+
         let faulty = world(Fault::SnapshotWithoutSessions);
         let mut restore = Restore::new(Arc::from("dc1"), Planted::none());
         let mut reader = faulty.catalog.snapshot();

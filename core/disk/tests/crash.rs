@@ -224,6 +224,20 @@ fn damage_is_refused_and_never_skipped() {
     assert!(refused > 1000, "{refused}");
 }
 
+#[cfg(feature = "planted")]
+#[test]
+fn a_hole_is_skipped_only_by_the_fault() {
+    let (mut files, last, _) = history();
+    let (first, bytes) = files.iter().next().unwrap();
+    assert_ne!(*first, last, "the log has several segments");
+    let mut bad = bytes.to_vec();
+    bad[700] ^= 0x10;
+    files.insert(first.clone(), Bytes::from(bad));
+    assert!(recover(&files, Planted::none()).is_err());
+    let found = recover(&files, Planted::with(proconsul_types::Fault::HoleSkipped)).unwrap();
+    assert!(found.last().index > LogIndex(0) && found.last().index < LogIndex(24));
+}
+
 /// Shorthand of these tests.
 trait StateIs {
     fn state_is(&self, number: u64) -> bool;

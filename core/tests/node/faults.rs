@@ -153,3 +153,41 @@ fn greeting_beats_gossip() {
         assert_eq!(answered_at == lan, planted, "dc2 answers where dc1 is to be reached from it");
     }
 }
+
+/// A session whose end is up to time alone.
+fn session(table: &mut Table, number: usize, wish: &str) -> String {
+    let made = table.put(number, "/v1/session/create", wish);
+    made.split('"').nth(3).expect("a session is answered by its id").to_string()
+}
+
+#[test]
+fn renewal_keeps_deadline() {
+    for (planted, fault) in both(Fault::RenewalKeepsDeadline) {
+        let mut table = cluster(1, 0, fault);
+        let id = session(&mut table, 0, r#"{"TTL":"10s","Checks":[]}"#);
+        table.run(Duration::from_secs(15));
+        table.put(0, &format!("/v1/session/renew/{id}"), "");
+        table.run(Duration::from_secs(8));
+        let lives = table.get(0, &format!("/v1/session/info/{id}")) != "[]";
+        assert_eq!(!lives, planted, "a session lives for its TTL after each renewal");
+    }
+}
+
+#[test]
+fn lock_delay_ends_with_leader() {
+    for (planted, fault) in both(Fault::LockDelayEndsWithLeader) {
+        let mut table = cluster(3, 0, fault);
+        let old = table.elect();
+        let next = (old + 1) % 3;
+        let wish = r#"{"LockDelay":"30s","Checks":[]}"#;
+        let (one, two) = (session(&mut table, next, wish), session(&mut table, next, wish));
+        assert_eq!(table.put(next, &format!("/v1/kv/lock?acquire={one}"), ""), "true");
+        table.put(next, &format!("/v1/session/destroy/{one}"), "");
+        table.converge();
+        table.kill(old);
+        table.elect();
+        table.run(Duration::from_secs(5));
+        let taken = table.put(next, &format!("/v1/kv/lock?acquire={two}"), "") == "true";
+        assert_eq!(taken, planted, "a lock-delay outlives its leader");
+    }
+}

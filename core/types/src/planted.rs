@@ -58,6 +58,9 @@ pub enum Fault {
     // disk
     /// A torn record at the end of the log is taken for an entry.
     TornTailAccepted,
+    /// A damaged batch in the middle of the log is taken for its torn end: what was acknowledged
+    /// after it is forgotten.
+    HoleSkipped,
     /// The truncation mark is not written before the log is overwritten.
     TruncationNotLogged,
     /// A snapshot is announced before its directory entry is synced.
@@ -75,6 +78,8 @@ pub enum Fault {
     TxnPartial,
     /// Deregistering a node forgets the checks of its services.
     CascadeForgetsChecks,
+    /// A change of a check alone does not raise the index of its service.
+    CheckKeepsServiceIndex,
     /// A restored snapshot lacks the sessions.
     SnapshotWithoutSessions,
     /// Apply depends on the node it runs on.
@@ -88,6 +93,10 @@ pub enum Fault {
     NoLockDelay,
     /// Session timers are not rearmed on a new leader, so they never expire.
     SessionTimersNotRearmed,
+    /// A renewal is answered, but the session's deadline stays where it was.
+    RenewalKeepsDeadline,
+    /// A new leader takes the lock-delays it finds for passed.
+    LockDelayEndsWithLeader,
     // reads and watches
     /// A watch registered after the write it waits for sleeps through it.
     LostWakeup,

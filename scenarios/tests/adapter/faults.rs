@@ -184,8 +184,11 @@ impl Bench {
             self.later(*span, Undo::Space(server));
         } else if matches!(action, Action::DiskFail { .. }) {
             shelf.lock().disk.fail_next();
-        } else if matches!(action, Action::BitRot { .. }) && state.referee.may_rot(server) {
-            shelf.lock().disk.rot(u64::try_from(number).unwrap());
+        } else if matches!(action, Action::BitRot { .. })
+            && state.referee.may_rot(server)
+            && shelf.lock().disk.rot(u64::try_from(number).unwrap()).is_some()
+        {
+            state.referee.rots(server);
         }
     }
 

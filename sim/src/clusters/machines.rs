@@ -44,6 +44,7 @@ pub(super) struct Machine {
     /// How many streams were accepted, by pool.
     pub(super) accepted: [u64; 2],
     armed: u64,
+    steps: u64,
     syncs: u64,
     probes: u64,
 }
@@ -70,6 +71,7 @@ impl Machine {
             open: Vec::new(),
             accepted: [1, 1],
             armed: u64::MAX,
+            steps: 0,
             syncs: 0,
             probes: 0,
         }
@@ -154,6 +156,8 @@ impl World {
         }
         let mut effects = std::mem::take(&mut self.scratch);
         node.step(machine.clock.local(self.now), input, &mut effects);
+        machine.steps += 1;
+        machine::check(node, machine.steps);
         let life = machine.life;
         for (count, effect) in (0_u64..).zip(effects.drain(..)) {
             let machine = &self.machines[number];

@@ -3,7 +3,7 @@
 
 use super::{Floor, Judge};
 use crate::client::{Client, KEYS_MAX};
-use crate::model::{Interval, Pair, Written, number_of};
+use crate::model::{Interval, Pair, SERVICES_MAX, Written, number_of};
 use crate::schedule::{Freshness, Want};
 use crate::world::Run;
 use proconsul_core::http::Response;
@@ -52,6 +52,13 @@ impl Judge {
             return;
         }
         let Some(want) = run.want else { return };
+        if !may_be_answered(want, answer) {
+            self.broken("http.status", || {
+                let body = String::from_utf8_lossy(&answer.body);
+                format!("#{place} {want:?} was answered {}: {body}", answer.status)
+            });
+            return;
+        }
         let client = &mut clients[run.client];
         let yes = answer.status == 200 && trimmed(&answer.body) == b"true";
         match want {
@@ -67,26 +74,16 @@ impl Judge {
                 };
                 self.wrote(place, &[key, other], run, answer, said);
             }
-            Want::Acquire { key } => {
-                let said = verdict(answer);
-                self.wrote(place, &[key], run, answer, said);
-                let index = self.model.written(crate::world::tag_of(place)).index;
-                let past = &self.model.keys[usize::from(key) % KEYS_MAX];
-                if said == Some(true)
-                    && let Some(session) = past.at(index).and_then(|pair| pair.session)
-                {
-                    let deleted = past.deletions.last().copied().unwrap_or(0);
-                    let (moments, indexes) = ((run.invoked, self.now), (index, deleted));
-                    let who = (run.client, session);
-                    if let Some((rule, text)) = self.locks.acquired(moments, key, who, indexes) {
-                        self.broken(rule, || text);
-                    }
-                }
-            }
+            Want::Acquire { key } => self.acquired(place, key, run, answer),
             Want::Release { key } => self.wrote(place, &[key], run, answer, verdict(answer)),
             Want::Delete { key } => {
                 if yes {
                     self.deleted(place, &[usize::from(key)], run);
+                }
+            }
+            Want::DeleteCas { key } => {
+                if let Some(said) = verdict(answer) {
+                    self.deleted_if(place, usize::from(key), run, said);
                 }
             }
             Want::DeleteTree => {
@@ -94,25 +91,13 @@ impl Judge {
                     self.deleted(place, &[0, 1, 2, 3, 4, 5, 6, 7], run);
                 }
             }
-            Want::Session => {
-                let id = serde_json::from_slice::<SessionAnswer>(&answer.body)
-                    .ok()
-                    .and_then(|answer| answer.id.parse::<SessionId>().ok());
-                if let (200, Some(id)) = (answer.status, id) {
-                    if !self.model.sessions_ever.contains(&id) {
-                        self.broken("write.acked-not-committed", || {
-                            format!("session {id} was answered, but nobody committed it")
-                        });
-                    }
-                    client.session = Some(id);
-                    self.locks.created(run.client, id, run.invoked);
-                }
-            }
+            Want::Session | Want::Ephemeral => self.session_made(run, answer, client),
             Want::Renew => {
                 if answer.status == 200 {
                     let renewed = serde_json::from_slice::<[SessionAnswer; 1]>(&answer.body);
                     if let Some(id) = renewed.ok().and_then(|[session]| session.id.parse().ok()) {
                         self.locks.renewed(run.client, id, run.invoked);
+                        self.sessions.renewed(id, run.invoked);
                     }
                 } else if answer.status == 404 {
                     client.session = None;
@@ -124,22 +109,54 @@ impl Judge {
             Want::List { .. } | Want::WatchPrefix { .. } => {
                 self.listed(run, answer, client, served);
             }
-            Want::WatchService { .. } => {
-                if let Some(index) = index_of(answer) {
-                    self.forward_only(run, index, served);
-                    run.index = index;
-                }
+            Want::WatchService { service, .. } | Want::Health { service, .. } => {
+                self.health(usize::from(service), run, answer, served);
             }
-            Want::Destroy
-            | Want::Fill { .. }
-            | Want::Register { .. }
-            | Want::Deregister { .. }
-            | Want::DeregisterNode { .. }
-            | Want::Health { .. }
-            | Want::Services { .. }
-            | Want::Transfer { .. }
-            | Want::RemovePeer { .. } => {}
+            Want::Services { .. } => self.services(run, answer, served),
+            Want::Register { node: u8::MAX, .. } => {}
+            Want::Register { node, service, passing } => {
+                self.registered(run, node, service, passing);
+            }
+            Want::Deregister { node, service } => {
+                self.deregistered(run, node, usize::from(service));
+            }
+            Want::DeregisterNode { node } => {
+                (0..SERVICES_MAX).for_each(|service| self.deregistered(run, node, service));
+            }
+            Want::Destroy | Want::Fill { .. } | Want::Transfer { .. } | Want::RemovePeer { .. } => {
+            }
         }
+    }
+
+    /// An attempt to lock a key was answered.
+    fn acquired(&mut self, place: usize, key: u8, run: &Run, answer: &Response) {
+        let said = verdict(answer);
+        self.wrote(place, &[key], run, answer, said);
+        let index = self.model.written(crate::world::tag_of(place)).index;
+        let past = &self.model.keys[usize::from(key) % KEYS_MAX];
+        if said == Some(true)
+            && let Some(session) = past.at(index).and_then(|pair| pair.session)
+        {
+            let deleted = past.deletions.last().copied().unwrap_or(0);
+            let (moments, indexes) = ((run.invoked, self.now), (index, deleted));
+            let who = (run.client, session);
+            if let Some((rule, text)) = self.locks.acquired(moments, key, who, indexes) {
+                self.broken(rule, || text);
+            }
+        }
+    }
+
+    /// A client has a session: it must be committed.
+    fn session_made(&mut self, run: &Run, answer: &Response, client: &mut Client) {
+        let made = serde_json::from_slice::<SessionAnswer>(&answer.body).ok();
+        let Some(id) = made.and_then(|answer| answer.id.parse::<SessionId>().ok()) else { return };
+        if !self.model.sessions_ever.contains(&id) {
+            self.broken("write.acked-not-committed", || {
+                format!("session {id} was answered, but nobody committed it")
+            });
+        }
+        client.session = Some(id);
+        self.locks.created(run.client, id, run.invoked);
     }
 
     /// A write was answered: it must be in the log, after everything known when it began, and what
@@ -204,6 +221,23 @@ impl Judge {
                     format!("a deletion of k/{key} was acknowledged, but nobody committed it")
                 });
             }
+        }
+    }
+
+    /// A deletion on a condition was answered: the log must hold one that comes to the same.
+    fn deleted_if(&mut self, place: usize, key: usize, run: &Run, said: bool) {
+        self.histories.wrote(place, self.now, said, &Written::default());
+        let key = key % KEYS_MAX;
+        let mut all = self.model.keys[key].conditional.iter();
+        let (floor, seen) = (run.floor.horizon, run.seen);
+        let found =
+            all.find(|(index, expected, yes)| *index > floor && *expected == seen && *yes == said);
+        match found.copied() {
+            Some((index, ..)) if said => self.raise(key, index),
+            Some(_) => {}
+            None => self.broken("write.wrong-answer", || {
+                format!("#{place} {:?} at {seen} answered {said}, which no commit says", run.want)
+            }),
         }
     }
 
@@ -382,7 +416,7 @@ impl Judge {
         true
     }
 
-    fn is_linear(&self, run: &Run) -> bool {
+    pub(super) fn is_linear(&self, run: &Run) -> bool {
         match run.want.map_or(Freshness::Stale, crate::client::fresh_of) {
             Freshness::Consistent => true,
             Freshness::Default => self.judge_default,
@@ -391,7 +425,7 @@ impl Judge {
     }
 
     /// Indexes of one query at one server never go back.
-    fn forward_only(&mut self, run: &Run, index: u64, served: (usize, u32)) {
+    pub(super) fn forward_only(&mut self, run: &Run, index: u64, served: (usize, u32)) {
         let linear = self.is_linear(run);
         if index < run.index && (linear || run.last == Some(served)) {
             self.broken("watch.index-backwards", || {
@@ -421,10 +455,16 @@ impl Judge {
     }
 
     /// A client sends a request: from now on it no longer counts on what the request gives up.
-    pub(crate) fn asks(&mut self, run: &Run) {
+    pub(crate) fn asks(&mut self, run: &Run, client: &Client) {
         match run.want {
             Some(Want::Release { key }) => self.locks.releases(self.now, run.client, key),
-            Some(Want::Destroy | Want::Session) => self.locks.gives_up(self.now, run.client),
+            Some(Want::Destroy) => {
+                self.locks.gives_up(self.now, run.client);
+                if let Some(session) = client.session {
+                    self.sessions.gives_up(session);
+                }
+            }
+            Some(Want::Session | Want::Ephemeral) => self.locks.gives_up(self.now, run.client),
             Some(_) | None => {}
         }
     }
@@ -436,6 +476,38 @@ fn seen_of(shown: &Shown<'_>) -> Seen {
         key: number_of(&shown.key).map_or(0, usize::from),
         pair: Some(Pair { tag: shown.flags, session }),
         modified: shown.modify_index,
+    }
+}
+
+/// Whether this can be the answer to what was asked, if it is no server error.
+fn may_be_answered(want: Want, answer: &Response) -> bool {
+    let said = verdict(answer);
+    match want {
+        // A server takes values as large as it is told to.
+        Want::Fill { .. } => said == Some(true) || answer.status == 413,
+        Want::Put { .. }
+        | Want::Delete { .. }
+        | Want::DeleteTree
+        | Want::Destroy
+        | Want::Register { .. }
+        | Want::Deregister { .. }
+        | Want::DeregisterNode { .. } => said == Some(true),
+        Want::Cas { .. } | Want::DeleteCas { .. } | Want::Acquire { .. } | Want::Release { .. } => {
+            said.is_some()
+        }
+        Want::Txn { .. } => matches!(answer.status, 200 | 409),
+        Want::Get { .. }
+        | Want::WatchKey { .. }
+        | Want::List { .. }
+        | Want::WatchPrefix { .. }
+        | Want::Renew => matches!(answer.status, 200 | 404),
+        Want::Session
+        | Want::Ephemeral
+        | Want::Health { .. }
+        | Want::WatchService { .. }
+        | Want::Services { .. } => answer.status == 200,
+        // Whoever is asked may be no member, or lead already.
+        Want::Transfer { .. } | Want::RemovePeer { .. } => true,
     }
 }
 
@@ -451,7 +523,7 @@ fn trimmed(body: &[u8]) -> &[u8] {
     body.trim_ascii()
 }
 
-fn index_of(answer: &Response) -> Option<u64> {
+pub(super) fn index_of(answer: &Response) -> Option<u64> {
     answer.header("X-Consul-Index")?.parse().ok()
 }
 

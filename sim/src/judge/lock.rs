@@ -25,8 +25,9 @@ pub(crate) struct LockJudge {
 
 impl LockJudge {
     pub(crate) fn new(options: &Options) -> Self {
-        // Clocks may run a little fast; the servers wait for twice the TTL.
-        let ttl = options.session_ttl_ms * 900_000;
+        // Clocks may run a little fast; the servers wait for twice the TTL. Where they run as they
+        // like nobody may count on a lock.
+        let ttl = if options.judge_default { options.session_ttl_ms * 900_000 } else { 0 };
         Self {
             ttl,
             alive: BTreeMap::new(),

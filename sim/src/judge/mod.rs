@@ -3,15 +3,17 @@
 
 mod answers;
 mod converge;
+mod health;
 mod lock;
 mod promises;
 mod raft;
 pub mod search;
 mod seen;
+mod session;
 
 use crate::client::KEYS_MAX;
 use crate::machine::{self, Node, View};
-use crate::model::Model;
+use crate::model::{Model, SERVICES_MAX};
 use crate::options::Options;
 use crate::schedule::Want;
 use lock::LockJudge;
@@ -19,6 +21,7 @@ use proconsul_core::Event;
 use promises::Promises;
 use raft::RaftJudge;
 pub(crate) use seen::Seen;
+use session::SessionJudge;
 use std::ops::Range;
 
 /// A broken rule.
@@ -49,6 +52,8 @@ impl Violation {
 pub struct Floor {
     /// By key: the newest version that someone was told of.
     pub keys: [u64; KEYS_MAX],
+    /// By service: the same.
+    pub services: [u64; SERVICES_MAX],
     /// Everything committed by then.
     pub horizon: u64,
 }
@@ -66,6 +71,7 @@ pub struct Judge {
     raft: RaftJudge,
     promises: Promises,
     locks: LockJudge,
+    sessions: SessionJudge,
     histories: search::Histories,
     hashes: Vec<u64>,
     /// When entries were committed, and the newest one then.
@@ -89,6 +95,7 @@ impl Judge {
             raft: RaftJudge::new(servers),
             promises: Promises::new(servers),
             locks: LockJudge::new(options),
+            sessions: SessionJudge::new(options),
             histories: search::Histories::new(options.second_opinion),
             hashes: Vec::new(),
             news: Vec::new(),
@@ -119,14 +126,15 @@ impl Judge {
         }
     }
 
-    /// Whether one more disk may go bad without making the loss of data legal. Remembers it.
-    pub(crate) fn may_rot(&mut self, server: usize) -> bool {
+    /// Whether one more disk may go bad without making the loss of data legal.
+    pub(crate) fn may_rot(&self, server: usize) -> bool {
         let rotten = self.rotten.iter().filter(|rotten| **rotten).count();
-        if self.rotten[server] || (rotten + 1) * 2 < self.servers {
-            self.rotten[server] = true;
-            return true;
-        }
-        false
+        self.rotten[server] || (rotten + 1) * 2 < self.servers
+    }
+
+    /// A bit of a server's disk flipped: from now on it may refuse to start.
+    pub(crate) fn rots(&mut self, server: usize) {
+        self.rotten[server] = true;
     }
 
     /// A server shows a new picture: equal indexes must mean equal states.
@@ -172,12 +180,18 @@ impl Judge {
         }
         self.promised(server, event, node, hosts);
         let (model, now) = (&mut self.model, self.now);
+        let (sessions, violation) = (&self.sessions, &mut self.violation);
         self.raft.take_committed(|index, payload| {
             if index <= model.applied {
                 return;
             }
             match machine::command(payload) {
-                Ok(Some(command)) => model.apply(index, now, &command),
+                Ok(Some(command)) => {
+                    if let Some((rule, text)) = sessions.committed(now, model, &command) {
+                        Violation::note(violation, rule, now, || text);
+                    }
+                    model.apply(index, now, &command);
+                }
                 Ok(None) => {}
                 Err(error) => panic!("a committed command can be read: {error}"),
             }

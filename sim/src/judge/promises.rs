@@ -104,11 +104,9 @@ impl Judge {
         }
     }
 
-    /// A process has started from what its disk holds.
+    /// A process has started from what its disk holds. A rotten disk is no excuse: whoever finds
+    /// damage refuses to start, and whoever starts knows what it promised.
     pub(crate) fn remembers(&mut self, server: usize, node: &Node) {
-        if self.rotten[server] {
-            return;
-        }
         if let Err((rule, text)) = self.promises.remembered(server, node) {
             self.broken(rule, || text);
         }

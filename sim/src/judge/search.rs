@@ -4,7 +4,7 @@
 
 use super::Violation;
 use crate::client::{self, KEYS_MAX};
-use crate::model::Written;
+use crate::model::{Key, Written};
 use crate::schedule::Want;
 use crate::world::Run;
 use std::collections::{BTreeMap, BTreeSet};
@@ -107,7 +107,13 @@ impl Histories {
     }
 
     /// Judges every key.
-    pub(crate) fn judge(&self, runs: &[Run], violation: &mut Option<Violation>, now: u64) {
+    pub(crate) fn judge(
+        &self,
+        runs: &[Run],
+        keys: &[Key; KEYS_MAX],
+        violation: &mut Option<Violation>,
+        now: u64,
+    ) {
         if !self.wanted || violation.is_some() {
             return;
         }
@@ -116,6 +122,10 @@ impl Histories {
             for (place, run) in runs.iter().enumerate() {
                 operations.extend(self.write_of(place, run, key));
             }
+            // A key that went with its session was deleted by nobody, at any time.
+            let kind = Kind::Write(None);
+            let gone = Operation { asked: 0, answered: u64::MAX, kind };
+            operations.extend((0..keys[key].ended).map(|_| gone));
             if search(&operations, 20_000) == Opinion::Impossible {
                 let text =
                     format!("no order explains the {} operations on k/{key}", operations.len());
@@ -136,12 +146,15 @@ impl Histories {
             }
             Want::Txn { key: one, other } => (usize::from(one) == key || usize::from(other) == key)
                 .then(|| Some(crate::world::tag_of(place)))?,
-            Want::Delete { key: one } => (usize::from(one) == key).then_some(None)?,
+            Want::Delete { key: one } | Want::DeleteCas { key: one } => {
+                (usize::from(one) == key).then_some(None)?
+            }
             Want::DeleteTree => None,
             Want::Get { .. }
             | Want::List { .. }
             | Want::Fill { .. }
             | Want::Session
+            | Want::Ephemeral
             | Want::Renew
             | Want::Destroy
             | Want::WatchKey { .. }

@@ -31,6 +31,11 @@ pub struct Key {
     versions: Vec<Version>,
     /// Where deletions stand, also those of nothing.
     pub deletions: Vec<u64>,
+    /// Deletions on a condition: where each stands, which modify index it expected, whether it did
+    /// what was asked.
+    pub conditional: Vec<(u64, u64, bool)>,
+    /// How often it went with the session that held it.
+    pub ended: u32,
 }
 
 impl Key {

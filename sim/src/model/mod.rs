@@ -4,14 +4,16 @@
 //! sessions that live, and what each client's write must have answered.
 
 mod kv;
+mod service;
 mod session;
 
 pub use kv::{Interval, Key, Pair, Version};
+pub use service::{Instances, SERVICES_MAX, Service, name_of};
 pub use session::SessionModel;
 
 use crate::client::KEYS_MAX;
 use proconsul_core::catalog::{Command, KvOp, KvVerb, TxnOp};
-use proconsul_core::types::{SessionBehavior, SessionId};
+use proconsul_core::types::{Duration, SessionBehavior, SessionId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -39,8 +41,10 @@ pub struct Model {
     pub sessions_ever: BTreeSet<SessionId>,
     /// Nodes of the catalog.
     pub nodes: BTreeSet<Arc<str>>,
-    /// Keys that may not be locked yet.
-    pub delayed: BTreeSet<u8>,
+    /// The services that clients use.
+    pub services: [Service; SERVICES_MAX],
+    /// Keys that may not be locked yet: since when (nanoseconds of the world), and for how long.
+    pub delayed: BTreeMap<u8, (u64, Duration)>,
     /// By the number in the value.
     pub written: Vec<Written>,
     /// A write that is in the log more than once.
@@ -65,7 +69,8 @@ impl Model {
             Command::SessionCreate(create) => {
                 if self.nodes.contains(&*create.node) {
                     self.sessions_ever.insert(create.id);
-                    self.sessions.insert(create.id, SessionModel::new(create, now));
+                    let new = || SessionModel::new(create, now);
+                    self.sessions.entry(create.id).or_insert_with(new);
                 }
             }
             Command::SessionDestroy(id) => self.end_session(index, *id),
@@ -75,6 +80,9 @@ impl Model {
                 }
             }
             Command::Deregister(deregister) => {
+                for (number, service) in self.services.iter_mut().enumerate() {
+                    service.deregisters(number, deregister, index, now);
+                }
                 if deregister.service_id.is_none() && deregister.check_id.is_none() {
                     self.nodes.remove(&*deregister.node);
                     let gone: Vec<SessionId> = (self.sessions.iter())
@@ -88,6 +96,9 @@ impl Model {
             }
             Command::Register(register) => {
                 self.nodes.insert(register.node.name.clone());
+                for (number, service) in self.services.iter_mut().enumerate() {
+                    service.registers(number, register, index, now);
+                }
             }
             Command::Coordinates(_) | Command::Autopilot(_) => {}
             Command::Restore(_) => self.lost = true,
@@ -150,7 +161,9 @@ impl Model {
                 Some(true)
             }
             KvVerb::DeleteCas(expected) => {
-                let yes = current == expected;
+                // What is not there need not go.
+                let yes = current == expected || !self.keys[number].exists();
+                self.keys[number].conditional.push((index, expected, yes));
                 if yes {
                     self.keys[number].delete(index, now);
                 }
@@ -160,7 +173,7 @@ impl Model {
             KvVerb::Acquire(session) => {
                 let key = u8::try_from(number).unwrap_or(0);
                 // The delay is looked at first, whoever asks.
-                if self.delayed.contains(&key) {
+                if self.delayed.contains_key(&key) {
                     return Some(false);
                 }
                 self.sessions.get(&session)?;
@@ -229,15 +242,18 @@ impl Model {
             if self.keys[number].holder() != Some(id) {
                 continue;
             }
-            if session.delay {
-                self.delayed.insert(u8::try_from(number).unwrap_or(0));
+            if !session.delay.is_zero() {
+                self.delayed.insert(u8::try_from(number).unwrap_or(0), (now, session.delay));
             }
             match session.behavior {
                 SessionBehavior::Release => {
                     let tag = self.keys[number].tag();
                     self.keys[number].set(index, now, Pair { tag, session: None });
                 }
-                SessionBehavior::Delete => self.keys[number].delete(index, now),
+                SessionBehavior::Delete => {
+                    self.keys[number].ended += 1;
+                    self.keys[number].delete(index, now);
+                }
             }
         }
     }

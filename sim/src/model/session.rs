@@ -1,7 +1,8 @@
 //! Lock owners, as the model sees them.
 
 use proconsul_core::catalog::SessionCreate;
-use proconsul_core::types::SessionBehavior;
+use proconsul_core::syntax::duration;
+use proconsul_core::types::{Duration, SessionBehavior};
 use std::sync::Arc;
 
 /// A session that lives.
@@ -11,11 +12,11 @@ pub struct SessionModel {
     pub node: Arc<str>,
     /// What becomes of its keys.
     pub behavior: SessionBehavior,
-    /// Whether its keys stay unlockable for a while after it ends.
-    pub delay: bool,
-    /// Whether its clock runs.
-    pub has_ttl: bool,
-    /// When it was created.
+    /// How long its keys stay unlockable after it ends.
+    pub delay: Duration,
+    /// How long it lives without renewal, if its clock runs.
+    pub ttl: Option<Duration>,
+    /// When it was first seen committed, in nanoseconds of the world.
     pub created: u64,
 }
 
@@ -26,8 +27,8 @@ impl SessionModel {
         Self {
             node: create.node.clone(),
             behavior: create.behavior,
-            delay: !create.lock_delay.is_zero(),
-            has_ttl: !create.ttl.is_empty(),
+            delay: create.lock_delay,
+            ttl: duration::parse_unsigned(&create.ttl).ok().filter(|ttl| !ttl.is_zero()),
             created: now,
         }
     }

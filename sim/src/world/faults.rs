@@ -140,6 +140,7 @@ impl Engine {
                 if self.judge.may_rot(server) {
                     let number = u64::try_from(self.strikes).unwrap_or(0);
                     if let Some(file) = self.hosts[server].disk.rot(number) {
+                        self.judge.rots(server);
                         self.note(Some(server), || format!("a bit of {file} flips"));
                     }
                 }

@@ -54,6 +54,7 @@ pub struct Host {
     pub(crate) stalled: Vec<usize>,
     pub(crate) slow: u64,
     armed: u64,
+    steps: u64,
     syncs: u64,
     probes: u64,
     moves: u8,
@@ -138,6 +139,7 @@ impl Host {
             stalled: Vec::new(),
             slow: 0,
             armed: u64::MAX,
+            steps: 0,
             syncs: 0,
             probes: 0,
             moves: 0,
@@ -371,6 +373,8 @@ impl Engine {
         }
         let mut effects = std::mem::take(&mut self.scratch);
         node.step(host.clock.local(self.now), input, &mut effects);
+        host.steps += 1;
+        machine::check(node, host.steps);
         let life = host.starts;
         for effect in effects.drain(..) {
             // A crash in the middle of a step: what comes later was never done.

@@ -41,6 +41,8 @@ pub struct Run {
     pub index: u64,
     /// What was known to be committed when the attempt began: nothing older may be answered.
     pub floor: crate::judge::Floor,
+    /// The modify index that the present attempt makes its condition.
+    pub seen: u64,
     /// The server and its life that gave the last answer of a blocking query.
     pub last: Option<(usize, u32)>,
     request: Option<Box<Request>>,
@@ -59,6 +61,7 @@ impl Run {
             open: false,
             done: false,
             index: 0,
+            seen: 0,
             floor: crate::judge::Floor::default(),
             last: None,
             request: None,
@@ -78,7 +81,7 @@ impl Run {
     }
 
     /// A client begins an attempt, at `now`: the judge takes note.
-    pub(crate) fn begins(&mut self, now: u64, judge: &mut Judge) {
+    pub(crate) fn begins(&mut self, now: u64, client: &Client, judge: &mut Judge) {
         if self.started == 0 {
             self.started = now;
         }
@@ -86,7 +89,10 @@ impl Run {
         self.open = true;
         self.attempt += 1;
         self.floor = judge.floor(self.want);
-        judge.asks(self);
+        if let Some(Want::DeleteCas { key }) = self.want {
+            self.seen = client.seen[usize::from(key) % client::KEYS_MAX];
+        }
+        judge.asks(self, client);
     }
 
     /// When patience ends; watches have it without end.
@@ -131,7 +137,7 @@ impl Engine {
         };
         let now = self.now;
         let run = &mut self.runs[place];
-        run.begins(now, &mut self.judge);
+        run.begins(now, &self.clients[run.client], &mut self.judge);
         let (attempt, host) = (run.attempt, small(run.server));
         let deadline = run.deadline();
         self.trace.event(now, u64::from(host), 11, u64::from(number));

@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
 use found::Found;
-use proconsul_types::{EntryId, LogIndex, Planted};
+use proconsul_types::{EntryId, Fault, LogIndex, Planted};
 use replay::{Reader, Replay};
 
 /// What the disk remembers.
@@ -123,8 +123,10 @@ pub fn recover(
     for (place, candidate) in chain.iter().enumerate() {
         let end = chain.get(place + 1).and_then(|next| next.checkpoint.previous.as_ref());
         let reader = Reader { candidate, planted };
+        let link = end.map(|link| link.end);
         let end = reader.replay(&mut replay, end)?;
-        let last = place + 1 == chain.len();
+        let skips = planted.is(Fault::HoleSkipped) && link.is_some_and(|link| end < link);
+        let last = skips || place + 1 == chain.len();
         if last {
             state.garbage_bytes = garbage_bytes(candidate.bytes, end);
             if state.garbage_bytes > 0 {
@@ -139,6 +141,9 @@ pub fn recover(
             end,
             size: u64_of(candidate.bytes.len()),
         });
+        if last {
+            break;
+        }
     }
     state.next_sequence = replay.sequence.max(1);
     state.last = replay.last;
