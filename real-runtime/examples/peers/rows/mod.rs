@@ -81,3 +81,10 @@ pub(crate) const ROWS: &[Row] = rows! {
     39 Consul 70 "the name of the dead is taken" outside::reclaim;
     40 Consul 30 "keys of an encrypted datacenter" outside::keys;
 };
+
+/// What the test plan asks for and nobody has built.
+pub(crate) const NOT_BUILT: &[(u32, &str)] = &[
+    (41, "a real client agent joins our servers and is served"),
+    (42, "a WAN member where the LAN looks for a client"),
+    (43, "rows 6 to 31 in the simulator, against a model of a real peer"),
+];
