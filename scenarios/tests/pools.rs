@@ -43,6 +43,14 @@ fn a_plan_is_a_world() {
 }
 
 #[test]
+fn a_stray_join_shows_a_guard_that_sleeps() {
+    quiet_panics();
+    let story = POOLS.iter().find(|story| story.name == "datacenter_cut_off").unwrap();
+    let broken = run(&story.plan(1, "GuardLetsOtherPoolIn"), Telling::Silent).violation;
+    assert_eq!(broken.map(|broken| broken.rule).as_deref(), Some("pools do not mix"));
+}
+
+#[test]
 fn planted_faults_of_gossip_are_found_and_shrunk() {
     quiet_panics();
     for (name, worlds) in [

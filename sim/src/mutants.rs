@@ -73,6 +73,7 @@ pub const GOSSIP: &[Fault] = &[
     Fault::ReapForgetsFailedAtOnce,
     Fault::KeyUsedBeforeInstalled,
     Fault::PushPullForgetsLeft,
+    Fault::GuardLetsOtherPoolIn,
     Fault::AnswersCountedTwice,
 ];
 

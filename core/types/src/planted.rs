@@ -146,6 +146,8 @@ pub enum Fault {
     KeyUsedBeforeInstalled,
     /// A push/pull does not say who left, so members that missed a leave hold it for a failure.
     PushPullForgetsLeft,
+    /// A pool lets in whoever comes: a stray join mixes the LAN and the WAN, or two datacenters.
+    GuardLetsOtherPoolIn,
     /// Answers to a query are counted, not answerers, so a relayed copy counts twice and a change
     /// of keys is reported complete while members have not answered.
     AnswersCountedTwice,
