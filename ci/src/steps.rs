@@ -25,6 +25,8 @@ pub struct Checked {
 
 /// Seeds of each scenario whose traces are compared between processes and profiles.
 const DETERMINISM_SEEDS: &str = "3";
+/// The seed of the long story that a verification tells.
+const LONG_SEED: &str = "1";
 /// Fresh seeds of one verification: worlds that nobody has tried.
 const FRESH_SEEDS: u64 = 1_000;
 /// Drawn worlds of pools: so many from seed 0 must hold, and so many fresh ones are told.
@@ -71,6 +73,9 @@ pub fn verify(fresh_seed: u64) -> Vec<Step> {
     steps.push(step("determinism: two processes, two profiles", determinism));
     steps.push(peers());
     steps.push(swarm(FRESH_SEEDS, fresh_seed));
+    steps.push(step("sync of 300 agents while leaders die", || {
+        cargo(&["sim", "run", "sync_of_many", "--seed", LONG_SEED])
+    }));
     let name = "swarm of pools (fresh ones are told and do not gate)";
     steps.push(held(name, "pools", POOLS, fresh_seed));
     let name = "swarm of clusters (fresh ones are told and do not gate)";

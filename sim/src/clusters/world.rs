@@ -242,6 +242,7 @@ fn ways(options: &Options) -> Ways {
         between: options.between.clone(),
         jitter_ppm: options.jitter_ppm,
         loss_ppm: options.loss_ppm,
+        between_loss_ppm: options.between_loss_ppm.clone(),
         duplicate_ppm: options.duplicate_ppm,
     }
 }
