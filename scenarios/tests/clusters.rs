@@ -79,6 +79,8 @@ fn stories_show_the_faults_they_are_told_for() {
         ("servers_killed_one_by_one", "AutopilotBelowQuorum"),
         ("servers_replaced", "AutopilotPromotesAtOnce"),
         ("group_lost_for_good", "BootstrapExpectIgnoresPeers"),
+        ("watchers_outlive_servers", "ForwardDropsIndex"),
+        ("watchers_outlive_servers", "LostServerKeepsWatches"),
     ] {
         let story = CLUSTERS.iter().find(|told| told.name == story).expect("a story of this name");
         let broken = run(&story.plan(1, fault), Telling::Silent).violation;

@@ -91,6 +91,8 @@ pub const CLUSTER: &[Fault] = &[
     Fault::AutopilotPromotesAtOnce,
     Fault::BootstrapExpectIgnoresPeers,
     Fault::ForwardRetriesWrite,
+    Fault::ForwardDropsIndex,
+    Fault::LostServerKeepsWatches,
 ];
 
 /// Faults that need a story told by hand, and why. The scenario or test named finds them.

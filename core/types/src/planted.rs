@@ -174,6 +174,10 @@ pub enum Fault {
     BootstrapExpectIgnoresPeers,
     /// A client agent sends a write again that another server may have done.
     ForwardRetriesWrite,
+    /// The index of a watch is lost on its way to another agent: it is answered at once, for ever.
+    ForwardDropsIndex,
+    /// A watch waits on at a server that is gone: nothing wakes it any more.
+    LostServerKeepsWatches,
 }
 
 /// Which fault, if any, this build of a part carries.

@@ -92,6 +92,7 @@ impl World {
                 let target = format!("/v1/kv/must/{number}?dc=dc{dc}");
                 self.ask(by.into(), Purpose::Must { dc }, Method::Put, &target, "1");
             }
+            What::Watch { by, dc, key } => self.watch(by.into(), (dc, key)),
             What::Register { by, service, port } => {
                 let body = format!(r#"{{"Name":"web{service}","Port":{port}}}"#);
                 let purpose = Purpose::Offer { service, port: Some(port) };

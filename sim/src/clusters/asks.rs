@@ -22,6 +22,8 @@ pub(super) enum Purpose {
     Create,
     /// A key is written, which must succeed.
     Must { dc: u8 },
+    /// A key is watched by the watcher of this number.
+    Watch { number: usize },
     /// A service is offered, or no longer.
     Offer { service: u8, port: Option<u16> },
     /// Another's service is taken out of the catalog.
@@ -126,6 +128,7 @@ impl World {
                     });
                 }
             }
+            Purpose::Watch { number } => self.watched(number, id.0, response),
             Purpose::Create => {
                 if response.status == 200 && text == "false" {
                     self.judge.broken("create.denied", self.now, || {
@@ -156,7 +159,9 @@ impl World {
 
     /// The process that was asked is gone.
     pub(super) fn unanswered(&mut self, id: RequestId) {
-        self.asked.remove(&id.0);
+        if let Some(Asked { purpose: Purpose::Watch { number }, .. }) = self.asked.remove(&id.0) {
+            self.unwatched(number);
+        }
     }
 
     fn session_made(&mut self, by: usize, done: bool, text: &str) {

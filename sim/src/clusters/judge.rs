@@ -157,6 +157,11 @@ impl Judge {
         }
     }
 
+    /// How often a datacenter lost everything.
+    pub(super) fn era(&self, dc: usize) -> u64 {
+        self.eras.get(dc).copied().unwrap_or(0)
+    }
+
     /// Whether the pool of its servers does not hold an agent for alive.
     pub(super) fn is_missed(&self, machine: usize) -> bool {
         self.missed.contains_key(&machine)
@@ -186,6 +191,7 @@ impl Judge {
             Purpose::Read { .. }
             | Purpose::Create
             | Purpose::Must { .. }
+            | Purpose::Watch { .. }
             | Purpose::Session
             | Purpose::Probe { .. }
             | Purpose::Plain => {}
@@ -275,6 +281,7 @@ impl World {
     /// Once a second.
     pub(super) fn look(&mut self) {
         self.look_at_asked();
+        self.look_at_watches();
         self.look_at_deaths();
         for dc in 0..self.plan.options.datacenters.len() {
             let Some(leader) = self.leader_of(dc) else { continue };

@@ -10,8 +10,8 @@
 //!   an agent is told. `wires`: connections between agents, datagrams and streams of their pools.
 //! - `acts`: what acts do. `asks`: requests and their answers.
 //! - `judge`: what must hold at any time. `told`: what the catalog says of agents. `reads`: what
-//!   keys may say. `rest`: how a cluster stands when everything was healed: the catalog is what live
-//!   agents offer, in every datacenter.
+//!   keys may say. `watches`: who is woken, and by what. `rest`: how a cluster stands when
+//!   everything was healed: the catalog is what live agents offer, in every datacenter.
 
 mod acts;
 mod asks;
@@ -23,6 +23,7 @@ pub mod plan;
 mod reads;
 mod rest;
 mod told;
+mod watches;
 mod wires;
 mod world;
 

@@ -136,6 +136,8 @@ pub enum What {
     Create { by: u16, dc: u8 },
     /// A key is written through an agent, which must succeed within some seconds.
     Must { by: u16, dc: u8 },
+    /// Someone watches a key through an agent from now on.
+    Watch { by: u16, dc: u8, key: u8 },
     /// An agent offers a service at a port.
     Register { by: u16, service: u8, port: u16 },
     /// An agent offers a service no longer.
@@ -187,6 +189,7 @@ impl What {
             | Self::Read { .. }
             | Self::Create { .. }
             | Self::Must { .. }
+            | Self::Watch { .. }
             | Self::Register { .. }
             | Self::Deregister { .. }
             | Self::Meddle { .. }
@@ -249,6 +252,7 @@ impl Setting for Options {
             | What::Read { .. }
             | What::Create { .. }
             | What::Must { .. }
+            | What::Watch { .. }
             | What::Register { .. }
             | What::Deregister { .. }
             | What::Meddle { .. }
