@@ -53,11 +53,13 @@ fn main() -> ExitCode {
 }
 
 fn run(steps: &[Step]) -> ExitCode {
-    let (mut passed, mut failed) = (0_u32, 0_u32);
+    let (mut passed, mut failed, mut skipped) = (0_u32, 0_u32, 0_u32);
     for step in steps {
         println!("== {}", step.name);
         let begun = Instant::now();
-        let findings = (step.check)();
+        let checked = (step.check)();
+        let findings = checked.findings;
+        skipped += checked.skipped;
         let seconds = begun.elapsed().as_secs_f32();
         if findings.is_empty() {
             passed += 1;
@@ -70,7 +72,8 @@ fn run(steps: &[Step]) -> ExitCode {
             println!("== {} FAILED in {seconds:.1} s", step.name);
         }
     }
-    println!("{passed} passed, {failed} failed");
+    let aside = if skipped > 0 { format!(", {skipped} rows SKIPPED") } else { String::new() };
+    println!("{passed} passed, {failed} failed{aside}");
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -317,13 +317,14 @@ impl Node {
         };
         let (call, patience) = match &open.job {
             Job::Http(request) => {
-                let waits = request.method == proconsul_http::Method::Get
-                    && request.query.contains("index=");
                 // Who answers may let it wait longer than we would.
                 let wait_max = self.config.facts.query_times.max.max(BLOCKING_WAIT_MAX);
-                let patience = if waits { wait_max * 2 } else { SILENCE_MAX };
+                let patience = if waits(request) { wait_max * 2 } else { SILENCE_MAX };
                 let request = http::forward(self.publisher.peek(), request);
-                let request = shortened(request, open.wait_until, self.now);
+                let mut request = shortened(request, open.wait_until, self.now);
+                if way == Way::Server && self.planted.is(Fault::ForwardDropsIndex) {
+                    request.query = request.query.replace("index=", "_=");
+                }
                 let call = match way {
                     Way::Leader => Call::Http(request),
                     Way::Server => Call::Serve(request),
@@ -423,6 +424,10 @@ impl Node {
         let Stage::Forwarded(id, to) = open.stage else {
             return;
         };
+        let waits = matches!(&open.job, Job::Http(request) if waits(request));
+        if waits && self.planted.is(Fault::LostServerKeepsWatches) {
+            return;
+        }
         self.calls.outgoing.remove(&id);
         self.timers.clear(&Timer::Call(origin));
         let address = self.addresses.get(to).filter(|_| unsent.contains(&id));
@@ -590,6 +595,11 @@ fn knows_no_leader(answer: &CallAnswer) -> bool {
         | CallAnswer::Dns(_)
         | CallAnswer::Keys(_) => false,
     }
+}
+
+/// Whether a request is answered only when something changes.
+fn waits(request: &Request) -> bool {
+    request.method == proconsul_http::Method::Get && request.query.contains("index=")
 }
 
 /// The request with its `wait` cut to what is left of it.

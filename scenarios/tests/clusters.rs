@@ -2,7 +2,7 @@
 //! they must show. The whole table is `cargo sim mutants`.
 
 use proconsul_scenarios::CLUSTERS;
-use proconsul_sim::clusters::{Options, Plan};
+use proconsul_sim::clusters::{Fact, Options, Plan, What, Who};
 use proconsul_sim::plans::{Setting, run};
 use proconsul_sim::swarm::{self, Kind};
 use proconsul_sim::{Telling, mutants, quiet_panics};
@@ -30,6 +30,33 @@ fn drawn_worlds_of_agents_hold() {
 }
 
 #[test]
+fn what_must_succeed_and_does_not_is_told() {
+    quiet_panics();
+    let options = Options { datacenters: vec![(3, 1), (3, 1)], ..Options::default() };
+    for (dc, rule) in [(0, None), (1, Some("must.write"))] {
+        let mut plan = Plan { options: options.clone(), ..Plan::default() };
+        plan.at(30_000, What::Split { side: Who::Dc(1), span: 15_000_000 });
+        plan.at(31_000, What::Must { by: 3, dc });
+        let broken = run(&plan, Telling::Silent).violation.map(|violation| violation.rule);
+        assert_eq!(broken.as_deref(), rule);
+    }
+}
+
+#[test]
+fn an_act_is_about_whoever_leads_then() {
+    quiet_panics();
+    for seed in 1..=3 {
+        let mut plan = Plan { seed, ..Plan::default() };
+        let crash = |down| What::Crash { who: Who::Leader(0), down, moved: false, lost: false };
+        // Two of three leaders in a row are dead: nobody leads.
+        plan.at(20_000, crash(40_000_000)).at(25_000, crash(35_000_000));
+        plan.at(32_000, What::Expect { dc: 0, fact: Fact::Leaderless });
+        plan.at(33_000, crash(0));
+        assert_eq!(run(&plan, Telling::Silent).violation, None, "seed {seed}");
+    }
+}
+
+#[test]
 fn a_plan_is_a_world() {
     quiet_panics();
     for seed in [3, 7] {
@@ -52,6 +79,8 @@ fn stories_show_the_faults_they_are_told_for() {
         ("servers_killed_one_by_one", "AutopilotBelowQuorum"),
         ("servers_replaced", "AutopilotPromotesAtOnce"),
         ("group_lost_for_good", "BootstrapExpectIgnoresPeers"),
+        ("watchers_outlive_servers", "ForwardDropsIndex"),
+        ("watchers_outlive_servers", "LostServerKeepsWatches"),
     ] {
         let story = CLUSTERS.iter().find(|told| told.name == story).expect("a story of this name");
         let broken = run(&story.plan(1, fault), Telling::Silent).violation;

@@ -3,7 +3,7 @@
 
 use proconsul_scenarios::{ALL, CLUSTERS, POOLS};
 use proconsul_sim::plans::run;
-use proconsul_sim::pools::{Plan, drawn};
+use proconsul_sim::pools::{Plan, Turn, What, drawn};
 use proconsul_sim::swarm::{self, Kind};
 use proconsul_sim::{Telling, mutants, quiet_panics};
 
@@ -40,6 +40,26 @@ fn a_plan_is_a_world() {
         let other = Plan { seed: seed + 1, ..plan };
         assert_ne!(run(&other, Telling::Silent).trace, trace, "seed {seed}");
     }
+}
+
+#[test]
+fn a_rotation_that_is_not_complete_is_told() {
+    quiet_panics();
+    let story = POOLS.iter().find(|story| story.name == "keys_under_partition").unwrap();
+    for forgotten in [Turn::Use, Turn::Remove] {
+        let mut plan = story.plan(1, "");
+        plan.acts.retain(|act| !matches!(act.what, What::Keys { turn, .. } if turn == forgotten));
+        let broken = run(&plan, Telling::Silent).violation.map(|violation| violation.rule);
+        assert_eq!(broken.as_deref(), Some("expected"), "without {forgotten:?}");
+    }
+}
+
+#[test]
+fn a_stray_join_shows_a_guard_that_sleeps() {
+    quiet_panics();
+    let story = POOLS.iter().find(|story| story.name == "datacenter_cut_off").unwrap();
+    let broken = run(&story.plan(1, "GuardLetsOtherPoolIn"), Telling::Silent).violation;
+    assert_eq!(broken.map(|broken| broken.rule).as_deref(), Some("pools do not mix"));
 }
 
 #[test]

@@ -77,6 +77,7 @@ pub const GOSSIP: &[Fault] = &[
     Fault::ReapForgetsFailedAtOnce,
     Fault::KeyUsedBeforeInstalled,
     Fault::PushPullForgetsLeft,
+    Fault::GuardLetsOtherPoolIn,
     Fault::AnswersCountedTwice,
 ];
 
@@ -95,6 +96,8 @@ pub const CLUSTER: &[Fault] = &[
     Fault::BootstrapExpectIgnoresPeers,
     Fault::ForwardRetriesWrite,
     Fault::GreetingBeatsGossip,
+    Fault::ForwardDropsIndex,
+    Fault::LostServerKeepsWatches,
 ];
 
 /// Faults that need a story told by hand, and why. The scenario or test named finds them.

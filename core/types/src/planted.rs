@@ -155,6 +155,8 @@ pub enum Fault {
     KeyUsedBeforeInstalled,
     /// A push/pull does not say who left, so members that missed a leave hold it for a failure.
     PushPullForgetsLeft,
+    /// A pool lets in whoever comes: a stray join mixes the LAN and the WAN, or two datacenters.
+    GuardLetsOtherPoolIn,
     /// Answers to a query are counted, not answerers, so a relayed copy counts twice and a change
     /// of keys is reported complete while members have not answered.
     AnswersCountedTwice,
@@ -184,6 +186,10 @@ pub enum Fault {
     /// What a server says of its place when it greets counts before what gossip says: another
     /// datacenter is answered at the address that it has in its own.
     GreetingBeatsGossip,
+    /// The index of a watch is lost on its way to another agent: it is answered at once, for ever.
+    ForwardDropsIndex,
+    /// A watch waits on at a server that is gone: nothing wakes it any more.
+    LostServerKeepsWatches,
 }
 
 /// Which fault, if any, this build of a part carries.

@@ -113,6 +113,13 @@ impl Serf {
         })
     }
 
+    /// Its own health: how many times longer than usual it waits, less one.
+    pub(crate) async fn health(&self) -> Outcome<u32> {
+        let shown = self.ask(&["info"]).await;
+        let score = shown.lines().find_map(|line| line.trim().strip_prefix("health_score = "));
+        score.and_then(|score| score.parse().ok()).ok_or_else(|| format!("no health in:\n{shown}"))
+    }
+
     /// Whether it lists `name` with this status.
     pub(crate) async fn lists(&self, name: &str, status: &str) -> Outcome {
         let line = self.line(name).await;

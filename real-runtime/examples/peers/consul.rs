@@ -34,13 +34,24 @@ impl Consul {
         Self::start_with(place, "cs1", 2, &["-dev"]).await
     }
 
-    /// A server with these arguments.
+    /// A server with these arguments, of a datacenter that is led.
     pub(crate) async fn start_with(
         place: &Place,
         name: &str,
         host: u8,
         more: &[&str],
     ) -> Outcome<Self> {
+        let consul = Self::begin(place, name, host, more)?;
+        until(secs(40), || async {
+            let leader = consul.get("/v1/status/leader").await?;
+            ensure(leader.contains(':'), || format!("no leader\n{}", consul.process.log()))
+        })
+        .await?;
+        Ok(consul)
+    }
+
+    /// An agent with these arguments, just started.
+    pub(crate) fn begin(place: &Place, name: &str, host: u8, more: &[&str]) -> Outcome<Self> {
         let ip = place.ip(host).to_string();
         let mut arguments: Vec<String> = ["agent", "-node", name, "-bind", &ip, "-client", &ip]
             .into_iter()
@@ -60,19 +71,13 @@ impl Consul {
         arguments.extend(more.iter().map(|&argument| argument.to_owned()));
         let log = place.path(&format!("{name}.log"));
         let process = Process::start(&place.program, &arguments, log)?;
-        let consul = Self {
+        Ok(Self {
             process,
             program: place.program.clone(),
             http: place.at(host, HTTP_PORT),
             lan: place.at(host, LAN_PORT),
             wan: place.at(host, WAN_PORT),
-        };
-        until(secs(40), || async {
-            let leader = consul.get("/v1/status/leader").await?;
-            ensure(leader.contains(':'), || format!("no leader\n{}", consul.process.log()))
         })
-        .await?;
-        Ok(consul)
     }
 
     /// `consul <words> ...` at this agent; the first word is the command.
@@ -103,7 +108,16 @@ impl Consul {
 
     /// Its line about `name`, words separated by one space.
     pub(crate) async fn line(&self, name: &str, wan: bool) -> Option<String> {
-        let shown = self.ask(if wan { &["members", "-wan"] } else { &["members"] }).await;
+        self.listed(name, if wan { &["members", "-wan"] } else { &["members"] }).await
+    }
+
+    /// The same with its address, status and tags.
+    pub(crate) async fn details(&self, name: &str) -> Option<String> {
+        self.listed(name, &["members", "-detailed"]).await
+    }
+
+    async fn listed(&self, name: &str, words: &[&str]) -> Option<String> {
+        let shown = self.ask(words).await;
         shown.lines().find_map(|line| {
             let words: Vec<&str> = line.split_whitespace().collect();
             (words.first() == Some(&name)).then(|| words.join(" "))

@@ -20,14 +20,18 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// As named by the environment, or on the path.
+    /// As named by the environment, on the path, or where the user keeps them.
     pub(crate) fn found() -> Self {
-        Self {
-            serf: program("PROCONSUL_PEER_SERF", "serf"),
-            consul: program("PROCONSUL_PEER_CONSUL", "consul"),
-        }
+        let kept = env::var_os("HOME").map(|home| PathBuf::from(home).join(CONSUL_KEPT));
+        let consul = program("PROCONSUL_PEER_CONSUL", "consul");
+        let is_named = env::var_os("PROCONSUL_PEER_CONSUL").is_some();
+        let kept = kept.filter(|path| !is_named && path.is_file());
+        Self { serf: program("PROCONSUL_PEER_SERF", "serf"), consul: consul.or(kept) }
     }
 }
+
+/// A Debian package of Consul, unpacked below the user's home.
+const CONSUL_KEPT: &str = ".cache/proconsul-peers/consul/usr/bin/consul";
 
 fn program(variable: &str, name: &str) -> Option<PathBuf> {
     if let Some(named) = env::var_os(variable) {
@@ -62,9 +66,10 @@ impl Place {
         Ok(Self { row, program: program.to_owned(), folder: Arc::new(Scratch(folder)) })
     }
 
-    /// The row's address number `host`.
+    /// The row's address number `host`. Two runs on one machine have different second octets.
     pub(crate) fn ip(&self, host: u8) -> IpAddr {
-        IpAddr::from([127, 1, u8::try_from(self.row).unwrap_or(u8::MAX), host])
+        let run = u8::try_from(std::process::id() % 240).unwrap_or(0);
+        IpAddr::from([127, 10 + run, u8::try_from(self.row).unwrap_or(u8::MAX), host])
     }
 
     /// Where the member under test is, as `host`.
@@ -125,6 +130,9 @@ where
     }
     Ok(())
 }
+
+/// What starting a program to look (`serf members`) may take on a busy machine.
+pub(crate) const LOOK: Duration = secs(5);
 
 /// Seconds.
 pub(crate) const fn secs(seconds: u64) -> Duration {

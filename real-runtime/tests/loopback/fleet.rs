@@ -3,7 +3,7 @@
 //! say of them, of services and of keys is looked at.
 
 use crate::process::{Agent, Scratch, free_ports, pause, run};
-use crate::web::{ask, dns, dns_counts};
+use crate::web::{ask, ask_dns, dns_counts};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -173,8 +173,10 @@ impl Fleet {
     /// the other datacenter.
     pub(crate) fn sees(&self, seat: usize, web: usize) -> bool {
         let finds = |name: &str| {
-            let (answers, code) = dns_counts(&dns(self.agent(seat).dns, name, A));
-            answers > 0 && code == 0
+            ask_dns(self.agent(seat).dns, name, A).is_ok_and(|answer| {
+                let (answers, code) = dns_counts(&answer);
+                answers > 0 && code == 0
+            })
         };
         self.instances(seat, WEB, "passing&dc=dc1") == Some(web)
             && self.instances(seat, DISTANT, "passing&dc=dc2") == Some(1)

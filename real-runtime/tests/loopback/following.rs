@@ -2,12 +2,32 @@
 
 use crate::process::{Agent, PROCONSUL, Scratch, pause, run};
 use crate::web::{get, put};
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
+const SOON: Duration = Duration::from_secs(30);
+
+/// What a command prints, line by line as it comes.
+struct Lines(Receiver<String>);
+
+impl Lines {
+    /// The next line with its end, if one comes within this time.
+    fn next(&self, at_most: Duration) -> Option<String> {
+        self.0.recv_timeout(at_most).ok()
+    }
+
+    /// Everything until it closes its output.
+    fn rest(&self) -> String {
+        let until = Instant::now() + SOON;
+        let left = || until.saturating_duration_since(Instant::now());
+        std::iter::from_fn(|| self.next(left())).collect()
+    }
+}
+
 /// Starts a command that does not end by itself.
-fn start(agent: &Agent, words: &[&str]) -> (Child, BufReader<ChildStdout>) {
+fn start(agent: &Agent, words: &[&str]) -> (Child, Lines) {
     let mut child = Command::new(PROCONSUL)
         .args(words)
         .env("CONSUL_HTTP_ADDR", agent.http.to_string())
@@ -15,26 +35,35 @@ fn start(agent: &Agent, words: &[&str]) -> (Child, BufReader<ChildStdout>) {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap());
-    (child, lines)
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let (said, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        while output.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
+            if said.send(std::mem::take(&mut line)).is_err() {
+                break;
+            }
+        }
+    });
+    (child, Lines(lines))
 }
 
 #[test]
 fn the_log_is_shown_to_who_asks() {
     let scratch = Scratch::new("monitor");
     let mut agent = Agent::dev(&scratch, &["-log-level=info"]);
-    let (mut plain, mut lines) = start(&agent, &["monitor", "-log-level=debug"]);
-    let (mut json, mut objects) = start(&agent, &["monitor", "-log-level", "TRACE", "-log-json"]);
+    let (mut plain, lines) = start(&agent, &["monitor", "-log-level=debug"]);
+    let (mut json, objects) = start(&agent, &["monitor", "-log-level", "TRACE", "-log-json"]);
     let mut seen = false;
-    let until = Instant::now() + Duration::from_secs(10);
-    // Requests are logged at a level that standard output does not show.
-    for reader in [&mut lines, &mut objects] {
+    let until = Instant::now() + SOON;
+    // Requests are logged at a level that standard output does not show. Who is asked for them may
+    // not listen yet: there is a new one each turn.
+    for reader in [&lines, &objects] {
         let mut line = String::new();
         while !line.contains("/v1/kv/seen?token=<hidden>") {
             assert!(Instant::now() < until, "the line never came; the last one: {line}");
             put(agent.http, "/v1/kv/seen?token=secret", "1");
-            line.clear();
-            reader.read_line(&mut line).unwrap();
+            line = reader.next(Duration::from_millis(200)).unwrap_or_default();
         }
         let is_object = serde_json::from_str::<serde_json::Value>(&line).is_ok();
         assert_eq!(is_object, seen, "{line}");
@@ -46,8 +75,7 @@ fn the_log_is_shown_to_who_asks() {
     json.wait().unwrap();
     agent.kill();
     assert_eq!(plain.wait().unwrap().code(), Some(1));
-    let mut rest = String::new();
-    lines.read_to_string(&mut rest).unwrap();
+    let rest = lines.rest();
     let ended = "\nRemote side ended the monitor! This usually means that the\n\
                  remote side has exited or crashed.\n";
     assert!(rest.ends_with(ended), "{rest}");
@@ -97,13 +125,13 @@ fn changes_are_watched() {
     }
     let words = ["watch", "-type=key", "-key=w", "cat;", "echo", "idx", "$CONSUL_INDEX"];
     let (mut child, lines) = start(&agent, &words);
-    let mut lines = lines.lines().map(Result::unwrap);
-    let first = lines.next().unwrap();
+    let next = || lines.next(SOON).unwrap_or_else(|| panic!("nothing more is said"));
+    let first = next();
     assert!(first.starts_with(r#"{"Key":"w","CreateIndex":"#), "{first}");
-    assert_eq!(lines.next().unwrap(), format!("idx {index}"));
+    assert_eq!(next(), format!("idx {index}\n"));
     put(agent.http, "/v1/kv/other", "1");
     put(agent.http, "/v1/kv/w", "2");
-    let second = lines.next().unwrap();
+    let second = next();
     assert!(second.contains(r#""Value":"Mg==""#), "{second}");
     child.kill().unwrap();
     child.wait().unwrap();

@@ -2,7 +2,7 @@
 
 use crate::web;
 use std::fs::{self, File};
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -39,11 +39,20 @@ impl Drop for Scratch {
     }
 }
 
-/// Ports that were free a moment ago, all different.
+/// Ports that were free a moment ago, for streams and for datagrams, all different.
 pub(crate) fn free_ports(address: IpAddr, count: usize) -> Vec<u16> {
-    let held: Vec<TcpListener> =
-        (0..count).map(|_| TcpListener::bind((address, 0)).unwrap()).collect();
-    held.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+    let (mut held, mut ports) = (Vec::new(), Vec::new());
+    while ports.len() < count {
+        let streams = TcpListener::bind((address, 0)).unwrap();
+        let port = streams.local_addr().unwrap().port();
+        let datagrams = UdpSocket::bind((address, port));
+        if datagrams.is_ok() {
+            ports.push(port);
+        }
+        held.push((streams, datagrams));
+        assert!(held.len() < count + 100, "no port of {address} is free for both");
+    }
+    ports
 }
 
 /// A running agent.

@@ -87,14 +87,20 @@ pub(crate) fn put(to: SocketAddr, target: &str, body: &str) -> Answer {
     answer
 }
 
-/// Asks for one record type by UDP; the answer's bytes.
-pub(crate) fn dns(to: SocketAddr, name: &str, kind: u16) -> Vec<u8> {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-    socket.send_to(&question(name, kind), to).unwrap();
+/// Asks for one record type by UDP, once; the answer's bytes.
+pub(crate) fn ask_dns(to: SocketAddr, name: &str, kind: u16) -> std::io::Result<Vec<u8>> {
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    socket.set_read_timeout(Some(Duration::from_secs(2)))?;
+    socket.send_to(&question(name, kind), to)?;
     let mut buffer = [0; 4096];
-    let (bytes, _) = socket.recv_from(&mut buffer).unwrap();
-    buffer[..bytes].to_vec()
+    let (bytes, _) = socket.recv_from(&mut buffer)?;
+    Ok(buffer[..bytes].to_vec())
+}
+
+/// The same as resolvers do it, who ask again: on a busy machine a datagram may be late, or lost.
+pub(crate) fn dns(to: SocketAddr, name: &str, kind: u16) -> Vec<u8> {
+    let answer = (0..10).find_map(|_| ask_dns(to, name, kind).ok());
+    answer.unwrap_or_else(|| panic!("no answer about {name}"))
 }
 
 /// Asks for one record type by TCP.

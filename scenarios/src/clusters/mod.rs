@@ -12,6 +12,7 @@ mod servers_replaced;
 mod sync_of_many;
 mod three_datacenters;
 mod wan_cut_with_traffic;
+mod watchers_outlive_servers;
 
 /// Every story of agents, in the order of this list.
 pub const CLUSTERS: &[ClusterStory] = &[
@@ -23,6 +24,7 @@ pub const CLUSTERS: &[ClusterStory] = &[
     servers_killed_one_by_one::STORY,
     group_lost_for_good::STORY,
     wan_cut_with_traffic::STORY,
+    watchers_outlive_servers::STORY,
     sync_of_many::STORY,
     three_datacenters::STORY,
 ];

@@ -20,6 +20,9 @@ fn plan(_seed: u64) -> Plan {
         let who = Who::One(turn);
         plan.at(at, What::Crash { who, down: 0, moved: false, lost: false });
         plan.at(at + 2_000, What::Put { by: 6, dc: 0, key: 1 });
+        for (late, by) in [(500, 5), (3_000, 6), (30_000, 7), (40_000, 4)] {
+            plan.at(at + late, What::Must { by, dc: 0 });
+        }
         plan.at(at + 45_000, What::Expect { dc: 0, fact: Fact::Voters(voters) });
         plan.at(at + 45_000, What::Expect { dc: 0, fact: Fact::Led });
     }

@@ -31,6 +31,14 @@ fn plan(seed: u64) -> Plan {
         plan.at(at + 900, What::Read { by: (by + 7) % 16, dc, key, how });
         plan.at(at + 400, What::Create { by, dc });
     }
+    // Inside each datacenter nobody may notice anything: neither servers nor clients.
+    for at in [41_000, 50_000, 60_000, 70_000, 80_000] {
+        for (dc, members) in [(0, [0, 2, 4]), (1, [6, 8, 10]), (2, [11, 13, 15])] {
+            for by in members {
+                plan.at(at, What::Must { by, dc });
+            }
+        }
+    }
     for dc in 0..3 {
         plan.at(80_000, What::Expect { dc, fact: Fact::Led });
         plan.at(80_000, What::Expect { dc, fact: Fact::Voters(3) });

@@ -1,6 +1,7 @@
 //! What a plan's acts do to a world.
 
 use super::asks::Purpose;
+use super::judge::CALM;
 use super::plan::{Fact, What, Who};
 use super::wires::wide;
 use super::world::{Ev, SECOND, World};
@@ -14,7 +15,7 @@ use proconsul_core::types::CheckStatus;
 impl World {
     /// The act of this number happens.
     pub(super) fn act(&mut self, number: usize) {
-        let what = self.plan.acts[number].what.clone();
+        let what = self.settled(number);
         self.trace.event(self.now, 0, 20, wide(number));
         if self.lines.are_kept() {
             self.say(None, || format!("act {what:?}"));
@@ -30,25 +31,35 @@ impl World {
                 }
             }
             What::Leave { who } => {
+                self.disturbed();
                 for machine in self.machines_of(who) {
                     if self.machines[machine].is_up() {
                         let missed = self.judge.is_missed(machine);
+                        let cut = |(_, trouble): &(usize, Trouble)| {
+                            matches!(trouble, Trouble::Cut { .. } | Trouble::Split { .. })
+                        };
+                        let cut = self.network.troubles.iter().any(cut);
                         let of = &mut self.machines[machine];
                         (of.since, of.fate) = (self.now, Fate::Leaving);
-                        // Its leave and its refutation of its death pass each other.
-                        of.forced |= of.paused || missed;
+                        // Its leave and its refutation of its death pass each other, or its leave
+                        // is not heard.
+                        of.forced |= of.paused || missed || cut;
                         self.ask(machine, Purpose::Plain, Method::Put, "/v1/agent/leave", "");
                     }
                 }
             }
             What::ForceLeave { by, who } => {
+                self.disturbed();
                 let Some(of) = self.machines.get_mut(usize::from(who)) else { return };
                 of.forced |= of.fate != Fate::Up;
                 self.judge.forced(who.into());
                 let target = format!("/v1/agent/force-leave/{}", of.name);
                 self.ask(by.into(), Purpose::Plain, Method::Put, &target, "");
             }
-            What::Join { by, to, wan } => self.join(by.into(), to.into(), wan),
+            What::Join { by, to, wan } => {
+                self.disturbed();
+                self.join(by.into(), to.into(), wan);
+            }
             What::Pause { who, span } => {
                 self.begin(number, span);
                 for machine in self.machines_of(who) {
@@ -77,6 +88,11 @@ impl World {
                 let target = format!("/v1/kv/c/{number}?cas=0&dc=dc{dc}");
                 self.ask(by.into(), Purpose::Create, Method::Put, &target, "mine");
             }
+            What::Must { by, dc } => {
+                let target = format!("/v1/kv/must/{number}?dc=dc{dc}");
+                self.ask(by.into(), Purpose::Must { dc }, Method::Put, &target, "1");
+            }
+            What::Watch { by, dc, key } => self.watch(by.into(), (dc, key)),
             What::Register { by, service, port } => {
                 let body = format!(r#"{{"Name":"web{service}","Port":{port}}}"#);
                 let purpose = Purpose::Offer { service, port: Some(port) };
@@ -98,8 +114,22 @@ impl World {
         }
     }
 
+    /// What an act is, now that it happens: it is about whoever leads at this moment.
+    fn settled(&mut self, number: usize) -> What {
+        let mut what = self.plan.acts[number].what.clone();
+        for who in what.about() {
+            if let Who::Leader(dc) = *who {
+                let leader = self.leader_of(dc.into()).map(|leader| &self.machines[leader]);
+                *who = leader.map_or(Who::Span(0, 0), |leader| Who::One(leader.place.number));
+            }
+        }
+        self.plan.acts[number].what = what.clone();
+        what
+    }
+
     /// Something is wrong from now on.
     fn begin(&mut self, number: usize, span: u64) {
+        self.disturbed();
         self.active.push(number);
         if span > 0 {
             self.queue.push(self.now + span * 1_000, Ev::Over(number));
@@ -116,6 +146,7 @@ impl World {
         if !self.active.contains(&number) {
             return;
         }
+        self.disturbed();
         self.active.retain(|other| *other != number);
         self.network.troubles.retain(|(other, _)| *other != number);
         if let What::Pause { who, .. } = self.plan.acts[number].what {
@@ -159,6 +190,7 @@ impl World {
     }
 
     fn crash(&mut self, who: Who, (down, moved, lost): (u64, bool, bool), number: usize) {
+        let calm = self.is_calm_for(CALM);
         for machine in self.machines_of(who) {
             let fate = self.machines[machine].fate;
             let drawn = draw(self.plan.seed, stream::TEAR, wide(machine), wide(number));
@@ -180,6 +212,9 @@ impl World {
             of.forced = fate == Fate::Leaving;
             of.moves = of.moves.wrapping_add(u8::from(moved));
             self.judge.crashed(machine, down > 0);
+            if calm && fate == Fate::Up {
+                self.judge.deaths.push((machine, self.now));
+            }
             let life = self.machines[machine].life;
             if down > 0 {
                 self.queue.push(self.now + down * 1_000, Ev::Restart { machine, life });

@@ -1,12 +1,15 @@
 //! What people ask of agents, and what they are answered.
 
 use super::wires::wide;
-use super::world::World;
+use super::world::{SECOND, World};
 use crate::machine::{self, Plan};
 use crate::schedule::Freshness;
 use bytes::Bytes;
 use proconsul_core::http::{Method, Request, Response};
 use proconsul_core::{Input, RequestId};
+
+/// What must succeed does so within this.
+const MUST_MAX: u64 = 10 * SECOND;
 
 /// Why something is asked, which says what its answer means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +20,10 @@ pub(super) enum Purpose {
     Read { dc: u8, key: u8, how: Freshness },
     /// A key of one's own is created.
     Create,
+    /// A key is written, which must succeed.
+    Must { dc: u8 },
+    /// A key is watched by the watcher of this number.
+    Watch { number: usize },
     /// A service is offered, or no longer.
     Offer { service: u8, port: Option<u16> },
     /// Another's service is taken out of the catalog.
@@ -113,6 +120,15 @@ impl World {
                     }
                 }
             }
+            Purpose::Must { dc } => {
+                if !done {
+                    let status = response.status;
+                    self.judge.broken("must.write", self.now, || {
+                        format!("m{number} cannot write in dc{dc}: {status} {text}")
+                    });
+                }
+            }
+            Purpose::Watch { number } => self.watched(number, id.0, response),
             Purpose::Create => {
                 if response.status == 200 && text == "false" {
                     self.judge.broken("create.denied", self.now, || {
@@ -121,13 +137,13 @@ impl World {
                 }
             }
             Purpose::Offer { service, port } => {
-                self.judge.offered(number, service, port, id.0, done);
+                self.judge.offered(number, service, port, (id.0, done), self.now);
             }
             Purpose::Session => self.session_made(number, done, text),
             Purpose::Probe { dc } => {
                 // A leader that is not heard because a link lost one segment twice gives way: over
                 // links that lose, people ask again.
-                let again = self.plan.options.loss_ppm > 0 && self.has_patience();
+                let again = self.plan.options.loss_max() > 0 && self.has_patience();
                 if !done && again {
                     self.judge.ask_again.push((number, dc));
                 } else if !done {
@@ -143,7 +159,9 @@ impl World {
 
     /// The process that was asked is gone.
     pub(super) fn unanswered(&mut self, id: RequestId) {
-        self.asked.remove(&id.0);
+        if let Some(Asked { purpose: Purpose::Watch { number }, .. }) = self.asked.remove(&id.0) {
+            self.unwatched(number);
+        }
     }
 
     fn session_made(&mut self, by: usize, done: bool, text: &str) {
@@ -151,6 +169,18 @@ impl World {
         if let Some(id) = id {
             let target = format!("/v1/kv/lock/{by}?acquire={id}");
             self.ask(by, Purpose::Plain, Method::Put, &target, "held");
+        }
+    }
+
+    /// What had to succeed by now and has no answer.
+    pub(super) fn look_at_asked(&mut self) {
+        let late = self.asked.values().find(|asked| {
+            matches!(asked.purpose, Purpose::Must { .. }) && self.now > asked.invoked + MUST_MAX
+        });
+        if let Some(asked) = late.copied() {
+            self.judge.broken("must.write", self.now, || {
+                format!("m{} has no answer to {:?}", asked.by, asked.purpose)
+            });
         }
     }
 

@@ -1,6 +1,6 @@
 //! Plans drawn from a seed.
 
-use super::plan::{Options, Plan, What, Who};
+use super::plan::{Carrier, Options, Plan, What, Who};
 use crate::plans::Setting;
 use crate::schedule::Freshness;
 use proconsul_core::types::{Rng, Seed};
@@ -9,10 +9,16 @@ use proconsul_core::types::{Rng, Seed};
 #[must_use]
 pub fn plan(seed: u64) -> Plan {
     let mut rng = Rng::new(Seed(seed)).split("clusters");
-    let options = options(&mut rng);
+    let mut more = Rng::new(Seed(seed)).split("more");
+    let options = options(&mut rng, &mut more);
     let mut plan = Plan { seed, options, ..Plan::default() };
     let mut draw = Draw { rng: &mut rng, plan: &mut plan, server_died: false, founds_again: false };
     draw.all();
+    // A stream of its own: what it draws leaves the rest of the world as it was.
+    if more.chance(1, 4) {
+        draw.rng = &mut more;
+        draw.more();
+    }
     plan.acts.sort_by_key(|act| act.at);
     plan
 }
@@ -21,17 +27,19 @@ fn narrow(number: u64) -> u16 {
     u16::try_from(number).unwrap_or(0)
 }
 
-fn options(rng: &mut Rng) -> Options {
+fn options(rng: &mut Rng, more: &mut Rng) -> Options {
     let mut options = Options::default();
-    // One in eight has the size of a small company: three datacenters and thirty clients.
+    // Three in sixteen have the size of a small company: three datacenters of three servers and ten
+    // clients each.
     let (count, fewest, most) = match rng.below(8) {
         0 => (3, 10, 10),
+        1 if more.chance(1, 2) => (3, 10, 10),
         1..3 => (2, 1, 3),
         _ => (1, 1, 4),
     };
     options.datacenters = (0..count)
         .map(|_| {
-            let servers = if rng.chance(1, 5) { 5 } else { 3 };
+            let servers = if rng.chance(1, 5) && count < 3 { 5 } else { 3 };
             (servers, narrow(rng.between(fewest, most)))
         })
         .collect();
@@ -114,6 +122,81 @@ impl Draw<'_> {
                 _ => self.forgetting(),
             }
         }
+    }
+
+    /// What few worlds have: watchers, links that fail one way only or lose more than others, joins
+    /// that lead astray, servers that leave and come back, servers that come for the first time.
+    fn more(&mut self) {
+        let count = self.plan.options.datacenters.len();
+        if count > 1 && self.rng.chance(1, 2) {
+            let mut loss = || u32::try_from(self.rng.between(0, 20_000)).unwrap_or(0);
+            let lost = (0..count).map(|_| (0..count).map(|_| loss()).collect()).collect();
+            self.plan.options.between_loss_ppm = lost;
+        }
+        for _ in 0..self.rng.below(4) {
+            let (at, by, dc) = (self.moment(), self.machine(), self.dc());
+            let key = u8::try_from(self.rng.below(3)).unwrap_or(0);
+            self.put(at, What::Watch { by, dc, key });
+        }
+        for _ in 0..self.rng.between(1, 3) {
+            match self.rng.below(4) {
+                0 => self.cut(),
+                1 => {
+                    let (at, by, to) = (self.moment(), self.machine(), self.machine());
+                    let wan = self.rng.chance(1, 2);
+                    self.put(at, What::Join { by, to, wan });
+                }
+                2 => self.server_leaves(),
+                _ => self.newcomer(),
+            }
+        }
+    }
+
+    /// One direction of some links fails, for datagrams, for streams or for both.
+    fn cut(&mut self) {
+        let at = self.moment();
+        let [from, to] = [(), ()].map(|()| match self.rng.below(3) {
+            0 => Who::All,
+            1 => Who::Dc(self.dc()),
+            _ => Who::One(self.machine()),
+        });
+        let carrier = match self.rng.below(3) {
+            0 => Carrier::Udp,
+            1 => Carrier::Tcp,
+            _ => Carrier::Both,
+        };
+        let span = self.span(1_000, 30_000);
+        self.put(at, What::Cut { from, to, carrier, span });
+    }
+
+    /// A server leaves, unless one of them is dead; it may come back.
+    fn server_leaves(&mut self) {
+        if self.server_died || self.founds_again {
+            return;
+        }
+        self.server_died = true;
+        let dc = usize::from(self.dc());
+        let first = self.plan.options.first_of(dc);
+        let servers = self.plan.options.datacenters[dc].0;
+        let (at, who) = (self.moment(), Who::One(first + self.below(servers)));
+        self.put(at, What::Leave { who });
+        if self.rng.chance(1, 2) {
+            let later = at + self.rng.between(15_000, 40_000);
+            self.put(later, What::Start { who });
+        }
+    }
+
+    /// Of five servers one comes later.
+    fn newcomer(&mut self) {
+        let dc = usize::from(self.dc());
+        let options = &mut self.plan.options;
+        if options.datacenters[dc].0 < 5 || !options.off.is_empty() {
+            return;
+        }
+        let number = options.first_of(dc) + 4;
+        options.off.push(number);
+        let at = self.moment();
+        self.put(at, What::Start { who: Who::One(number) });
     }
 
     /// What people do all the time.

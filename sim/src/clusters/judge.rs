@@ -2,9 +2,8 @@
 //!
 //! - `one.leader`: a term has one leader. `same.state`: servers that applied as much hold the same.
 //! - `read.*` ([`super::reads`]), `create.denied`: no acknowledged write is lost, none done twice.
-//! - `offer.stays`: what an agent offers does not leave the catalog because the agent, a server or
-//!   a link was away for a while. A server that the pool holds for failed is given up with all it
-//!   offers at autopilot's next look; an agent that the leader has not met for long is forgotten.
+//! - `offer.*`, `death.told`: what the catalog says of agents ([`super::told`]).
+//! - `must.write`: what must succeed does, in time ([`super::asks`]).
 //! - `vote.early`, `vote.taken`: a vote is earned by time, and the dead lose theirs only where the
 //!   rest is a safe majority of those that were. `seat.taken`: who lives and is missed by nobody
 //!   stays in the group.
@@ -14,12 +13,13 @@ use super::config;
 use super::machines::Machine;
 use super::plan::Options;
 use super::reads::Keys;
+use super::rest::Rule;
+use super::told::Missed;
 use super::world::{SECOND, World};
 use crate::judge::Violation;
 use crate::links::Fate;
 use crate::machine::{View, catalog_index, state_hash};
 use proconsul_core::Event;
-use proconsul_core::catalog::Catalog;
 use proconsul_core::raft;
 use proconsul_core::types::{MemberStatus, NodeId, Pool, Term};
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,11 +31,10 @@ const STATES_MAX: usize = 4_000;
 /// what the looks in between may miss.
 const VOTE_EARNED: u64 = 7 * SECOND;
 
+/// Nothing has been wrong for so long that nothing is left of it.
+pub(super) const CALM: u64 = 60 * SECOND;
 /// A death is known after this long, in a small pool without trouble.
 const KNOWN_DEAD: u64 = 30 * SECOND;
-/// A leader that has just started knows nothing of who is away, and lets them go after its second
-/// full look: a client that its pool has missed for less than this is not forgotten.
-const MISSED_MAX: u64 = 45 * SECOND;
 
 /// What an agent is known to offer.
 #[derive(Clone, Copy, Debug)]
@@ -46,14 +45,16 @@ pub(super) struct Offer {
     pub(super) port: Option<u16>,
     /// Whether the request was answered.
     pub(super) sure: bool,
+    /// When.
+    pub(super) at: u64,
 }
 
 /// The group of a datacenter, as committed.
 #[derive(Clone, Debug, Default)]
-struct Group {
+pub(super) struct Group {
     /// Since when each is a member, and whether it votes.
     members: BTreeMap<NodeId, (u64, bool)>,
-    term: Term,
+    pub(super) term: Term,
     at: u64,
 }
 
@@ -63,6 +64,8 @@ pub(super) struct Judge {
     pub(super) keys: Keys,
     pub(super) offers: BTreeMap<(usize, u8), Offer>,
     pub(super) healed_at: Option<u64>,
+    /// When each rule of rest held last, or when what it rests on came to hold, by datacenter.
+    pub(super) waits: BTreeMap<(usize, Rule), u64>,
     /// When a healed world was first seen at rest.
     pub(super) rested_at: Option<u64>,
     /// Agents of a world at rest that could not write in a datacenter.
@@ -78,13 +81,19 @@ pub(super) struct Judge {
     states: BTreeMap<(usize, u64, u64), u64>,
     leaders: BTreeMap<(usize, u64, Term), NodeId>,
     /// Services that were in a catalog, with the index they were first seen at.
-    seen: BTreeMap<(usize, u8), u64>,
+    pub(super) seen: BTreeMap<(usize, u8), u64>,
     /// Agents that a server of their datacenter, or its leader, does not hold for alive, and when
     /// their offers may leave the catalog at the earliest.
-    missed: BTreeMap<usize, u64>,
+    pub(super) missed: BTreeMap<usize, Missed>,
+    /// The term in which a leader held each agent for alive last.
+    pub(super) met: BTreeMap<usize, Term>,
+    /// When something was wrong last.
+    pub(super) disturbed_at: u64,
+    /// Who died in a calm world, and when.
+    pub(super) deaths: Vec<(usize, u64)>,
     /// Services that someone took out by hand.
-    meddled: BTreeSet<(usize, u8)>,
-    groups: Vec<Group>,
+    pub(super) meddled: BTreeSet<(usize, u8)>,
+    pub(super) groups: Vec<Group>,
 }
 
 impl Judge {
@@ -95,6 +104,7 @@ impl Judge {
             keys: Keys::default(),
             offers: BTreeMap::new(),
             healed_at: None,
+            waits: BTreeMap::new(),
             rested_at: None,
             ask_again: Vec::new(),
             answered: 0,
@@ -105,6 +115,9 @@ impl Judge {
             leaders: BTreeMap::new(),
             seen: BTreeMap::new(),
             missed: BTreeMap::new(),
+            met: BTreeMap::new(),
+            disturbed_at: 0,
+            deaths: Vec::new(),
             meddled: BTreeSet::new(),
             groups: vec![Group::default(); count],
         }
@@ -144,6 +157,11 @@ impl Judge {
         }
     }
 
+    /// How often a datacenter lost everything.
+    pub(super) fn era(&self, dc: usize) -> u64 {
+        self.eras.get(dc).copied().unwrap_or(0)
+    }
+
     /// Whether the pool of its servers does not hold an agent for alive.
     pub(super) fn is_missed(&self, machine: usize) -> bool {
         self.missed.contains_key(&machine)
@@ -151,8 +169,8 @@ impl Judge {
 
     /// Someone is forced out: whoever is missed may be forgotten at once.
     pub(super) fn forced(&mut self, machine: usize) {
-        if let Some(at) = self.missed.get_mut(&machine) {
-            *at = 0;
+        if let Some(missed) = self.missed.get_mut(&machine) {
+            (missed.at, missed.any) = (0, true);
         }
     }
 
@@ -165,13 +183,15 @@ impl Judge {
         match asked.purpose {
             Purpose::Put { dc, key } => self.keys.begins((dc, key), number, asked.invoked),
             Purpose::Offer { service, port } => {
-                let offer = Offer { number, port, sure: false };
+                let offer = Offer { number, port, sure: false, at: asked.invoked };
                 self.offers.insert((asked.by, service), offer);
                 self.seen.remove(&(asked.by, service));
             }
             Purpose::Meddle { of, service } => self.meddled(of, service),
             Purpose::Read { .. }
             | Purpose::Create
+            | Purpose::Must { .. }
+            | Purpose::Watch { .. }
             | Purpose::Session
             | Purpose::Probe { .. }
             | Purpose::Plain => {}
@@ -183,13 +203,13 @@ impl Judge {
         by: usize,
         service: u8,
         port: Option<u16>,
-        number: u64,
-        done: bool,
+        (number, done): (u64, bool),
+        now: u64,
     ) {
         if let Some(offer) = self.offers.get_mut(&(by, service))
             && offer.number == number
         {
-            (offer.port, offer.sure) = (port, done);
+            (offer.port, offer.sure, offer.at) = (port, done, now);
         }
     }
 
@@ -223,6 +243,19 @@ impl Judge {
 }
 
 impl World {
+    /// Something goes wrong, or ends to do so.
+    pub(super) fn disturbed(&mut self) {
+        self.judge.disturbed_at = self.now;
+    }
+
+    /// Whether nothing has been wrong for so long. Who moved is answered at its old address until
+    /// gossip tells the new one, for minutes at worst: such worlds do not count as calm.
+    pub(super) fn is_calm_for(&self, time: u64) -> bool {
+        let perfect = self.plan.options.loss_max() == 0 && self.active.is_empty();
+        let moved = self.machines.iter().any(|machine| machine.moves > 0);
+        perfect && !moved && self.now >= self.judge.disturbed_at + time
+    }
+
     pub(super) fn published(&mut self, number: usize, view: &Arc<View>) {
         let machine = &self.machines[number];
         if machine.server {
@@ -247,6 +280,9 @@ impl World {
 
     /// Once a second.
     pub(super) fn look(&mut self) {
+        self.look_at_asked();
+        self.look_at_watches();
+        self.look_at_deaths();
         for dc in 0..self.plan.options.datacenters.len() {
             let Some(leader) = self.leader_of(dc) else { continue };
             let Some(node) = &self.machines[leader].node else { continue };
@@ -268,34 +304,6 @@ impl World {
                 self.look_for_missed(leader);
             }
         }
-    }
-
-    /// Whom a leader holds for alive, nobody misses any more.
-    fn look_for_missed(&mut self, leader: usize) {
-        let dc = self.machines[leader].place.dc;
-        let pool = self.machines[leader].node.as_ref().and_then(|node| node.pool(Pool::Lan));
-        let Some(pool) = pool else { return };
-        let is_held = |machine: &&Machine| {
-            let held = pool.member(&machine.name).map(|member| member.status);
-            held == Some(MemberStatus::Alive)
-        };
-        let here = self.machines.iter().filter(|machine| machine.place.dc == dc);
-        let (held, missed): (Vec<&Machine>, Vec<&Machine>) = here.partition(is_held);
-        for machine in held {
-            self.judge.missed.remove(&usize::from(machine.place.number));
-        }
-        let missed: Vec<usize> =
-            missed.iter().map(|machine| usize::from(machine.place.number)).collect();
-        for number in missed {
-            self.missed(number);
-        }
-    }
-
-    /// An agent is not held for alive. Servers lose their offers with their seats.
-    fn missed(&mut self, number: usize) {
-        let Some(machine) = self.machines.get(number) else { return };
-        let patience = if machine.server { 0 } else { MISSED_MAX };
-        self.judge.missed.entry(number).or_insert(self.now + patience);
     }
 
     fn look_at_group(&mut self, dc: usize, term: Term, members: &BTreeMap<NodeId, bool>) {
@@ -377,43 +385,5 @@ impl World {
             let machine = &self.machines[number];
             machine.fate == Fate::Down && !machine.forced && self.now >= machine.since + since
         })
-    }
-
-    fn look_at_offers(&mut self, dc: usize, catalog: &Catalog) {
-        let index = catalog.index().0;
-        let offers: Vec<((usize, u8), Offer)> =
-            self.judge.offers.iter().map(|(key, offer)| (*key, *offer)).collect();
-        for ((number, service), offer) in offers {
-            let machine = &self.machines[number];
-            let stays = match machine.fate {
-                Fate::Up => true,
-                Fate::Down => !machine.forced,
-                Fate::Off | Fate::Leaving | Fate::Left => false,
-            };
-            let missed = self.judge.missed.get(&number);
-            let stays = stays && missed.is_none_or(|at| self.now < *at);
-            let stays = stays && !self.judge.meddled.contains(&(number, service));
-            if machine.place.dc != dc || !stays || !offer.sure || offer.port.is_none() {
-                self.judge.seen.remove(&(number, service));
-                continue;
-            }
-            // Under its name there may be one that it was before it lost its disk.
-            let is_it = catalog.node(&machine.name).and_then(|node| node.id)
-                == Some(machine.id(self.plan.seed));
-            let there = is_it && catalog.service(&machine.name, &format!("web{service}")).is_some();
-            let seen = self.judge.seen.get(&(number, service)).copied();
-            match (there, seen) {
-                (true, None) => {
-                    self.judge.seen.insert((number, service), index);
-                }
-                (false, Some(at)) if index >= at => {
-                    let name = Arc::clone(&machine.name);
-                    self.judge.broken("offer.stays", self.now, || {
-                        format!("web{service} of {name} is gone from the catalog of dc{dc}")
-                    });
-                }
-                (true, Some(_)) | (false, _) => {}
-            }
-        }
     }
 }

@@ -97,6 +97,7 @@ impl Machine {
 impl World {
     /// An agent starts from what its machine's disk holds.
     pub(super) fn start(&mut self, number: usize) {
+        self.disturbed();
         let seed = self.plan.seed;
         let machine = &mut self.machines[number];
         machine.life += 1;
@@ -128,6 +129,7 @@ impl World {
 
     /// An agent's process ends, whatever it was doing.
     pub(super) fn end(&mut self, number: usize, fate: Fate, power: bool) {
+        self.disturbed();
         let machine = &mut self.machines[number];
         machine.node = None;
         machine.disk.crash(power);

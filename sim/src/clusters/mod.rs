@@ -9,8 +9,9 @@
 //! - [`plan`]: the text. `world`: the event loop. `machines`: who runs, and on what. `config`: what
 //!   an agent is told. `wires`: connections between agents, datagrams and streams of their pools.
 //! - `acts`: what acts do. `asks`: requests and their answers.
-//! - `judge`: what must hold at any time. `reads`: what keys may say. `rest`: how a cluster stands
-//!   when everything was healed: the catalog is what live agents offer, in every datacenter.
+//! - `judge`: what must hold at any time. `told`: what the catalog says of agents. `reads`: what
+//!   keys may say. `watches`: who is woken, and by what. `rest`: how a cluster stands when
+//!   everything was healed: the catalog is what live agents offer, in every datacenter.
 
 mod acts;
 mod asks;
@@ -21,6 +22,8 @@ mod machines;
 pub mod plan;
 mod reads;
 mod rest;
+mod told;
+mod watches;
 mod wires;
 mod world;
 

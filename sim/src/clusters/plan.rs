@@ -32,6 +32,8 @@ pub struct Options {
     pub jitter_ppm: u32,
     /// Share of datagrams lost (millionths). Streams lose time instead.
     pub loss_ppm: u32,
+    /// What is lost besides between datacenters, by the sender's and the receiver's (millionths).
+    pub between_loss_ppm: Vec<Vec<u32>>,
     /// Share of datagrams that come twice (millionths).
     pub duplicate_ppm: u32,
     /// Share of messages that travel as bytes and are compared (millionths).
@@ -64,6 +66,7 @@ impl Default for Options {
             between: Vec::new(),
             jitter_ppm: 100_000,
             loss_ppm: 0,
+            between_loss_ppm: Vec::new(),
             duplicate_ppm: 0,
             codec_ppm: 10_000,
             encrypted: false,
@@ -82,6 +85,12 @@ impl Options {
     #[must_use]
     pub fn first_of(&self, dc: usize) -> u16 {
         size_of(&self.datacenters[..dc.min(self.datacenters.len())])
+    }
+
+    /// The largest share of datagrams lost on any way.
+    #[must_use]
+    pub fn loss_max(&self) -> u32 {
+        self.loss_ppm + self.between_loss_ppm.iter().flatten().max().copied().unwrap_or(0)
     }
 
     /// How many servers a datacenter's group is founded with.
@@ -125,6 +134,10 @@ pub enum What {
     Read { by: u16, dc: u8, key: u8, how: Freshness },
     /// A key that nobody else writes is created, if it is not there.
     Create { by: u16, dc: u8 },
+    /// A key is written through an agent, which must succeed within some seconds.
+    Must { by: u16, dc: u8 },
+    /// Someone watches a key through an agent from now on.
+    Watch { by: u16, dc: u8, key: u8 },
     /// An agent offers a service at a port.
     Register { by: u16, service: u8, port: u16 },
     /// An agent offers a service no longer.
@@ -158,6 +171,34 @@ pub enum Fact {
     Sessions(u16),
 }
 
+impl What {
+    /// Those it is about.
+    pub(super) fn about(&mut self) -> Vec<&mut Who> {
+        match self {
+            Self::Crash { who, .. }
+            | Self::Start { who }
+            | Self::Leave { who }
+            | Self::Pause { who, .. }
+            | Self::Slow { who, .. }
+            | Self::Split { side: who, .. } => vec![who],
+            Self::Cut { from, to, .. } => vec![from, to],
+            Self::ForceLeave { .. }
+            | Self::Join { .. }
+            | Self::Lossy { .. }
+            | Self::Put { .. }
+            | Self::Read { .. }
+            | Self::Create { .. }
+            | Self::Must { .. }
+            | Self::Watch { .. }
+            | Self::Register { .. }
+            | Self::Deregister { .. }
+            | Self::Meddle { .. }
+            | Self::Hold { .. }
+            | Self::Expect { .. } => Vec::new(),
+        }
+    }
+}
+
 impl Setting for Options {
     type What = What;
     type World = super::World;
@@ -178,20 +219,21 @@ impl Setting for Options {
     fn words(&self) -> String {
         format!(
             "agents of {:?} servers and clients, {} s and then calm\n\
-             latency {}..{} us, sync {}..{} us, loss {} ppm, twice {} ppm",
+             latency {}..{} us, sync {}..{} us, loss up to {} ppm, twice {} ppm",
             self.datacenters,
             self.length / 1_000_000,
             self.latency_min,
             self.latency_max,
             self.sync_min,
             self.sync_max,
-            self.loss_ppm,
+            self.loss_max(),
             self.duplicate_ppm
         )
     }
 
     fn soothe(&mut self) {
         (self.loss_ppm, self.duplicate_ppm, self.codec_ppm) = (0, 0, 0);
+        self.between_loss_ppm.clear();
     }
 
     fn span(what: &mut What) -> Option<&mut u64> {
@@ -209,6 +251,8 @@ impl Setting for Options {
             | What::Put { .. }
             | What::Read { .. }
             | What::Create { .. }
+            | What::Must { .. }
+            | What::Watch { .. }
             | What::Register { .. }
             | What::Deregister { .. }
             | What::Meddle { .. }

@@ -33,6 +33,12 @@ impl Keys {
         }
     }
 
+    /// When the first write was acknowledged that was begun after `since`.
+    pub(super) fn first_acknowledged(&self, key: (u8, u8), since: u64) -> Option<u64> {
+        let writes = self.writes.get(&key)?.iter();
+        writes.filter(|write| write.invoked > since).filter_map(|write| write.acknowledged).min()
+    }
+
     /// A datacenter lost everything it had.
     pub(super) fn lose(&mut self, dc: u8, now: u64) {
         self.lost.insert(dc, now);

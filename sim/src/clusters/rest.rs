@@ -1,7 +1,7 @@
-//! How a cluster stands when everything was healed: within a bound, in every datacenter, someone
-//! leads, all live servers vote, the catalog is what live agents offer and says of everyone whether
-//! it lives, no session outlives its node, members see each other, and every agent can write here
-//! and abroad.
+//! How a cluster stands when everything was healed: in every datacenter members see each other,
+//! someone leads, all live servers vote, the catalog says of everyone whether it lives and is what
+//! live agents offer, no session outlives its node, and every agent can write here and abroad. Each
+//! of these rests on those before it, and has a bound of its own from the moment when they held.
 
 use super::asks::Purpose;
 use super::config;
@@ -24,43 +24,129 @@ use std::sync::Arc;
 const FULL_LOOK: u64 = 60 * SECOND;
 /// Autopilot takes a server for lost, and lets a new one vote, well within this.
 const AUTOPILOT: u64 = 90 * SECOND;
+/// Who leaves is gone within this.
+const LEAVE: u64 = 60 * SECOND;
+/// Servers that know one another agree on a leader within this.
+const ELECTION: u64 = 30 * SECOND;
+/// What takes no waiting is done within this.
+const SOON: u64 = 15 * SECOND;
 /// A request is answered, or refused, within this.
 const PATIENCE: u64 = 15 * SECOND;
 /// A world at rest stays there at least this long.
 const STEADY: u64 = 3 * SECOND;
 
+/// What holds at rest, in the order in which one rests on another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rule {
+    Leave,
+    Lan,
+    Leader,
+    Group,
+    Nodes,
+    Services,
+    Offer,
+    Sessions,
+    Wan,
+}
+
+impl Rule {
+    const ALL: [Self; 9] = [
+        Self::Leave,
+        Self::Lan,
+        Self::Leader,
+        Self::Group,
+        Self::Nodes,
+        Self::Services,
+        Self::Offer,
+        Self::Sessions,
+        Self::Wan,
+    ];
+
+    /// As it is reported.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Leave => "rest.leave",
+            Self::Lan | Self::Wan => "rest.members",
+            Self::Leader => "rest.leader",
+            Self::Group => "rest.group",
+            Self::Nodes => "rest.nodes",
+            Self::Services => "rest.services",
+            Self::Offer => "rest.offer",
+            Self::Sessions => "rest.sessions",
+        }
+    }
+}
+
 /// What is wrong: the rule, and how.
-type Wrong = Option<(&'static str, String)>;
+type Wrong = Option<(Rule, String)>;
 
 impl World {
-    /// How long a healed world may take.
-    fn bound(&self) -> u64 {
+    fn lan(&self, dc: usize) -> Bounds {
+        let options = &self.plan.options;
+        let members = options.datacenters.get(dc).map_or(1, |(servers, clients)| servers + clients);
+        let latency = options.latency_max * 10_000;
+        Bounds::of(&Timing::lan(), u64::from(members), latency, options.loss_ppm)
+    }
+
+    /// From a death in a datacenter to its being known to all of its pool.
+    pub(super) fn death_known(&self, dc: usize) -> u64 {
+        self.lan(dc).known_to_all
+    }
+
+    /// How long a datacenter may take for a rule after those that it rests on came to hold.
+    fn bound(&self, dc: usize, rule: Rule) -> u64 {
         let options = &self.plan.options;
         if options.bound > 0 {
             return options.bound * 1_000;
         }
-        let sizes = options.datacenters.iter().map(|(servers, clients)| servers + clients);
-        let most = u64::from(sizes.max().unwrap_or(1));
-        let servers: u16 = options.datacenters.iter().map(|(servers, _)| *servers).sum();
-        let latency = options.latency_max * 10_000;
-        let far = options.between.iter().flatten().copied().max().unwrap_or(30_000) * 2_000;
-        let lan = Bounds::of(&Timing::lan(), most, latency, options.loss_ppm).settled;
-        let wan = Bounds::of(&Timing::wan(), u64::from(servers), far, options.loss_ppm).settled;
-        let sync = 3 * options.anti_entropy_s * SECOND;
-        lan.max(wan) + 2 * FULL_LOOK + AUTOPILOT + sync
+        match rule {
+            Rule::Leave => LEAVE,
+            Rule::Lan => self.lan(dc).settled,
+            Rule::Leader => ELECTION,
+            Rule::Group => AUTOPILOT + 2 * FULL_LOOK,
+            Rule::Nodes => 2 * FULL_LOOK + SOON,
+            Rule::Services => 3 * options.anti_entropy_s * SECOND,
+            Rule::Offer | Rule::Sessions => SOON,
+            Rule::Wan => {
+                let servers: u16 = options.datacenters.iter().map(|(servers, _)| *servers).sum();
+                let far = options.between.iter().flatten().copied().max().unwrap_or(30_000) * 2_000;
+                Bounds::of(&Timing::wan(), u64::from(servers), far, options.loss_max()).settled
+            }
+        }
     }
 
     /// Looks whether a healed world has come to rest; then, whether it works.
     pub(super) fn rest(&mut self) {
         let Some(healed) = self.judge.healed_at else { return };
-        let wrong = self.unsettled();
-        if let Some((rule, text)) = wrong {
-            let due = healed + self.bound();
-            if self.now > due {
-                let late = (self.now - healed) / SECOND;
-                self.judge
-                    .broken(rule, self.now, || format!("{late} s after all was whole: {text}"));
+        let mut rests = true;
+        for dc in 0..self.plan.options.datacenters.len() {
+            let wrong = self.unsettled_in(dc);
+            let open = wrong.as_ref().map(|(rule, _)| *rule);
+            let now = self.now;
+            for rule in Rule::ALL {
+                if open.is_none_or(|open| rule < open) {
+                    self.judge.waits.insert((dc, rule), now);
+                } else if open == Some(rule) {
+                    self.judge.waits.entry((dc, rule)).or_insert(now);
+                } else {
+                    self.judge.waits.remove(&(dc, rule));
+                }
             }
+            let Some((rule, text)) = wrong else { continue };
+            rests = false;
+            let since = self.judge.waits.get(&(dc, rule)).copied().unwrap_or(healed);
+            let bound = self.bound(dc, rule);
+            let all: u64 = Rule::ALL.iter().map(|rule| self.bound(dc, *rule)).sum();
+            if now > since + bound || now > healed + all {
+                let (late, waited) = ((now - healed) / SECOND, (now - since) / SECOND);
+                self.judge.broken(rule.name(), now, || {
+                    format!(
+                        "{late} s after all was whole, {waited} s after that could hold: {text}"
+                    )
+                });
+            }
+        }
+        if !rests {
             self.queue.push(self.now + SECOND, Ev::Rest);
             return;
         }
@@ -121,18 +207,15 @@ impl World {
         self.judge.rested_at.is_some_and(|at| self.now < at + PATIENCE)
     }
 
-    /// What is not as it should be at rest.
-    fn unsettled(&self) -> Wrong {
-        (0..self.plan.options.datacenters.len()).find_map(|dc| self.unsettled_in(dc))
-    }
-
+    /// What is not as it should be at rest, and rests on nothing else that is not.
     fn unsettled_in(&self, dc: usize) -> Wrong {
         let here: Vec<&Machine> =
             self.machines.iter().filter(|machine| machine.place.dc == dc).collect();
         let leaving = here.iter().find(|machine| machine.fate == Fate::Leaving);
         if let Some(machine) = leaving {
-            return Some(("rest.leave", format!("{} has not left", machine.name)));
+            return Some((Rule::Leave, format!("{} has not left", machine.name)));
         }
+        let members = |pool| here.iter().find_map(|machine| self.wrong_members(machine, pool));
         let servers: Vec<&Machine> =
             here.iter().copied().filter(|machine| machine.server && machine.is_up()).collect();
         if servers.is_empty() {
@@ -142,18 +225,21 @@ impl World {
         if !self.has_quorum(dc) {
             // Those that remain of the group wait for an operator; nobody founds another beside it.
             let text = |leader: &Machine| format!("{} leads a second group", leader.name);
-            let second = leader.map(|leader| ("rest.group", text(leader)));
-            return second.or_else(|| here.iter().find_map(|machine| self.wrong_members(machine)));
+            let second = leader.map(|leader| (Rule::Group, text(leader)));
+            return members(Pool::Lan).or(second).or_else(|| members(Pool::Wan));
+        }
+        if let Some(wrong) = members(Pool::Lan) {
+            return Some(wrong);
         }
         let Some(leader) = leader else {
-            return Some(("rest.leader", format!("nobody leads dc{dc}")));
+            return Some((Rule::Leader, format!("nobody leads dc{dc}")));
         };
         let id = leader.id(self.plan.seed);
         for server in &servers {
             let view = server.view.as_ref().expect("who is up shows something");
             if view.leadership.leader != Some(id) {
                 let text = format!("{} follows {:?}", server.name, view.leadership.leader);
-                return Some(("rest.leader", text));
+                return Some((Rule::Leader, text));
             }
         }
         let node = leader.node.as_ref().expect("who leads runs");
@@ -162,7 +248,7 @@ impl World {
             .or_else(|| wrong_offers(node.catalog(), &here))
             .or_else(|| self.wrong_offer(&here))
             .or_else(|| wrong_sessions(node.catalog(), &here))
-            .or_else(|| here.iter().find_map(|machine| self.wrong_members(machine)))
+            .or_else(|| members(Pool::Wan))
     }
 
     /// All live servers vote; the dead are gone where the rest is safe without them.
@@ -171,8 +257,8 @@ impl World {
         for server in servers {
             match members.get(&server.id(self.plan.seed)) {
                 Some(member) if member.voter => {}
-                Some(_) => return Some(("rest.group", format!("{} has no vote", server.name))),
-                None => return Some(("rest.group", format!("{} is no member", server.name))),
+                Some(_) => return Some((Rule::Group, format!("{} has no vote", server.name))),
+                None => return Some((Rule::Group, format!("{} is no member", server.name))),
             }
         }
         let is_up = |id| servers.iter().any(|server| server.id(self.plan.seed) == id);
@@ -181,13 +267,14 @@ impl World {
         let dead_voters = dead.iter().filter(|(_, member)| member.voter).count();
         let left = dead.iter().find_map(|(id, member)| {
             let machine = self.machine_of(**id).map(|number| &self.machines[number]);
-            let gone = machine.is_none_or(|machine| machine.fate == Fate::Left);
+            let told = |machine: &Machine| machine.fate == Fate::Left && !machine.forced;
+            let gone = machine.is_none_or(told);
             let safe = dead_voters < voters / 2;
             (!member.voter || safe || (gone && machine.is_some())).then_some(**id)
         });
         left.map(|id| {
             let who = self.machine_of(id).map(|number| Arc::clone(&self.machines[number].name));
-            ("rest.group", format!("{id} ({who:?}) is still a member, of {voters} voters"))
+            (Rule::Group, format!("{id} ({who:?}) is still a member, of {voters} voters"))
         })
     }
 
@@ -216,11 +303,11 @@ impl World {
                 let at = node.map(|node| Arc::clone(&node.address));
                 let (dc, fate) = (machine.place.dc, machine.fate);
                 let text = format!("dc{dc} holds {name} for {health:?} at {at:?}; it is {fate:?}");
-                return Some(("rest.nodes", text));
+                return Some((Rule::Nodes, text));
             }
         }
         let stranger = catalog.nodes().find(|node| here.iter().all(|m| m.name != node.name));
-        stranger.map(|node| ("rest.nodes", format!("nobody is called {}", node.name)))
+        stranger.map(|node| (Rule::Nodes, format!("nobody is called {}", node.name)))
     }
 
     /// Agents know what they were told to offer.
@@ -234,7 +321,7 @@ impl World {
                 if offer.sure && has != offer.port.map(i32::from) {
                     let (name, port) = (&machine.name, offer.port);
                     let text = format!("{name} was told web{service} {port:?} and has {has:?}");
-                    return Some(("rest.offer", text));
+                    return Some((Rule::Offer, text));
                 }
             }
         }
@@ -259,11 +346,11 @@ impl World {
         }
     }
 
-    /// Everyone who is up sees everyone of its pools who is up, and nobody else.
-    fn wrong_members(&self, machine: &Machine) -> Wrong {
+    /// Everyone who is up sees everyone of its pool who is up, and nobody else.
+    fn wrong_members(&self, machine: &Machine, pool: Pool) -> Wrong {
         let node = machine.node.as_ref().filter(|_| machine.is_up())?;
-        for pool in [Pool::Lan, Pool::Wan] {
-            let Some(gossip) = node.pool(pool) else { continue };
+        let rule = if pool == Pool::Lan { Rule::Lan } else { Rule::Wan };
+        if let Some(gossip) = node.pool(pool) {
             let wanted: BTreeSet<Arc<str>> = (self.machines.iter())
                 .filter(|other| other.is_up())
                 .filter(|other| match pool {
@@ -292,7 +379,7 @@ impl World {
                 let extra: Vec<_> = held.difference(&wanted).collect();
                 let name = &machine.name;
                 let text = format!("{name} ({pool:?}) misses {missing:?}, and holds {extra:?}");
-                return Some(("rest.members", text));
+                return Some((rule, text));
             }
         }
         None
@@ -324,7 +411,7 @@ fn wrong_offers(catalog: &Catalog, here: &[&Machine]) -> Wrong {
         if offers != listed {
             let name = &machine.name;
             let text = format!("{name} offers {offers:?}, and the catalog has {listed:?}");
-            return Some(("rest.services", text));
+            return Some((Rule::Services, text));
         }
     }
     None
@@ -336,5 +423,5 @@ fn wrong_sessions(catalog: &Catalog, here: &[&Machine]) -> Wrong {
         let machine = here.iter().find(|machine| machine.name == session.node);
         machine.is_none_or(|machine| !machine.is_up())
     });
-    orphan.map(|session| ("rest.sessions", format!("a session of {} is open", session.node)))
+    orphan.map(|session| (Rule::Sessions, format!("a session of {} is open", session.node)))
 }

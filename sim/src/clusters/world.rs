@@ -4,6 +4,7 @@ use super::asks::Asked;
 use super::judge::Judge;
 use super::machines::Machine;
 use super::plan::{Options, Plan, Who};
+use super::watches::Watch;
 use super::wires::Wires;
 use crate::draw::{draw, stream};
 use crate::links::{End, Fate, Network, Place, Streams, Ways};
@@ -81,6 +82,8 @@ pub struct World {
     /// Requests without an answer.
     pub(super) asked: BTreeMap<u64, Asked>,
     pub(super) next_request: u64,
+    /// Who watches keys.
+    pub(super) watches: Vec<Watch>,
     /// Messages and datagrams that arrived.
     pub messages: u64,
     /// How many went through the codec.
@@ -106,6 +109,7 @@ impl World {
             scratch: Vec::new(),
             asked: BTreeMap::new(),
             next_request: 1,
+            watches: Vec::new(),
             messages: 0,
             codec_checked: 0,
             lines: Lines::new(telling),
@@ -242,6 +246,7 @@ fn ways(options: &Options) -> Ways {
         between: options.between.clone(),
         jitter_ppm: options.jitter_ppm,
         loss_ppm: options.loss_ppm,
+        between_loss_ppm: options.between_loss_ppm.clone(),
         duplicate_ppm: options.duplicate_ppm,
     }
 }

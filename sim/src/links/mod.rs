@@ -36,6 +36,9 @@ pub enum Who {
     Every(u16, u16),
     /// Those of a datacenter.
     Dc(u8),
+    /// The server that leads a datacenter when the act happens; nobody, where nobody leads or, as
+    /// in bare pools, could.
+    Leader(u8),
     /// Everyone.
     All,
 }
@@ -50,6 +53,7 @@ impl Who {
                 machine.number >= first && (machine.number - first).is_multiple_of(step.max(1))
             }
             Self::Dc(dc) => machine.dc == usize::from(dc),
+            Self::Leader(_) => false,
             Self::All => true,
         }
     }

@@ -31,6 +31,8 @@ pub(crate) struct Ways {
     pub(crate) jitter_ppm: u32,
     /// Share of datagrams lost (millionths).
     pub(crate) loss_ppm: u32,
+    /// What is lost besides between datacenters, by the sender's and the receiver's (millionths).
+    pub(crate) between_loss_ppm: Vec<Vec<u32>>,
     /// Share of datagrams that come twice (millionths).
     pub(crate) duplicate_ppm: u32,
 }
@@ -97,13 +99,15 @@ impl Network {
         time
     }
 
-    /// The share of datagrams that get lost now.
-    fn loss(&self) -> u32 {
+    /// The share of datagrams that get lost now on a way.
+    fn loss(&self, from: Place, to: Place) -> u32 {
+        let row = self.ways.between_loss_ppm.get(from.dc).filter(|_| from.dc != to.dc);
+        let between = row.and_then(|row| row.get(to.dc)).copied().unwrap_or(0);
         let more = self.troubles.iter().map(|(_, trouble)| match trouble {
             Trouble::Lossy { ppm } => *ppm,
             Trouble::Cut { .. } | Trouble::Split { .. } | Trouble::Slow { .. } => 0,
         });
-        self.ways.loss_ppm + more.max().unwrap_or(0)
+        self.ways.loss_ppm + between + more.max().unwrap_or(0)
     }
 
     /// When a datagram sent now comes.
@@ -112,7 +116,7 @@ impl Network {
             return [None, None];
         }
         let who = pair(from, to);
-        if ppm(draw(self.seed, stream::LOSS, who, number), self.loss()) {
+        if ppm(draw(self.seed, stream::LOSS, who, number), self.loss(from, to)) {
             return [None, None];
         }
         let first = self.latency(from, to, number);
@@ -126,7 +130,7 @@ impl Network {
         let mut wait = 200_000_000;
         for attempt in 0..6_u64 {
             let drawn = draw(self.seed, stream::LOSS, pair(from, to), number ^ (attempt << 56) ^ 1);
-            if !ppm(drawn, self.loss()) {
+            if !ppm(drawn, self.loss(from, to)) {
                 break;
             }
             time += wait;
@@ -138,4 +142,22 @@ impl Network {
 
 fn pair(from: Place, to: Place) -> u64 {
     (u64::from(from.number) << 32) | u64::from(to.number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_way_between_datacenters_loses_its_own_share() {
+        let between_loss_ppm = vec![vec![0, 500_000], vec![0, 0]];
+        let ways = Ways { latency: (200, 2_000), between_loss_ppm, ..Ways::default() };
+        let network = Network::new(7, ways);
+        let [near, other, far] = [(0, 0), (1, 0), (2, 1)].map(|(number, dc)| Place { number, dc });
+        let lost = |from, to| {
+            (0..1_000).filter(|number| network.datagram(from, to, *number)[0].is_none()).count()
+        };
+        assert!((400..600).contains(&lost(near, far)), "{}", lost(near, far));
+        assert_eq!((lost(far, near), lost(near, other)), (0, 0));
+    }
 }

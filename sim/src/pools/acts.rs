@@ -61,6 +61,7 @@ impl World {
             What::Claim { by, of, name } => self.claim(by, of, name),
             What::Trespass { by, to, wan } => self.trespass(by, to, wan),
             What::Expect { by, about, held, wan } => self.expect(by, about, held, wan),
+            What::ExpectKeys { by, primary, absent } => self.expect_keys(by, primary, absent),
         }
     }
 
@@ -106,7 +107,8 @@ impl World {
             | What::Tags { .. }
             | What::Claim { .. }
             | What::Trespass { .. }
-            | What::Expect { .. } => {}
+            | What::Expect { .. }
+            | What::ExpectKeys { .. } => {}
         }
         if self.active.is_empty() {
             self.calm();
@@ -340,6 +342,29 @@ impl World {
                     self.judge.broken("expected", self.now, || text);
                     return;
                 }
+            }
+        }
+    }
+
+    fn expect_keys(&mut self, by: Who, primary: u8, absent: u8) {
+        let (primary, absent) = (key(primary), key(absent));
+        for machine in self.machines_of(by) {
+            let seat = self.machines[machine].seats[0].map(|seat| &self.seats[place(seat)]);
+            let Some((seat, gossip)) = seat.and_then(|seat| Some((seat, seat.gossip.as_ref()?)))
+            else {
+                continue;
+            };
+            let ring = gossip.keyring();
+            if ring.primary() != Some(&primary) || ring.keys().contains(&absent) {
+                let keys: Vec<String> = ring.keys().iter().map(Key::to_base64).collect();
+                let wanted = (primary.to_base64(), absent.to_base64());
+                let text = format!(
+                    "{} has the keys {keys:?}, the first of them primary; it should be {}, and {} \
+                     gone",
+                    seat.name, wanted.0, wanted.1
+                );
+                self.judge.broken("expected", self.now, || text);
+                return;
             }
         }
     }

@@ -151,6 +151,8 @@ pub enum What {
     Trespass { by: u16, to: u16, wan: bool },
     /// Everyone of `by` who is up holds this of everyone of `about`, in the LAN or in the WAN.
     Expect { by: Who, about: Who, held: Held, wan: bool },
+    /// Everyone of `by` who is up seals with key `primary` in its LAN, and has no key `absent`.
+    ExpectKeys { by: Who, primary: u8, absent: u8 },
 }
 
 impl Setting for Options {
@@ -206,7 +208,8 @@ impl Setting for Options {
             | What::Tags { .. }
             | What::Claim { .. }
             | What::Trespass { .. }
-            | What::Expect { .. } => None,
+            | What::Expect { .. }
+            | What::ExpectKeys { .. } => None,
         }
     }
 }

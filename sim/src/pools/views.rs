@@ -181,6 +181,20 @@ impl World {
         let status = gossip.status();
         let queues = status.queues;
         let most = QUEUE_MAX.max(2 * names);
+        let stranger = gossip.members().find(|member| {
+            let known = machine_named(&member.name).and_then(|number| self.machines.get(number));
+            !known.is_some_and(|machine| {
+                let mut seats = machine.seats.into_iter().flatten();
+                seats.any(|id| {
+                    let other = &self.seats[place(id)];
+                    other.pool == seat.pool && other.wan == member.name.contains('.')
+                })
+            })
+        });
+        if let Some(stranger) = stranger {
+            let text = format!("{name} holds {} for a member", stranger.name);
+            return Some(("pools do not mix", text));
+        }
         if status.members > names {
             let members = status.members;
             return Some(("tables are bounded", format!("{name} holds {members} members")));
@@ -192,18 +206,7 @@ impl World {
         if queues.intents > most || queues.events > most || queues.queries > most {
             return Some(("queues are bounded", format!("{name}: {queues:?}")));
         }
-        let stranger = gossip.members().find(|member| {
-            let known = machine_named(&member.name).and_then(|number| self.machines.get(number));
-            !known.is_some_and(|machine| {
-                let mut seats = machine.seats.into_iter().flatten();
-                seats.any(|id| {
-                    let other = &self.seats[place(id)];
-                    other.pool == seat.pool && other.wan == member.name.contains('.')
-                })
-            })
-        });
-        let stranger = stranger?;
-        Some(("pools do not mix", format!("{name} holds {} for a member", stranger.name)))
+        None
     }
 
     /// Everyone's view of everyone, and what should have come by now.

@@ -460,6 +460,7 @@ fn ways(options: &Options) -> Ways {
         between: options.between.clone(),
         jitter_ppm: options.jitter_ppm,
         loss_ppm: options.loss_ppm,
+        between_loss_ppm: Vec::new(),
         duplicate_ppm: options.duplicate_ppm,
     }
 }

@@ -7,7 +7,7 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
-use proconsul_types::{Liveness, NodeId, TextMap};
+use proconsul_types::{Fault, Liveness, NodeId, TextMap};
 
 /// How many bytes of versions a member must show.
 const VERSION_BYTES: usize = 6;
@@ -20,6 +20,11 @@ impl Serf {
     pub(crate) fn admit(&self, candidates: &[Candidate<'_>]) -> Result<(), String> {
         match &self.admission {
             Admission::Anyone => Ok(()),
+            Admission::Datacenter { .. } | Admission::Servers
+                if self.planted.is(Fault::GuardLetsOtherPoolIn) =>
+            {
+                candidates.iter().try_for_each(check_form)
+            }
             Admission::Datacenter { datacenter, segment, id } => {
                 let mut ids = BTreeMap::new();
                 for candidate in candidates {

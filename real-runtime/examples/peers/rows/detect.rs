@@ -1,14 +1,17 @@
 //! Rows 19 to 22, 24, 25: the dead, the deaf and the falsely accused.
 
 use super::join::{another, pair, pair_with};
-use crate::place::{Outcome, Place, ensure, pause, secs, text, throughout, until};
+use crate::agents::Serf;
+use crate::place::{LOOK, Outcome, Place, ensure, pause, secs, text, throughout, until};
 use crate::raw::{Voice, held_by};
 use crate::subject::{Options, Subject};
+use proconsul::pool::bare::Tap;
 use proconsul_core::gossip::{Event, Gossip};
 use proconsul_core::types::{Incarnation, Liveness, MemberStatus};
 use proconsul_core::wire::crypto::Keyring;
 use proconsul_core::wire::memberlist::{IndirectPing, Message};
 use proconsul_core::wire::packet::open;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -16,7 +19,9 @@ use std::time::{Duration, Instant};
 /// The time between two probes.
 const INTERVAL: Duration = secs(1);
 /// What processes of a busy machine may be late.
-const SLACK: Duration = Duration::from_millis(500);
+const SLACK: Duration = secs(1);
+/// How a real member says that only a stream reached another: `name` follows.
+const BY_STREAM: &str = "Was able to connect to ";
 
 /// The longest between two probes of one among `others`: each round of probes has an order of its
 /// own, so the first of one may be the last of the next.
@@ -41,8 +46,7 @@ pub(super) async fn crash_of_real(place: Place) -> Outcome {
             matches!(event, Event::Failed(who) if &*who.name == "s3").then_some(())
         })
         .await?;
-    until(secs(3), || s1.lists("s3", "failed")).await?;
-    let its = failed.elapsed();
+    until(secs(2) + LOOK, || s1.lists("s3", "failed")).await?;
     let (to_suspect, to_fail) = (suspected - killed, failed - suspected);
     // It dies just after it was probed; the next probe of it lasts as long as our health demands.
     let health = u64::from(ours.look(Gossip::health_score).await?);
@@ -50,10 +54,9 @@ pub(super) async fn crash_of_real(place: Place) -> Outcome {
     ensure(to_suspect <= bound, || {
         format!("suspected only after {to_suspect:?}, not within {bound:?} at health {health}")
     })?;
-    ensure(to_fail >= secs(3) && to_fail <= secs(5), || {
+    ensure(to_fail >= secs(3) && to_fail <= secs(4) + SLACK, || {
         format!("{to_fail:?} from suspicion to failure")
-    })?;
-    ensure(its <= secs(2), || format!("it saw the failure {its:?} later"))
+    })
 }
 
 pub(super) async fn crash_of_ours(place: Place) -> Outcome {
@@ -76,7 +79,7 @@ pub(super) async fn restart(place: Place) -> Outcome {
     let dead = held_by(real.address, "p1").await?;
     let third = Subject::start(Options::serf(&place, "p1", 9)).await?;
     third.join(real.address).await?;
-    until(secs(2), || real.lists("p1", "alive")).await?;
+    until(secs(2) + LOOK, || real.lists("p1", "alive")).await?;
     let alive = held_by(real.address, "p1").await?;
     let raised = match (dead, alive) {
         (Some((dead, Liveness::Dead)), Some((now, Liveness::Alive))) => now > dead,
@@ -86,7 +89,7 @@ pub(super) async fn restart(place: Place) -> Outcome {
 }
 
 /// What `at` holds of `name`: it must be alive.
-async fn alive_at(at: std::net::SocketAddr, name: &str) -> Outcome<Incarnation> {
+async fn alive_at(at: SocketAddr, name: &str) -> Outcome<Incarnation> {
     match held_by(at, name).await? {
         Some((incarnation, Liveness::Alive)) => Ok(incarnation),
         other => Err(format!("{name} is {other:?}")),
@@ -132,33 +135,78 @@ pub(super) async fn refutation(place: Place) -> Outcome {
     ensure(told >= 3, || format!("we refuted only {told} times"))
 }
 
-/// A real member asks others by drawing 3 times as many members as there are, and takes up to 3 it
-/// may ask: with one such among 3 it finds none in (2/3)^9 = 2.6 % of its probes, with 3 among 5 in
-/// (2/5)^15, one in a million. So there are 3.
-pub(super) async fn deaf(place: Place) -> Outcome {
-    const OTHERS: u64 = 4;
-    let (deaf_to_s1, deaf_to_all) =
-        (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-    let (lost, through_others) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let s1_ip = place.ip(2);
-    let mut options = Options::serf(&place, "p1", 9);
-    options.tap = Some(Arc::new({
-        let (to_s1, to_all) = (Arc::clone(&deaf_to_s1), Arc::clone(&deaf_to_all));
-        let (lost, through) = (Arc::clone(&lost), Arc::clone(&through_others));
-        move |from, bytes: &[u8]| {
-            if to_all.load(Ordering::Relaxed) {
+/// What a deaf member would hear.
+#[derive(Default)]
+struct Ears {
+    deaf_to_one: AtomicBool,
+    deaf_to_all: AtomicBool,
+    /// Pings of the one that were lost.
+    lost: AtomicUsize,
+    /// Pings of others that came meanwhile.
+    through_others: AtomicUsize,
+}
+
+impl Ears {
+    /// Lets nothing pass of `one`, or of all, while they are deaf to it.
+    fn of(one: IpAddr) -> (Arc<Self>, Tap) {
+        let ears = Arc::new(Self::default());
+        let tap = Arc::clone(&ears);
+        let hears = move |from: SocketAddr, bytes: &[u8]| {
+            if tap.deaf_to_all.load(Ordering::Relaxed) {
                 return false;
             }
-            if to_s1.load(Ordering::Relaxed) {
-                if from.ip() == s1_ip {
-                    lost.fetch_add(usize::from(is_ping(bytes)), Ordering::Relaxed);
-                    return false;
-                }
-                through.fetch_add(usize::from(is_ping(bytes)), Ordering::Relaxed);
+            if tap.deaf_to_one.load(Ordering::Relaxed) {
+                let is_one = from.ip() == one;
+                let count = if is_one { &tap.lost } else { &tap.through_others };
+                count.fetch_add(usize::from(is_ping(bytes)), Ordering::Relaxed);
+                return !is_one;
             }
             true
+        };
+        (ears, Arc::new(hears))
+    }
+
+    /// Waits until `real` has probed `name` twice, and says whether others reached it at least once
+    /// where `real` did not: each ping that was lost is one probe, and one that only a stream saved
+    /// is told in the log. A busy machine may be too late with one of them.
+    async fn saved(&self, real: &Serf, name: &str, seen: &[&Serf]) -> Outcome {
+        let begun = Instant::now();
+        let mut longest = unprobed_max(OTHERS) * 2;
+        while begun.elapsed() < longest || self.lost.load(Ordering::Relaxed) < 2 {
+            for one in seen {
+                one.lists(name, "alive").await?;
+            }
+            longest = unprobed_max(OTHERS) * 2 * (1 + real.health().await?);
+            ensure(begun.elapsed() < longest + LOOK, || "it was not probed twice".to_owned())?;
+            pause(1000).await;
         }
-    }));
+        self.deaf_to_one.store(false, Ordering::Relaxed);
+        // The last probe ends.
+        tokio::time::sleep(INTERVAL * (1 + real.health().await?) + SLACK).await;
+        let (lost, through) =
+            (self.lost.load(Ordering::Relaxed), self.through_others.load(Ordering::Relaxed));
+        let streams = by_stream(real, name);
+        ensure(through > 0 && streams < lost, || {
+            let log = real.process.log();
+            format!("{lost} pings lost, {through} by others, {streams} saved by streams:\n{log}")
+        })
+    }
+}
+
+/// How often only a stream reached `name`.
+fn by_stream(real: &Serf, name: &str) -> usize {
+    real.process.log().matches(&format!("{BY_STREAM}{name} ")).count()
+}
+
+/// Members beside the deaf one. A real member asks others by drawing 3 times as many members as
+/// there are, and takes up to 3 it may ask: with one such among 3 it finds none in (2/3)^9 = 2.6 %
+/// of its probes, with 3 among 5 in (2/5)^15, one in a million. So there are 3 besides it.
+const OTHERS: u64 = 4;
+
+pub(super) async fn deaf(place: Place) -> Outcome {
+    let mut options = Options::serf(&place, "p1", 9);
+    let (ears, tap) = Ears::of(place.ip(2));
+    options.tap = Some(tap);
     let (s1, ours) = pair_with(&place, &[], options).await?;
     let mut helpers = Vec::new();
     for (name, host) in [("s3", 4), ("s4", 5), ("s5", 6)] {
@@ -169,33 +217,25 @@ pub(super) async fn deaf(place: Place) -> Outcome {
     for helper in ["s3", "s4", "s5"] {
         until(secs(2), || ours.holds(helper, MemberStatus::Alive)).await?;
     }
-    deaf_to_s1.store(true, Ordering::Relaxed);
-    // Long enough that s1 probes us twice.
-    throughout(unprobed_max(OTHERS) * 2, secs(1), || async {
+    ears.deaf_to_one.store(true, Ordering::Relaxed);
+    ears.saved(&s1, "p1", &[&s1, &helpers[0]]).await?;
+    let before = by_stream(&s1, "p1");
+    ears.deaf_to_all.store(true, Ordering::Relaxed);
+    let probed = unprobed_max(OTHERS) + INTERVAL * 2;
+    until(probed * (1 + s1.health().await?) * 2, || async {
         s1.lists("p1", "alive").await?;
-        helpers[0].lists("p1", "alive").await
+        ensure(by_stream(&s1, "p1") > before, || {
+            format!("no word of the stream:\n{}", s1.process.log())
+        })
     })
     .await?;
-    let (lost, through) = (lost.load(Ordering::Relaxed), through_others.load(Ordering::Relaxed));
-    ensure(lost > 0 && through > 0, || format!("{lost} pings lost, {through} by others"))?;
-    const BY_STREAM: &str = "Was able to connect to p1 but other probes failed";
-    let log = s1.process.log();
-    ensure(!log.contains(BY_STREAM), || format!("the way through others was not used:\n{log}"))?;
-    deaf_to_all.store(true, Ordering::Relaxed);
-    until(unprobed_max(OTHERS) + INTERVAL * 2 + SLACK, || async {
-        s1.lists("p1", "alive").await?;
-        let log = s1.process.log();
-        ensure(log.contains(BY_STREAM), || format!("no word of the stream:\n{log}"))
-    })
-    .await
-    .map(|_| ())?;
     s1.lists("p1", "alive").await
 }
 
 pub(super) async fn relay(place: Place) -> Outcome {
     let (real, ours) = pair(&place).await?;
     let voice = Voice::at(place.ip(20)).await?;
-    let ask = |sequence: u32, node: &str, target: std::net::SocketAddr| IndirectPing {
+    let ask = |sequence: u32, node: &str, target: SocketAddr| IndirectPing {
         sequence,
         node: node.into(),
         target: Some(target.ip()),
@@ -216,27 +256,26 @@ pub(super) async fn relay(place: Place) -> Outcome {
     let heard = answer(&voice).await?;
     let took = begun.elapsed();
     ensure(matches!(heard, Message::Nack { sequence: 78 }), || format!("for nobody: {heard:?}"))?;
-    ensure(took.as_millis() >= 450 && took.as_millis() <= 1000, || format!("nack after {took:?}"))?;
+    ensure(took.as_millis() >= 450 && took.as_millis() <= 1500, || format!("nack after {took:?}"))?;
     // And among members: ours cannot hear s1, and s1 finds it alive through others of ours: three,
-    // as for the deaf.
+    // as for the deaf. All meet s1 by push/pull, as gossip may pass it by.
     let mut helpers = Vec::new();
     for (name, host) in [("p3", 11), ("p4", 12)] {
         let helper = Subject::start(Options::serf(&place, name, host)).await?;
         helper.join(ours.address()).await?;
-        until(secs(10), || real.lists(name, "alive")).await?;
+        helper.join(real.address).await?;
+        until(LOOK, || real.lists(name, "alive")).await?;
         helpers.push(helper);
     }
-    let s1_ip = place.ip(2);
     let mut options = Options::serf(&place, "p2", 10);
-    options.tap = Some(Arc::new(move |from, _: &[u8]| from.ip() != s1_ip));
+    let (ears, tap) = Ears::of(place.ip(2));
+    ears.deaf_to_one.store(true, Ordering::Relaxed);
+    options.tap = Some(tap);
     let deaf = Subject::start(options).await?;
     deaf.join(ours.address()).await?;
-    until(secs(5), || real.lists("p2", "alive")).await?;
-    // Long enough that s1 probes it.
-    let time = unprobed_max(4) + INTERVAL * 2;
-    throughout(time, secs(1), || real.lists("p2", "alive")).await?;
-    let log = real.process.log();
-    ensure(!log.contains("Was able to connect to p2"), || log.clone())
+    deaf.join(real.address).await?;
+    until(LOOK, || real.lists("p2", "alive")).await?;
+    ears.saved(&real, "p2", &[&real]).await
 }
 
 /// Whether a datagram asks for an answer.

@@ -6,7 +6,7 @@ use crate::raw::{Voice, exchange};
 use crate::subject::Subject;
 use proconsul_core::types::{Incarnation, Liveness, MemberStatus};
 use proconsul_core::wire::memberlist::{Alive, NodeState, PushPull, StreamMessage};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -32,9 +32,9 @@ const VERSIONS: [u8; 6] = [1, 5, 2, 2, 5, 4];
 
 /// The fields of an ordinary alive message for `name`.
 fn ordinary(place: &Place, name: &str) -> Vec<(&'static str, Vec<u8>)> {
-    let row = u8::try_from(place.row).unwrap_or(0);
+    let IpAddr::V4(ip) = place.ip(99) else { unreachable!("rows are on 127.0.0.0/8") };
     vec![
-        ("Addr", raw(&[127, 1, row, 99])),
+        ("Addr", raw(&ip.octets())),
         ("Incarnation", vec![1]),
         ("Meta", raw(&[0xff, 0x80])),
         ("Node", raw(name.as_bytes())),

@@ -1,7 +1,7 @@
 //! Rows 6 to 9, 16, 29: meeting, staying, names and tags.
 
 use crate::agents::Serf;
-use crate::place::{Outcome, Place, ensure, pause, secs, throughout, until};
+use crate::place::{LOOK, Outcome, Place, ensure, pause, secs, throughout, until};
 use crate::subject::{Options, PORT, Subject, text_map};
 use proconsul_core::gossip::{Event, Input};
 use proconsul_core::types::MemberStatus;
@@ -90,7 +90,7 @@ pub(super) async fn coordinates(place: Place) -> Outcome {
 pub(super) async fn tags(place: Place) -> Outcome {
     let (real, ours) = pair(&place).await?;
     ours.tell(Input::Tags(text_map(&[("role", "y")])));
-    until(secs(2), || async {
+    until(secs(2) + LOOK, || async {
         let line = real.line("p1").await;
         let held = line.as_ref().is_some_and(|(_, _, tags)| tags == "role=y");
         ensure(held, || format!("it shows {line:?}"))
@@ -98,7 +98,7 @@ pub(super) async fn tags(place: Place) -> Outcome {
     .await?;
     let said = real.ask(&["tags", "-set", "a=b"]).await;
     ensure(said.contains("Successfully updated"), || said.clone())?;
-    until(secs(2), || async {
+    until(secs(2) + LOOK, || async {
         let tags =
             ours.look(|gossip| gossip.member("s1").map(|member| member.tags.clone())).await?;
         let held = tags.as_ref().and_then(|tags| tags.get("a")).is_some_and(|tag| &**tag == "b");

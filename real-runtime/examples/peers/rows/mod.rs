@@ -1,4 +1,4 @@
-//! The rows of the test plan, in order.
+//! The rows of the test plan, in order; those from 44 on are ours.
 
 mod crypto;
 mod detect;
@@ -7,6 +7,7 @@ mod hostile;
 mod join;
 mod leave;
 mod outside;
+mod shipped;
 
 use crate::place::{Outcome, Place};
 use std::future::Future;
@@ -80,4 +81,14 @@ pub(crate) const ROWS: &[Row] = rows! {
     38 Consul 75 "a server is asked into the WAN" outside::flooded;
     39 Consul 70 "the name of the dead is taken" outside::reclaim;
     40 Consul 30 "keys of an encrypted datacenter" outside::keys;
+    41 Consul 25 "a real client agent joins our server's pool" shipped::real_client;
+    42 Consul 65 "a WAN member where the LAN looks for a client" outside::guarded;
+    44 Consul 25 "our client agent joins a real server's pool" shipped::our_client;
+    45 Serf 20 "a real agent joins our server's pool" shipped::real_serf;
 };
+
+/// What the test plan asks for and nobody has built.
+pub(crate) const NOT_BUILT: &[(u32, &str)] = &[
+    (41, "its second half: a real client agent is served, which needs Consul's own RPC on 8300"),
+    (43, "rows 6 to 31 in the simulator, against a model of a real peer"),
+];

@@ -1,11 +1,13 @@
-//! Rows 32 to 40: ours among real Consul servers.
+//! Rows 32 to 40, 42: ours among real Consul servers.
 
 use super::crypto::key;
 use crate::consul::{Consul, LAN_PORT, client, server, wan_server};
 use crate::place::{Outcome, Place, ensure, pause, secs, throughout, until};
 use crate::subject::{Options, PORT, Subject};
-use proconsul_core::gossip::{Event, Input};
+use proconsul_core::gossip::{Admission, Event, Input};
 use proconsul_core::wire::consul_event;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Output of a living agent's check.
 const ALIVE: &str = "Agent alive and reachable";
@@ -167,6 +169,42 @@ pub(super) async fn wan(place: Place) -> Outcome {
     })
     .await?;
     consul.shows(true, &wanted).await
+}
+
+/// A client dies, and a server of the WAN takes its address. The LAN still looks for the client
+/// there, with all that it knows.
+pub(super) async fn guarded(place: Place) -> Outcome {
+    let (consul, ours) = pair(&place).await?;
+    drop(ours);
+    pause(500).await;
+    let (lan, visits) = (consul.lan, Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&visits);
+    let mut options = wan_server(place.at(9, PORT), "p1.dc2", "dc2");
+    options.config.admission = Admission::Servers;
+    options.tap = Some(Arc::new(move |from, _: &[u8]| {
+        counted.fetch_add(usize::from(from == lan), Ordering::Relaxed);
+        true
+    }));
+    let wan = Subject::start(options).await?;
+    wan.join(consul.wan).await?;
+    let wanted = format!("p1.dc2 {} alive server 1.8.7 2 dc2 <all>", place.at(9, PORT));
+    until(secs(10), || consul.shows(true, &wanted)).await?;
+    // Its reconnects, every 30 s, are full exchanges.
+    throughout(secs(50), secs(1), || async {
+        let names = wan.look(|gossip| -> Vec<String> {
+            gossip.members().map(|member| member.name.to_string()).collect()
+        });
+        let names = names.await?;
+        let only_wan = names.iter().all(|name| name == "p1.dc2" || name == "cs1.dc1");
+        ensure(only_wan, || format!("the WAN holds {names:?}"))
+    })
+    .await?;
+    ensure(visits.load(Ordering::Relaxed) > 0, || "the LAN never looked for it".to_owned())?;
+    let refused =
+        |event: &Event| matches!(event, Event::Notice(text) if text.contains("cs1")).then_some(());
+    wan.hears("refusal of a LAN name", 1, refused).await?;
+    consul.shows(true, &wanted).await?;
+    consul.shows(false, shown(&place, "failed")).await
 }
 
 pub(super) async fn flooded(place: Place) -> Outcome {

@@ -102,6 +102,17 @@ fn who_missed_a_leave_takes_it_for_a_failure() {
 }
 
 #[test]
+fn a_lan_name_comes_into_the_wan() {
+    tells_apart(Fault::GuardLetsOtherPoolIn, |planted| {
+        let pool = Pool::with(&["a.dc1"], |config| {
+            (config.planted, config.admission) = (planted, Admission::Servers);
+        });
+        let client = tags(&[("role", "node"), ("dc", "dc1"), ("build", "1.8.7:")]);
+        admit(&pool.serfs["a.dc1"], &[is_alive("n", &client, Liveness::Alive)]).is_ok()
+    });
+}
+
+#[test]
 fn a_change_of_keys_is_complete_before_all_have_answered() {
     tells_apart(Fault::AnswersCountedTwice, |planted| {
         let mut pool = pool(&["a", "b", "c"], planted);
