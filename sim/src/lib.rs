@@ -58,6 +58,7 @@
 //! many. [`pools`] and [`clusters`] are other kinds of worlds, of bare pools of gossip and of whole
 //! agents in several datacenters: their stories are [`plans`], over links that both share.
 
+mod admit;
 pub mod cli;
 pub mod client;
 pub mod clock;

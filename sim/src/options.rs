@@ -1,12 +1,13 @@
 //! What kind of world it is: drawn as a whole from one seed (swarm), or set by a story.
 
+use crate::admit::within;
 use crate::schedule::Freshness;
 use proconsul_core::types::{Rng, Seed};
 use serde::{Deserialize, Serialize};
 
 /// Everything about a world but its faults and operations. Times are in microseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// Servers.
     pub servers: u8,
@@ -159,6 +160,26 @@ impl Options {
         self.append_entries_max = self.append_entries_max.max(each);
     }
 
+    /// Whether there can be such a world.
+    ///
+    /// # Errors
+    /// There cannot; the reason names the option.
+    pub fn check(&self) -> Result<(), String> {
+        within("options.servers", self.servers, 1..=SERVERS_MAX)?;
+        within("options.clients", self.clients, 1..=u8::MAX)?;
+        for (server, [heartbeat, min, max]) in self.timing.iter().enumerate() {
+            let name = format!("options.timing[{server}]");
+            within(&format!("{name}[0]"), *heartbeat, 1_000..=*min)?;
+            within(&format!("{name}[1]"), *min, 1_000..=*max)?;
+        }
+        within("options.append_entries_max", self.append_entries_max, 1..=1 << 20)?;
+        within("options.inflight_messages_max", self.inflight_messages_max, 1..=1 << 20)?;
+        within("options.segment_bytes", self.segment_bytes, 512..=64 << 20)?;
+        within("options.snapshot_log_bytes", self.snapshot_log_bytes, 1..=1 << 30)?;
+        within("options.trailing_bytes", self.trailing_bytes, 0..=1 << 30)?;
+        within("options.session_ttl_ms", self.session_ttl_ms, 1..=86_400_000)
+    }
+
     /// The timing of a server.
     #[must_use]
     pub fn timing_of(&self, server: usize) -> [u64; 3] {
@@ -172,6 +193,9 @@ impl Options {
         self.safety + self.liveness
     }
 }
+
+/// One bit of a byte for each, in the halves of a split.
+const SERVERS_MAX: u8 = 8;
 
 /// How many entries a follower can take, at least: several times what clients of a world write.
 const ENTRIES_A_SECOND: u64 = 60;
@@ -197,6 +221,7 @@ mod tests {
         assert_ne!(Options::draw(9), Options::draw(10));
         for seed in 0..200 {
             let options = Options::draw(seed);
+            assert_eq!(options.check(), Ok(()));
             assert!(options.sync_min <= options.sync_max);
             for server in 0..usize::from(options.servers) {
                 let [heartbeat, min, max] = options.timing_of(server);
