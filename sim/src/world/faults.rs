@@ -289,6 +289,7 @@ impl Engine {
     pub(crate) fn heal(&mut self) {
         // From here on no protocol event sets off anything: not even those of healing itself.
         self.calm = true;
+        self.calm_at = Some(self.now);
         self.tripwires.clear();
         self.heal_now();
         let bound = self.options.bound * MICRO;
