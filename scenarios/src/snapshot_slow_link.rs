@@ -48,7 +48,7 @@ async fn story(world: World) -> Told {
         let action = if rng.chance(1, 2) {
             Action::Isolate { who: Target::Actor, span: 1_500_000 }
         } else {
-            Action::Crash { who: Target::Actor, down: 300_000, moved: false }
+            Action::crash(Target::Actor, 300_000)
         };
         world.trip(trip, action);
     }

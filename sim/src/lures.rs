@@ -174,7 +174,7 @@ impl Bait<'_> {
     }
 
     fn crash(&mut self, who: Target, low: u64, high: u64) -> Action {
-        Action::Crash { who, down: self.millis(low, high), moved: false }
+        Action::crash(who, self.millis(low, high))
     }
 
     /// Something that makes others stand for election.

@@ -132,8 +132,15 @@ pub enum Target {
 #[expect(missing_docs, reason = "each variant says what its fields are")]
 pub enum Action {
     /// The process dies at once; it starts again after `down` (0: at the end of the faults). With
-    /// `moved` it comes back under a new address.
-    Crash { who: Target, down: u64, moved: bool },
+    /// `moved` it comes back under a new address. With `power` gone, too, the disk keeps what it
+    /// likes of what was not synced; if nothing is said, chance decides.
+    Crash {
+        who: Target,
+        down: u64,
+        moved: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        power: Option<bool>,
+    },
     /// A dead process starts again.
     Restart { who: Target },
     /// The process stands still; what comes for it waits.
@@ -162,8 +169,13 @@ pub enum Action {
     DiskFail { who: Target },
     /// Writes find no space.
     DiskFull { who: Target, span: u64 },
-    /// A bit flips in an old file (not the newest of the log). Noticed at the next start.
-    BitRot { who: Target },
+    /// A bit flips in an old file (not the newest of the log). Noticed at the next start. Which
+    /// bit follows from `drawn`; if that is not said, from how many faults struck before.
+    BitRot {
+        who: Target,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        drawn: Option<u64>,
+    },
     /// The monotonic clock runs at another rate (millionths of the true one).
     ClockRate { who: Target, rate: u32, span: u64 },
     /// The monotonic clock jumps forward by so many microseconds.
@@ -172,6 +184,24 @@ pub enum Action {
     WallJump { who: Target, by_ms: i64 },
     /// Everything that is broken by faults so far is whole again, and everyone who is down starts.
     Heal,
+}
+
+impl Action {
+    /// A crash of which chance decides whether the power goes, too.
+    #[must_use]
+    pub fn crash(who: Target, down: u64) -> Self {
+        Self::Crash { who, down, moved: false, power: None }
+    }
+
+    /// Says what chance decides, where nothing is said yet: whether the power goes, which bit
+    /// flips.
+    pub(crate) fn pin(&mut self, gone: bool, number: u64) {
+        if let Self::Crash { power, .. } = self {
+            power.get_or_insert(gone);
+        } else if let Self::BitRot { drawn, .. } = self {
+            drawn.get_or_insert(number);
+        }
+    }
 }
 
 /// One thing a client does.
@@ -374,7 +404,7 @@ mod tests {
                         middle: true,
                         after: 0,
                     }),
-                    what: Action::Crash { who: Target::Actor, down: 1, moved: false },
+                    what: Action::crash(Target::Actor, 1),
                 },
             ],
             ops: vec![Op { at: 1, client: 0, server: 2, what: Want::Put { key: 3 } }],
