@@ -146,6 +146,25 @@ fn words_of(info: &PanicHookInfo<'_>) -> String {
 mod tests {
     use super::*;
     use crate::schedule::{Action, Target, When};
+    use crate::workload;
+
+    #[test]
+    fn a_log_has_a_line_for_each_event_and_each_loss_says_why() {
+        let mut whys = BTreeMap::new();
+        for seed in 0..24 {
+            let outcome = run(&workload::schedule(seed), Telling::Kept);
+            assert_eq!(outcome.violation, None, "seed {seed}");
+            let lines = u64::try_from(outcome.lines.len()).unwrap();
+            assert!(lines >= outcome.events, "{lines} lines of {} events", outcome.events);
+            for line in outcome.lines.iter().filter(|line| line.text.starts_with("lost -> s")) {
+                let (_, why) = line.text.rsplit_once(": ").unwrap();
+                *whys.entry(why.to_owned()).or_insert(0) += 1;
+            }
+        }
+        for why in ["the link is cut", "nobody is at that address", "by chance"] {
+            assert!(whys.contains_key(why), "{why} is not among {whys:?}");
+        }
+    }
 
     /// Which of the faults strike with what chance decided: `None` for those that did not.
     fn decided(outcome: &Outcome) -> Vec<Option<(bool, bool)>> {

@@ -39,7 +39,7 @@ impl Engine {
         self.strikes += 1;
         let number = self.strikes;
         self.trace.event(self.now, 0, 9, number_of(number));
-        self.note(None, || format!("fault: {action:?}"));
+        self.note(None, || format!("fault {number}: {action:?}"));
         let who = |engine: &Self, target: &Target| engine.resolve(*target, actor, other);
         match action {
             Action::Crash { who: target, down, moved, power } => {
@@ -219,6 +219,7 @@ impl Engine {
         if self.calm {
             return;
         }
+        self.note(None, || format!("fault over: {}", undo.words()));
         match undo {
             Undo::Net(number) => {
                 self.judge.lonely_leaders(&self.hosts);
@@ -408,6 +409,22 @@ impl Engine {
         let fault = u32::try_from(self.faults.len()).expect("few faults");
         self.faults.push(Fault { when: When::At(self.now.div_ceil(MICRO)), what: action });
         self.strike_numbered(fault);
+    }
+}
+
+impl Undo {
+    /// What ends, in a few words.
+    fn words(self) -> String {
+        match self {
+            Self::Net(number) => format!("fault {number} of the network"),
+            Self::Restart(server, _) => format!("s{server} may start again"),
+            Self::Resume(server) => format!("s{server} may go on"),
+            Self::DiskSlow(server, _) => format!("the disk of s{server} is as fast as before"),
+            Self::Unhang(server) => format!("the disk of s{server} answers again"),
+            Self::Space(server) => format!("the disk of s{server} has room again"),
+            Self::Rate(server) => format!("the clock of s{server} runs as it should"),
+            Self::Strike(fault, ..) => format!("waiting for fault {fault}"),
+        }
     }
 }
 
