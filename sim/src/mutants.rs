@@ -235,9 +235,18 @@ impl Found {
 pub const HEAD: &str = "| fault                      | found | p50 | p95 | faults+ops shrunk  | runs | rules |\n\
 |---|---|---|---|---|---|---|";
 
-/// Hunts one fault: `trials` times, up to `seeds` worlds each.
+/// How far apart the first seeds of two trials are.
+pub const APART: u64 = 1_000_000;
+
+/// Hunts one fault: `trials` times, up to `seeds` worlds each, the first from seed 0 on.
 #[must_use]
 pub fn hunt(name: &str, seeds: u64, trials: u32, jobs: usize) -> Found {
+    hunt_from(0, name, seeds, trials, jobs)
+}
+
+/// The same, the first trial from seed `first` on.
+#[must_use]
+pub fn hunt_from(first: u64, name: &str, seeds: u64, trials: u32, jobs: usize) -> Found {
     let mut found = Found {
         name: name.into(),
         after: Vec::new(),
@@ -249,8 +258,8 @@ pub fn hunt(name: &str, seeds: u64, trials: u32, jobs: usize) -> Found {
     };
     let kind = kind_of(name);
     for trial in 0..trials {
-        let from = u64::from(trial) * 1_000_000;
-        let (mut at, end) = (from, from + seeds);
+        let from = first.saturating_add(u64::from(trial) * APART);
+        let (mut at, end) = (from, from.saturating_add(seeds));
         let hit = loop {
             let Some((seed, outcome)) = swarm::together(kind, at, end - at, name, jobs).failed
             else {
