@@ -6,6 +6,11 @@ use proconsul_sim::run::run;
 use proconsul_sim::{
     Options, Outcome, Scenario, Schedule, Telling, failure, mutants, play, quiet_panics, secs,
 };
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Seeds that a scenario is played with until it shows a fault that it says it catches.
+const SEEDS: u64 = 120;
 
 #[test]
 fn a_sample_of_planted_faults_is_found_and_shrunk() {
@@ -89,4 +94,40 @@ fn a_late_violation_of_a_story_is_in_its_schedule() {
     assert_eq!(again.violation.as_ref(), Some(broken));
     let text = failure::of_scenario(&LATE, &played);
     assert!(text.contains("shrunk to 1 faults, 0 operations:"), "{text}");
+}
+
+/// The faults that a scenario says it catches.
+fn caught_by(
+    scenario: &'static Scenario,
+) -> impl Iterator<Item = (&'static Scenario, &'static str)> {
+    let names = scenario.doc.split_once("Catches ").map_or("", |(_, names)| names);
+    let names = names.trim_end_matches('.').split(", ").filter(|name| !name.is_empty());
+    names.map(move |name| (scenario, name))
+}
+
+#[test]
+fn scenarios_show_the_faults_that_they_say_they_catch() {
+    quiet_panics();
+    let pairs: Vec<(&Scenario, &str)> = ALL.iter().flat_map(caught_by).collect();
+    assert!(pairs.len() > 30, "docs are read as they are written");
+    let (next, wrong) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some((scenario, fault)) = pairs.get(next.fetch_add(1, Ordering::Relaxed))
+                {
+                    assert!(mutants::fault_named(fault).is_some(), "{}: {fault}", scenario.name);
+                    let breaks = |seed: u64, planted: &str| {
+                        play(scenario, seed, planted, Telling::Silent).outcome.violation.is_some()
+                    };
+                    let shown = (1..=SEEDS).find(|seed| breaks(*seed, fault) && !breaks(*seed, ""));
+                    if shown.is_none() {
+                        wrong.lock().unwrap().push(format!("{}: {fault}", scenario.name));
+                    }
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().unwrap();
+    assert!(wrong.is_empty(), "not shown with seeds 1..={SEEDS}: {}", wrong.join(", "));
 }
