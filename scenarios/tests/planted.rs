@@ -4,7 +4,7 @@
 use proconsul_scenarios::ALL;
 use proconsul_sim::run::run;
 use proconsul_sim::{
-    Options, Outcome, Scenario, Schedule, Telling, failure, mutants, play, quiet_panics, secs,
+    Options, Scenario, Schedule, Telling, failure, mutants, play, quiet_panics, secs,
 };
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
