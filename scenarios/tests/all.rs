@@ -2,7 +2,7 @@
 
 use proconsul_scenarios::ALL;
 use proconsul_sim::swarm::{self, Kind, Sum};
-use proconsul_sim::{Scenario, Schedule, Telling, failure, play, quiet_panics};
+use proconsul_sim::{Mark, Scenario, Schedule, Telling, failure, play, quiet_panics};
 use std::io::Write as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -51,12 +51,14 @@ fn every_scenario_holds() {
         }
     });
     let wall = began.elapsed().as_secs_f64();
-    let text = sum.into_inner().unwrap().text(wall);
+    let sum = sum.into_inner().unwrap();
+    let text = sum.text(wall);
     say(&format!("{} scenarios with seeds {FIXED:?} and {fresh:#x}:\n{text}", ALL.len()));
     let broken = broken.into_inner().unwrap();
     let screens: Vec<String> =
         broken.iter().map(|(scenario, played)| failure::of_scenario(scenario, played)).collect();
     assert!(screens.is_empty(), "\n{}", screens.join("\n\n"));
+    assert_eq!(sum.marks.len(), Mark::ALL.len(), "stories reach every protocol event\n{text}");
 }
 
 #[test]
