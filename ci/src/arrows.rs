@@ -62,6 +62,7 @@ const TEST_ARROWS: &[(&str, &[&str])] =
 pub fn metadata() -> Result<Metadata, String> {
     MetadataCommand::new()
         .manifest_path(root().join("Cargo.toml"))
+        .other_options(["--locked".to_string()])
         .exec()
         .map_err(|error| error.to_string())
 }

@@ -27,7 +27,7 @@ enum Command {
     Peers,
     /// A real cluster of 24 agents, each role killed in turn; prints what it measured.
     Cluster,
-    /// A swarm of fresh seeds, worlds of servers and worlds of pools; prints the first one.
+    /// A swarm of fresh seeds: worlds of servers, of pools and of agents; prints the first one.
     Swarm {
         /// How many seeds.
         #[arg(long, default_value_t = 2_000)]
@@ -46,7 +46,11 @@ fn main() -> ExitCode {
         Command::Cluster => vec![steps::cluster()],
         Command::Swarm { seeds } => {
             let first = fresh_seed();
-            vec![steps::swarm(seeds, first), steps::pools(seeds, first)]
+            vec![
+                steps::swarm(seeds, first),
+                steps::pools(seeds, first),
+                steps::clusters(seeds, first),
+            ]
         }
     };
     run(&steps)

@@ -24,14 +24,17 @@ pub struct Checked {
 }
 
 /// Seeds of each scenario whose traces are compared between processes and profiles.
-const DETERMINISM_SEEDS: &str = "3";
+const DETERMINISM_SEEDS: usize = 3;
 /// The seed of the long story that a verification tells.
 const LONG_SEED: &str = "1";
+/// Drawn worlds, of which the sum of traces is compared in the same way.
+const DETERMINISM_SWARM: [&str; 5] = ["swarm", "--seeds", "200", "--from", "0"];
 /// Fresh seeds of one verification: worlds that nobody has tried.
 const FRESH_SEEDS: u64 = 1_000;
-/// Drawn worlds of pools: so many from seed 0 must hold, and so many fresh ones are told.
+/// Drawn worlds of pools that must hold: so many from seed 0, and so many fresh ones.
 const POOLS: [u64; 2] = [1_000, 400];
-/// The same of whole agents.
+/// Drawn worlds of whole agents: so many from seed 0 must hold, and so many fresh ones are told.
+/// Some of their last rules are open (CHANGELOG, "Known").
 const CLUSTERS: [u64; 2] = [400, 400];
 /// Seeds and trials for each planted fault in one verification; `cargo ci mutants` is full size.
 const MUTANT_SEEDS: u64 = 300;
@@ -76,10 +79,19 @@ pub fn verify(fresh_seed: u64) -> Vec<Step> {
     steps.push(step("sync of 300 agents while leaders die", || {
         cargo(&["sim", "run", "sync_of_many", "--seed", LONG_SEED])
     }));
-    let name = "swarm of pools (fresh ones are told and do not gate)";
-    steps.push(held(name, "pools", POOLS, fresh_seed));
-    let name = "swarm of clusters (fresh ones are told and do not gate)";
-    steps.push(held(name, "clusters", CLUSTERS, fresh_seed));
+    steps.push(step("swarm of pools", move || {
+        let [held, tried] = POOLS;
+        let mut findings = swarm_of(tried, fresh_seed, &["--only", "pools"]);
+        findings.extend(swarm_of(held, 0, &["--only", "pools"]));
+        findings
+    }));
+    steps.push(step("swarm of clusters (fresh ones are told and do not gate)", move || {
+        let [held, tried] = CLUSTERS;
+        for finding in swarm_of(tried, fresh_seed, &["--only", "clusters"]) {
+            told(&finding);
+        }
+        swarm_of(held, 0, &["--only", "clusters"])
+    }));
     steps.push(mutants(MUTANT_SEEDS, MUTANT_TRIALS));
     steps
 }
@@ -132,15 +144,10 @@ pub fn pools(seeds: u64, first: u64) -> Step {
     step("swarm of pools", move || swarm_of(seeds, first, &["--only", "pools"]))
 }
 
-/// Worlds of a kind: those from seed 0 must hold, fresh ones are told. Some of their last rules are
-/// open (CHANGELOG, "Known").
-fn held(name: &'static str, kind: &'static str, [held, tried]: [u64; 2], fresh: u64) -> Step {
-    step(name, move || {
-        for finding in swarm_of(tried, fresh, &["--only", kind]) {
-            told(&finding);
-        }
-        swarm_of(held, 0, &["--only", kind])
-    })
+/// A swarm of worlds of whole agents from `first` on.
+#[must_use]
+pub fn clusters(seeds: u64, first: u64) -> Step {
+    step("swarm of clusters", move || swarm_of(seeds, first, &["--only", "clusters"]))
 }
 
 #[expect(clippy::print_stdout, reason = "a finding that does not gate is still told")]
@@ -165,23 +172,47 @@ pub fn mutants(seeds: u64, trials: u64) -> Step {
 
 /// The same seed must give the same trace hash in another process and under another profile.
 fn determinism() -> Findings {
-    let first = traces(&["sim"]);
-    if first.is_empty() {
-        return vec!["`cargo sim traces` prints no trace".to_string()];
-    }
-    let mut findings = Findings::new();
-    for (what, other) in [
-        ("another process", traces(&["sim"])),
-        ("the profile with every check on", traces(&CHECKED_SIM)),
-    ] {
-        if other.len() != first.len() {
-            findings.push(format!("{what} prints {} traces, not {}", other.len(), first.len()));
+    let expected = match stories() {
+        Ok(stories) => stories * DETERMINISM_SEEDS + 1,
+        Err(error) => return vec![error],
+    };
+    let runs = [
+        ("one process", &["sim"][..]),
+        ("another process", &["sim"]),
+        ("the profile with every check on", &CHECKED_SIM),
+    ];
+    let mut traced = Vec::new();
+    for (what, tool) in runs {
+        match traces(tool) {
+            Ok(traces) => traced.push((what, traces)),
+            Err(error) => return vec![format!("{what}: {error}")],
         }
-        for (line, other) in first.iter().zip(&other).filter(|(line, other)| line != other) {
+    }
+    differences(expected, &traced)
+}
+
+/// What is wrong with the traces of several runs, of which each has so many.
+fn differences(expected: usize, traced: &[(&str, Vec<String>)]) -> Findings {
+    let mut findings = Findings::new();
+    for (what, traces) in traced {
+        if traces.len() != expected {
+            findings.push(format!("{what} prints {} traces, not {expected}", traces.len()));
+        }
+    }
+    let Some(((_, first), others)) = traced.split_first() else { return findings };
+    for (what, other) in others {
+        for (line, other) in first.iter().zip(other).filter(|(line, other)| line != other) {
             findings.push(format!("{line}, but in {what}: {other}"));
         }
     }
     findings
+}
+
+/// How many stories are told when all are.
+fn stories() -> Result<usize, String> {
+    let listed = output(&["sim", "list"])?;
+    let told = listed.lines().filter(|line| !line.ends_with("(long: told by name only)")).count();
+    if told == 0 { Err("`cargo sim list` lists no story".into()) } else { Ok(told) }
 }
 
 /// The same tool as `cargo sim`, under the profile with every arithmetic and debug check on.
@@ -198,12 +229,15 @@ const CHECKED_SIM: [&str; 10] = [
     "--",
 ];
 
-/// Scenario, seed and trace, a line each.
-fn traces(tool: &[&str]) -> Vec<String> {
-    let mut arguments = tool.to_vec();
-    arguments.extend(["traces", "--seeds", DETERMINISM_SEEDS]);
-    let printed = output(&arguments);
-    printed.lines().filter(|line| line.contains(" trace 0x")).map(String::from).collect()
+/// Scenario, seed and trace, a line each; in the end the trace of drawn worlds of all kinds.
+fn traces(tool: &[&str]) -> Result<Vec<String>, String> {
+    let seeds = DETERMINISM_SEEDS.to_string();
+    let mut traces = Vec::new();
+    for arguments in [&["traces", "--seeds", &seeds][..], &DETERMINISM_SWARM] {
+        let printed = output(&[tool, arguments].concat())?;
+        traces.extend(printed.lines().filter(|line| line.contains("trace 0x")).map(String::from));
+    }
+    Ok(traces)
 }
 
 fn step(name: &'static str, check: impl Fn() -> Findings + 'static) -> Step {
@@ -255,13 +289,20 @@ fn cargo_shown(arguments: &[&str]) -> (Findings, Vec<String>) {
     (findings, printed)
 }
 
-fn output(arguments: &[&str]) -> String {
-    Command::new(cargo_path())
+/// What a command prints, if it succeeds.
+fn output(arguments: &[&str]) -> Result<String, String> {
+    let command = format!("cargo {}", arguments.join(" "));
+    let output = Command::new(cargo_path())
         .args(arguments)
         .current_dir(root())
         .output()
-        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
-        .unwrap_or_default()
+        .map_err(|error| format!("{command}: {error}"))?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() {
+        return Ok(text(&output.stdout));
+    }
+    let (said, complained) = (text(&output.stdout), text(&output.stderr));
+    Err(format!("{command} ended with {}\n{said}{complained}", output.status))
 }
 
 fn cargo_path() -> String {
@@ -277,5 +318,22 @@ mod tests {
         assert_eq!(skipped_in("27 passed, 0 failed, 13 SKIPPED in 71 s"), Some(13));
         assert_eq!(skipped_in("27 passed, 0 failed"), None);
         assert_eq!(skipped_in(" 32 SKIPPED          failed, and back: no consul here"), None);
+    }
+
+    #[test]
+    fn traces_that_differ_or_are_missing_are_found() {
+        let lines = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let all = lines(&["a 1 trace 0x1", "trace 0x2"]);
+        let runs = |other: Vec<String>| [("one", all.clone()), ("another", other)];
+        assert_eq!(differences(2, &runs(all.clone())), Findings::new());
+        assert_eq!(differences(3, &runs(all.clone())).len(), 2);
+        assert_eq!(differences(2, &runs(lines(&["a 1 trace 0x1"]))).len(), 1);
+        assert_eq!(differences(2, &runs(lines(&["a 1 trace 0x1", "trace 0x3"]))).len(), 1);
+    }
+
+    #[test]
+    fn a_command_that_fails_has_no_output() {
+        let error = output(&["no-such-command"]).expect_err("there is none");
+        assert!(error.contains("no-such-command"), "{error}");
     }
 }

@@ -19,10 +19,29 @@ pub fn check() -> Findings {
     for source in with_ending("rs") {
         rust_file(&source, &mut findings);
     }
-    for source in with_ending("md") {
-        markdown_file(&source, &mut findings);
+    let pages = with_ending("md");
+    for source in &pages {
+        markdown_file(source, &mut findings);
     }
+    let rooms: Vec<String> = with_ending("toml").into_iter().filter_map(room).collect();
+    let pages: Vec<String> = pages.into_iter().map(|page| page.path).collect();
+    rooms_without_page(&rooms, &pages, &mut findings);
     findings
+}
+
+/// The folder of a crate, if this is its manifest. A fuzz target is no room of its own.
+fn room(source: Source) -> Option<String> {
+    let folder = source.path.strip_suffix("Cargo.toml")?;
+    (!folder.ends_with("/fuzz/")).then(|| folder.to_string())
+}
+
+fn rooms_without_page(rooms: &[String], pages: &[String], findings: &mut Findings) {
+    for room in rooms {
+        let page = format!("{room}README.md");
+        if !pages.contains(&page) {
+            findings.push(format!("{page} is missing: each room has a page of its own"));
+        }
+    }
 }
 
 fn rust_file(source: &Source, findings: &mut Findings) {
@@ -38,6 +57,11 @@ fn rust_file(source: &Source, findings: &mut Findings) {
     let stem = path.rsplit('/').next().unwrap_or(path).trim_end_matches(".rs");
     if EMPTY_FILE_NAMES.contains(&stem) {
         say(1, "the file's name says nothing about what is inside");
+    }
+    let root = path.strip_prefix("core/").and_then(|path| path.strip_suffix("src/lib.rs"));
+    let of_core = root.is_some_and(|room| room.matches('/').count() <= 1);
+    if of_core && !source.text.lines().any(|line| line == "#![no_std]") {
+        say(1, "crates of core are #![no_std]");
     }
     for (at, line) in source.text.lines().enumerate() {
         rust_line(path, line, |what| say(at + 1, what));
@@ -151,8 +175,17 @@ mod tests {
             ("core/a.rs", "//! A.\nuse std::time::Instant;\n".to_string()),
             ("core/a.rs", "//! A.\nlet map = HashMap::new();\n".to_string()),
             ("core/a.rs", "//! A.\n#[allow(dead_code)]\n".to_string()),
+            ("core/src/lib.rs", "//! A.\n".to_string()),
+            ("core/a/src/lib.rs", "//! A.\n// #![no_std]\n".to_string()),
         ] {
             assert_eq!(findings_of(path, &text).len(), 1, "{path}: {text}");
         }
+        let core = "//! A.\n#![no_std]\n";
+        assert_eq!(findings_of("core/a/src/lib.rs", core), Findings::new());
+        assert_eq!(findings_of("sim/src/lib.rs", "//! A.\n"), Findings::new());
+        let mut findings = Findings::new();
+        let rooms = [String::new(), "a/".into(), "b/".into()];
+        rooms_without_page(&rooms, &["README.md".into(), "b/README.md".into()], &mut findings);
+        assert_eq!(findings.len(), 1, "{findings:?}");
     }
 }

@@ -40,7 +40,7 @@ async fn story(world: World) -> Told {
             let who = [Target::Actor, Target::Leader, Target::Other][rng.index(3)];
             let down = rng.between(20, 900) * 1_000;
             let trip = Trip { server: None, event, nth, middle, after };
-            world.trip(trip, Action::Crash { who, down, moved: false });
+            world.trip(trip, Action::crash(who, down));
         }
         world.sleep(millis(rng.between(800, 1_800))).await;
         if round % 2 == 1 {

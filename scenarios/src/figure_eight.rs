@@ -34,7 +34,9 @@ async fn story(world: World) -> Told {
     world.put_eventually("story", "before").await?;
     world.sleep(millis(400)).await;
     let others = world.followers();
-    let [second, third, fourth, fifth] = others[..] else { return Ok(()) };
+    let [second, third, fourth, fifth] = others[..] else {
+        return world.expect(false, "one of five servers leads and four follow");
+    };
     // (a) An entry on the leader and one follower.
     world.act(Action::Split { side: 1 << first | 1 << second, span: 1_800_000 });
     let acked = Rc::new(Cell::new(false));
@@ -49,7 +51,9 @@ async fn story(world: World) -> Told {
     world.sleep(millis(200)).await;
     let rest: Vec<usize> =
         [third, fourth, fifth].into_iter().filter(|server| *server != newer).collect();
-    let &[copy, blank] = rest.as_slice() else { return Ok(()) };
+    let &[copy, blank] = rest.as_slice() else {
+        return world.expect(false, "one of the three without the old entry leads");
+    };
     world.isolate(blank);
     // (c) One of the two with the old entry leads again; a third server gets that entry, then hears
     // nothing more from the leader.

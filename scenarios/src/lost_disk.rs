@@ -37,7 +37,7 @@ async fn story(world: World) -> Told {
     for round in 0..2 {
         let gone = rest.pop().unwrap_or(0);
         let who = Target::Server(u8::try_from(gone).unwrap_or(0));
-        world.act(Action::BitRot { who });
+        world.act(Action::BitRot { who, drawn: None });
         world.crash(gone);
         lost.push(gone);
         put_within(&world, &rest, &format!("without/{round}"), timeouts(7)).await?;

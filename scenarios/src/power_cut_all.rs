@@ -43,7 +43,7 @@ async fn story(world: World) -> Told {
             let trip = Trip { server: None, event, nth, middle, after };
             for server in &all {
                 let who = Target::Server(u8::try_from(*server).unwrap_or(0));
-                world.trip(trip, Action::Crash { who, down: 900_000, moved: false });
+                world.trip(trip, Action::crash(who, 900_000));
             }
             let dark = |world: &World| (0..world.servers()).all(|it| !world.glimpse(it).up);
             drop(world.until(secs(2), "the cut", dark).await);

@@ -37,8 +37,10 @@ async fn story(world: World) -> Told {
     for number in 0..28 {
         world.kv_put(from, &format!("big/{number}"), &format!("{number}{big}")).await;
     }
-    // The line is narrow and stays so; leaders are cut off or crash between chunks.
+    // The leader keeps its log for one that it hears of; who follows it has cut its own by now. The
+    // line is narrow and stays so; leaders are cut off or crash between chunks.
     world.heal();
+    world.crash_for(world.leader().await?, millis(1_500));
     for server in 0..world.servers() {
         world.narrow(server, rng.between(120_000, 300_000));
     }
@@ -48,7 +50,7 @@ async fn story(world: World) -> Told {
         let action = if rng.chance(1, 2) {
             Action::Isolate { who: Target::Actor, span: 1_500_000 }
         } else {
-            Action::Crash { who: Target::Actor, down: 300_000, moved: false }
+            Action::crash(Target::Actor, 300_000)
         };
         world.trip(trip, action);
     }

@@ -31,7 +31,7 @@ async fn story(world: World) -> Told {
     for event in [Mark::AppendAcked, Mark::VoteGranted, Mark::AppendSent, Mark::Committed] {
         let nth = u32::try_from(rng.between(5, 60)).unwrap_or(5);
         let trip = Trip { server: None, event, nth, middle: rng.chance(1, 2), after: 0 };
-        world.trip(trip, Action::Crash { who: Target::Actor, down: 300_000, moved: false });
+        world.trip(trip, Action::crash(Target::Actor, 300_000));
     }
     for _ in 0..8 {
         world.sleep(millis(rng.between(300, 1_200))).await;

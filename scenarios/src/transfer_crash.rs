@@ -33,7 +33,7 @@ async fn story(world: World) -> Told {
         let who = if rng.chance(2, 3) { Target::Other } else { Target::Actor };
         let span = rng.between(100, 900) * 1_000;
         let what = match rng.index(3) {
-            0 => Action::Crash { who, down: span, moved: false },
+            0 => Action::crash(who, span),
             1 => Action::Isolate { who, span },
             _ => Action::Pause { who, span },
         };

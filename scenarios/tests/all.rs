@@ -1,8 +1,8 @@
 //! Every scenario with its fixed seeds and one fresh seed, and a swarm of drawn worlds.
 
 use proconsul_scenarios::ALL;
-use proconsul_sim::{Mark, Outcome, Scenario, Telling, play, quiet_panics, swarm};
-use std::collections::BTreeMap;
+use proconsul_sim::swarm::{self, Kind, Sum};
+use proconsul_sim::{Mark, Scenario, Schedule, Telling, failure, play, quiet_panics};
 use std::io::Write as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,53 +24,6 @@ fn say(text: &str) {
     writeln!(err, "{text}").expect("someone listens");
 }
 
-/// What the worlds of this run came to.
-#[derive(Debug, Default)]
-struct Tally {
-    worlds: u64,
-    simulated: u64,
-    events: u64,
-    marks: BTreeMap<Mark, u64>,
-    failures: Vec<String>,
-}
-
-impl Tally {
-    fn add(&mut self, scenario: &Scenario, seed: u64, outcome: &Outcome) {
-        self.worlds += 1;
-        self.simulated += outcome.simulated;
-        self.events += outcome.events;
-        for (mark, count) in &outcome.marks {
-            *self.marks.entry(*mark).or_default() += u64::from(*count);
-        }
-        if let Some(violation) = &outcome.violation {
-            self.failures.push(format!(
-                "{}: {violation:?}\nagain: cargo sim replay {} --seed {seed:#x}",
-                scenario.name, scenario.name,
-            ));
-        }
-    }
-
-    fn text(&self, began: Instant) -> String {
-        let millis = u64::try_from(began.elapsed().as_millis()).expect("a short time").max(1);
-        let hundredths = self.simulated / 36_000_000_000;
-        let marks: Vec<String> =
-            self.marks.iter().map(|(mark, count)| format!("{mark:?} {count}")).collect();
-        format!(
-            "{} worlds of {} scenarios, {}.{:02} simulated hours, {} events, {} events/s\n\
-             {} of {} marks hit: {}",
-            self.worlds,
-            ALL.len(),
-            hundredths / 100,
-            hundredths % 100,
-            self.events,
-            self.events * 1_000 / millis,
-            self.marks.len(),
-            Mark::ALL.len(),
-            marks.join(", "),
-        )
-    }
-}
-
 #[test]
 fn every_scenario_holds() {
     quiet_panics();
@@ -81,21 +34,31 @@ fn every_scenario_holds() {
         .flat_map(|scenario| FIXED.into_iter().chain([fresh]).map(move |seed| (scenario, seed)))
         .collect();
     let next = AtomicUsize::new(0);
-    let tally = Mutex::new(Tally::default());
+    let sum = Mutex::new(Sum::default());
+    let broken = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..JOBS {
             scope.spawn(|| {
                 while let Some((scenario, seed)) = worlds.get(next.fetch_add(1, Ordering::Relaxed))
                 {
-                    let outcome = play(scenario, *seed, "", Telling::Silent).outcome;
-                    tally.lock().unwrap().add(scenario, *seed, &outcome);
+                    let played = play(scenario, *seed, "", Telling::Silent);
+                    if played.outcome.violation.is_some() {
+                        broken.lock().unwrap().push((*scenario, played.clone()));
+                    }
+                    sum.lock().unwrap().add(*seed, played.outcome);
                 }
             });
         }
     });
-    let tally = tally.into_inner().unwrap();
-    say(&format!("scenarios with seeds {FIXED:?} and {fresh:#x}:\n{}", tally.text(began)));
-    assert!(tally.failures.is_empty(), "{}", tally.failures.join("\n"));
+    let wall = began.elapsed().as_secs_f64();
+    let sum = sum.into_inner().unwrap();
+    let text = sum.text(wall);
+    say(&format!("{} scenarios with seeds {FIXED:?} and {fresh:#x}:\n{text}", ALL.len()));
+    let broken = broken.into_inner().unwrap();
+    let screens: Vec<String> =
+        broken.iter().map(|(scenario, played)| failure::of_scenario(scenario, played)).collect();
+    assert!(screens.is_empty(), "\n{}", screens.join("\n\n"));
+    assert_eq!(sum.marks.len(), Mark::ALL.len(), "stories reach every protocol event\n{text}");
 }
 
 #[test]
@@ -121,12 +84,21 @@ fn the_same_seed_is_the_same_world() {
 fn drawn_worlds_hold() {
     quiet_panics();
     let from = fresh_seed() << 20;
-    let sum = swarm::together(swarm::Kind::Servers, from, 400, "", JOBS);
-    say(&format!("drawn worlds from {from:#x}: {} held, {} events", sum.seeds, sum.events));
-    assert!(
-        sum.failed.is_none(),
-        "{:?}\nagain: cargo sim replay swarm --seed {:#x}",
-        sum.failed.as_ref().map(|(_, outcome)| &outcome.violation),
-        sum.failed.as_ref().map_or(0, |(seed, _)| *seed),
-    );
+    let began = Instant::now();
+    let sum = swarm::together(Kind::Servers, from, 400, "", JOBS);
+    say(&format!("drawn worlds from {from:#x}:\n{}", sum.text(began.elapsed().as_secs_f64())));
+    if let Some((seed, outcome)) = &sum.failed {
+        panic!("\n{}", failure::of_drawn(Kind::Servers, "", *seed, outcome));
+    }
+}
+
+#[test]
+fn the_world_of_each_scenario_can_be_a_file() {
+    for scenario in ALL {
+        for seed in 1..=6 {
+            let (options, scenario) = ((scenario.options)(seed), scenario.name.into());
+            let schedule = Schedule { scenario, seed, options, ..Schedule::default() };
+            assert_eq!(Schedule::parse(&schedule.text()), Ok(schedule));
+        }
+    }
 }

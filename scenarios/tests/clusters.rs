@@ -4,28 +4,42 @@
 use proconsul_scenarios::CLUSTERS;
 use proconsul_sim::clusters::{Fact, Options, Plan, What, Who};
 use proconsul_sim::plans::{Setting, run};
-use proconsul_sim::swarm::{self, Kind};
-use proconsul_sim::{Telling, mutants, quiet_panics};
+use proconsul_sim::swarm::{self, Kind, Sum};
+use proconsul_sim::{Telling, failure, mutants, quiet_panics};
+use std::io::Write as _;
+use std::time::Instant;
+
+/// Says something although tests are quiet when they pass.
+fn say(text: &str) {
+    let mut err = std::io::stderr().lock();
+    writeln!(err, "{text}").expect("someone listens");
+}
 
 #[test]
 fn every_story_of_agents_holds() {
     quiet_panics();
+    let (began, mut sum) = (Instant::now(), Sum::default());
     for story in CLUSTERS.iter().filter(|story| !story.long) {
         for seed in 1..=3 {
-            let outcome = run(&story.plan(seed, ""), Telling::Silent);
-            let again = format!("again: cargo sim replay {} --seed {seed}", story.name);
-            assert_eq!(outcome.violation, None, "{again}");
+            let plan = story.plan(seed, "");
+            let outcome = run(&plan, Telling::Silent);
+            assert!(outcome.violation.is_none(), "\n{}", failure::of_plan(&plan, &outcome));
             assert!(outcome.codec_checked > 0, "{}: bytes are sampled", story.name);
+            sum.add(seed, outcome);
         }
     }
+    say(&format!("stories of agents:\n{}", sum.text(began.elapsed().as_secs_f64())));
 }
 
 #[test]
 fn drawn_worlds_of_agents_hold() {
     quiet_panics();
+    let began = Instant::now();
     let sum = swarm::together(Kind::Clusters, 0, 150, "", 2);
-    let failed = sum.failed.map(|(seed, outcome)| (seed, outcome.violation));
-    assert_eq!(failed, None, "again: cargo sim replay clusters --seed ..");
+    say(&format!("drawn worlds of agents:\n{}", sum.text(began.elapsed().as_secs_f64())));
+    if let Some((seed, outcome)) = &sum.failed {
+        panic!("\n{}", failure::of_drawn(Kind::Clusters, "", *seed, outcome));
+    }
     assert_eq!(sum.seeds, 150);
 }
 

@@ -1,8 +1,8 @@
 //! Worlds that proptest draws and shortens by itself.
 
 use proconsul_sim::run::run;
-use proconsul_sim::{Telling, quiet_panics, strategies};
-use proptest::test_runner::{Config, RngSeed, TestRunner};
+use proconsul_sim::{Telling, failure, quiet_panics, strategies};
+use proptest::test_runner::{Config, RngSeed, TestError, TestRunner};
 
 #[test]
 fn generated_worlds_hold() {
@@ -13,15 +13,15 @@ fn generated_worlds_hold() {
     let mut runner = TestRunner::new(config);
     let result = runner.run(&strategies::schedules(12, 60), |schedule| {
         let outcome = run(&schedule, Telling::Silent);
-        proptest::prop_assert!(
-            outcome.violation.is_none(),
-            "{:?}\n{}",
-            outcome.violation,
-            schedule.text()
-        );
+        proptest::prop_assert!(outcome.violation.is_none(), "{:?}", outcome.violation);
         Ok(())
     });
-    if let Err(error) = result {
-        panic!("{error}");
+    match result {
+        Err(TestError::Fail(_, schedule)) => {
+            let outcome = run(&schedule, Telling::Silent);
+            panic!("\n{}", failure::of_schedule(None, &schedule, &outcome));
+        }
+        Err(error @ TestError::Abort(_)) => panic!("{error}"),
+        Ok(()) => {}
     }
 }

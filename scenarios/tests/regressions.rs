@@ -4,7 +4,7 @@
 
 use proconsul_sim::plans::{self, Plan, Setting};
 use proconsul_sim::run::run;
-use proconsul_sim::{Schedule, Telling, clusters, pools, quiet_panics};
+use proconsul_sim::{Schedule, Telling, clusters, failure, pools, quiet_panics};
 use std::path::Path;
 
 #[test]
@@ -26,8 +26,9 @@ fn each_kept_schedule_holds_and_shows_the_fault_it_names() {
             assert_eq!(rule, Some(schedule.rule.as_str()), "{}: {shown:?}", path.display());
         }
         schedule.options.planted.clear();
-        let sound = run(&schedule, Telling::Silent).violation;
-        assert_eq!(sound, None, "{} without its fault", path.display());
+        let sound = run(&schedule, Telling::Silent);
+        let text = || failure::of_schedule(None, &schedule, &sound);
+        assert!(sound.violation.is_none(), "{} without its fault\n{}", path.display(), text());
     }
     assert!(kept >= 3, "kept schedules are where this test looks");
 }
@@ -39,8 +40,9 @@ fn hold<S: Setting>(text: &str, path: &Path) -> bool {
     }
     let mut plan = Plan::<S>::parse(text).expect("a kept plan is one");
     let planted = std::mem::take(plan.options.planted());
-    let sound = plans::run(&plan, Telling::Silent).violation;
-    assert_eq!(sound, None, "{}", path.display());
+    let sound = plans::run(&plan, Telling::Silent);
+    let text = || failure::of_plan(&plan, &sound);
+    assert!(sound.violation.is_none(), "{} without its fault\n{}", path.display(), text());
     if !planted.is_empty() {
         *plan.options.planted() = planted;
         let shown = plans::run(&plan, Telling::Silent).violation;

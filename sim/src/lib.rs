@@ -53,17 +53,19 @@
 //!
 //! [`world`] is the event loop and its hosts; [`net`], [`disk`] and [`clock`] are models without
 //! I/O; [`judge`] and [`model`] say what may be; [`schedule`] is a world as text, [`workload`]
-//! draws one, [`shrink`] shortens one; [`scenario`] plays stories, and a [`referee`] judges those
-//! that another player tells; [`swarm`] and [`mutants`] run
+//! draws one, [`shrink`] shortens one, [`failure`] shows one that breaks a rule; [`scenario`] plays
+//! stories, and a [`referee`] judges those that another player tells; [`swarm`] and [`mutants`] run
 //! many. [`pools`] and [`clusters`] are other kinds of worlds, of bare pools of gossip and of whole
 //! agents in several datacenters: their stories are [`plans`], over links that both share.
 
+mod admit;
 pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod clusters;
 pub mod disk;
 pub mod draw;
+pub mod failure;
 pub mod judge;
 mod links;
 mod log;

@@ -174,7 +174,7 @@ impl Bait<'_> {
     }
 
     fn crash(&mut self, who: Target, low: u64, high: u64) -> Action {
-        Action::Crash { who, down: self.millis(low, high), moved: false }
+        Action::crash(who, self.millis(low, high))
     }
 
     /// Something that makes others stand for election.
@@ -295,7 +295,7 @@ impl Bait<'_> {
             // Noticed only by who starts again.
             let (at, server) = (self.moment(), self.server());
             let who = Target::Server(server);
-            self.at(at, Action::BitRot { who });
+            self.at(at, Action::BitRot { who, drawn: None });
             let what = self.crash(who, 20, 600);
             self.at(at + 1_000, what);
         }

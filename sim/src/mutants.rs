@@ -136,23 +136,62 @@ pub const BY_HAND: &[(Fault, &str)] = &[
 /// Budgets below this are smoke tests: there only [`SOON`] must be found.
 pub const WHOLE: u64 = 2_000;
 
-/// Faults that a few hundred worlds show.
+/// Faults that a few hundred worlds show: nearly all of them within 60 in each of three trials.
 pub const SOON: &[Fault] = &[
+    Fault::VoteNotPersisted,
+    Fault::AckBeforeSync,
     Fault::VoteWithoutLogCheck,
+    Fault::CommitOldTerm,
     Fault::NoPreviousTermCheck,
     Fault::TruncateAlways,
     Fault::QuorumOffByOne,
+    Fault::VotesCountedTwice,
+    Fault::PreVoteClearsVote,
     Fault::CommitBeyondMatched,
+    Fault::LeaderNeverStepsDown,
+    Fault::ReadBeforeOwnCommit,
     Fault::ReadWithoutQuorum,
+    Fault::LeaseDuringTransfer,
     Fault::TransferFlagStuck,
     Fault::FailedSyncIgnored,
+    Fault::CompactBeforeSnapshot,
     Fault::DeleteKeepsPrefixIndex,
     Fault::CasIgnoresIndex,
     Fault::TxnPartial,
+    Fault::CascadeForgetsChecks,
+    Fault::SnapshotWithoutSessions,
     Fault::ApplyDependsOnNode,
+    Fault::AcquireIgnoresHolder,
+    Fault::DestroyKeepsLocks,
+    Fault::NoLockDelay,
+    Fault::SessionTimersNotRearmed,
     Fault::LostWakeup,
     Fault::FollowerServesDefault,
     Fault::LeaseIgnored,
+    Fault::IndexNewerThanBody,
+    Fault::AckBeforeCommit,
+    Fault::UnknownReportedAsFailed,
+    Fault::RefuteWithoutHigherIncarnation,
+    Fault::SuspicionNeverConfirmed,
+    Fault::SuspicionCountsNamesTwice,
+    Fault::DeadBeatsNewerAlive,
+    Fault::PushPullTrustsRemoteDeath,
+    Fault::BroadcastNotInvalidated,
+    Fault::ReclaimIgnoresTime,
+    Fault::ProbeSkipsSuspect,
+    Fault::LeaveIntentIgnoresClock,
+    Fault::RejoinReusesClock,
+    Fault::ReapForgetsFailedAtOnce,
+    Fault::KeyUsedBeforeInstalled,
+    Fault::AnswersCountedTwice,
+    Fault::SyncForgetsDeregister,
+    Fault::SyncTrustsMarks,
+    Fault::ReconcileForgetsLeft,
+    Fault::ReconcileOnlyEvents,
+    Fault::AutopilotBelowQuorum,
+    Fault::AutopilotPromotesAtOnce,
+    Fault::BootstrapExpectIgnoresPeers,
+    Fault::ForwardRetriesWrite,
 ];
 
 /// Whether so many worlds in a trial must show `fault`.
@@ -247,9 +286,18 @@ impl Found {
 pub const HEAD: &str = "| fault                      | found | p50 | p95 | faults+ops shrunk  | runs | rules |\n\
 |---|---|---|---|---|---|---|";
 
-/// Hunts one fault: `trials` times, up to `seeds` worlds each.
+/// How far apart the first seeds of two trials are.
+pub const APART: u64 = 1_000_000;
+
+/// Hunts one fault: `trials` times, up to `seeds` worlds each, the first from seed 0 on.
 #[must_use]
 pub fn hunt(name: &str, seeds: u64, trials: u32, jobs: usize) -> Found {
+    hunt_from(0, name, seeds, trials, jobs)
+}
+
+/// The same, the first trial from seed `first` on.
+#[must_use]
+pub fn hunt_from(first: u64, name: &str, seeds: u64, trials: u32, jobs: usize) -> Found {
     let mut found = Found {
         name: name.into(),
         after: Vec::new(),
@@ -261,8 +309,8 @@ pub fn hunt(name: &str, seeds: u64, trials: u32, jobs: usize) -> Found {
     };
     let kind = kind_of(name);
     for trial in 0..trials {
-        let from = u64::from(trial) * 1_000_000;
-        let (mut at, end) = (from, from + seeds);
+        let from = first.saturating_add(u64::from(trial) * APART);
+        let (mut at, end) = (from, from.saturating_add(seeds));
         let hit = loop {
             let Some((seed, outcome)) = swarm::together(kind, at, end - at, name, jobs).failed
             else {

@@ -62,7 +62,38 @@ pub enum Fate {
     Lost {
         /// When both sides notice.
         noticed: Option<u64>,
+        /// Why.
+        why: Loss,
     },
+}
+
+/// Why a message does not arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// Nothing gets through between the two.
+    Cut,
+    /// Nobody is there: the process is down, or has moved.
+    Unreachable,
+    /// It found no room in the queue of a narrow line.
+    Full,
+    /// Chance.
+    Chance,
+    /// Its connection broke before, and that was not noticed yet.
+    Breaking,
+}
+
+impl Loss {
+    /// In a few words.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Cut => "the link is cut",
+            Self::Unreachable => "nobody is at that address",
+            Self::Full => "the narrow line's queue is full",
+            Self::Chance => "by chance",
+            Self::Breaking => "the connection is breaking",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -158,19 +189,31 @@ impl Net {
                 link.free = start;
             }
         }
-        let lost = full
-            || link.cut
-            || !reachable
-            || ppm(draw(self.seed, stream::LOSS, who, number), self.loss);
+        let lost = if link.cut {
+            Some(Loss::Cut)
+        } else if !reachable {
+            Some(Loss::Unreachable)
+        } else if full {
+            Some(Loss::Full)
+        } else {
+            ppm(draw(self.seed, stream::LOSS, who, number), self.loss).then_some(Loss::Chance)
+        };
         if loose {
             return self.datagram(start, delay, who, number, lost);
         }
-        self.streamed(now, start + delay, (from, to), number, (lost, reachable))
+        self.streamed(now, start + delay, (from, to), number, lost)
     }
 
-    fn datagram(&mut self, start: u64, delay: u64, who: u64, number: u64, lost: bool) -> Fate {
-        if lost {
-            return Fate::Lost { noticed: None };
+    fn datagram(
+        &mut self,
+        start: u64,
+        delay: u64,
+        who: u64,
+        number: u64,
+        lost: Option<Loss>,
+    ) -> Fate {
+        if let Some(why) = lost {
+            return Fate::Lost { noticed: None, why };
         }
         let drawn = draw(self.seed, stream::DUPLICATE, who, number);
         let again = ppm(drawn, self.duplicate)
@@ -186,24 +229,27 @@ impl Net {
         at: u64,
         (from, to): (usize, usize),
         number: u64,
-        (lost, reachable): (bool, bool),
+        lost: Option<Loss>,
     ) -> Fate {
         let pair = from.min(to) * self.servers + from.max(to);
         if self.connections[pair].breaking {
-            return Fate::Lost { noticed: None };
+            return Fate::Lost { noticed: None, why: Loss::Breaking };
         }
         let who = u64::try_from(from * self.servers + to).unwrap_or(0);
         let drawn = draw(self.seed, stream::BREAK, who, number);
-        let cut = self.links[from * self.servers + to].cut;
-        if lost && (cut || !reachable || drawn.is_multiple_of(4)) {
-            self.connections[pair].breaking = true;
-            // A dead process refuses at once; silence is noticed late.
-            let late = if cut { 1_500_000_000 } else { 100_000_000 };
-            let noticed = now + between(drawn, 1_000_000, late);
-            return Fate::Lost { noticed: Some(noticed) };
+        let mut resent = 0;
+        if let Some(why) = lost {
+            let fatal = matches!(why, Loss::Cut | Loss::Unreachable);
+            if fatal || drawn.is_multiple_of(4) {
+                self.connections[pair].breaking = true;
+                // A dead process refuses at once; silence is noticed late.
+                let late = if why == Loss::Cut { 1_500_000_000 } else { 100_000_000 };
+                let noticed = now + between(drawn, 1_000_000, late);
+                return Fate::Lost { noticed: Some(noticed), why };
+            }
+            // A lost segment is sent again: everything behind it waits.
+            resent = between(mix_again(drawn), 200_000_000, 600_000_000);
         }
-        // A lost segment is sent again: everything behind it waits.
-        let resent = if lost { between(mix_again(drawn), 200_000_000, 600_000_000) } else { 0 };
         let link = &mut self.links[from * self.servers + to];
         let at = (at + resent).max(link.last + 1);
         link.last = at;
@@ -375,11 +421,11 @@ mod tests {
         net.add(1, Trouble::Cut(0, 1));
         assert!(net.hears(1, 0) && !net.hears(0, 1));
         let fate = net.send(0, 0, 1, true, Kind::Promise, || 0);
-        assert!(matches!(fate, Fate::Lost { noticed: Some(_) }));
-        assert!(matches!(
+        assert!(matches!(fate, Fate::Lost { noticed: Some(_), why: Loss::Cut }));
+        assert_eq!(
             net.send(1, 1, 0, true, Kind::Promise, || 0),
-            Fate::Lost { noticed: None }
-        ));
+            Fate::Lost { noticed: None, why: Loss::Breaking }
+        );
         net.remove(1);
         assert!(net.break_connection(0, 1));
         assert!(matches!(

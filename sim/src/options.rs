@@ -1,5 +1,6 @@
 //! What kind of world it is: drawn as a whole from one seed (swarm), or set by a story.
 
+use crate::admit::within;
 use crate::client::FILL_BYTES;
 use crate::schedule::Freshness;
 use proconsul_core::types::{Rng, Seed};
@@ -7,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// Everything about a world but its faults and operations. Times are in microseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// Servers.
     pub servers: u8,
@@ -210,6 +211,37 @@ impl Options {
         })
     }
 
+    /// Whether there can be such a world.
+    ///
+    /// # Errors
+    /// There cannot; the reason names the option.
+    pub fn check(&self) -> Result<(), String> {
+        within("options.servers", self.servers, 1..=SERVERS_MAX)?;
+        within("options.clients", self.clients, 1..=u8::MAX)?;
+        for (server, [heartbeat, min, max]) in self.timing.iter().enumerate() {
+            let name = format!("options.timing[{server}]");
+            within(&format!("{name}[0]"), *heartbeat, 1_000..=*min)?;
+            within(&format!("{name}[1]"), *min, 1_000..=*max)?;
+        }
+        within("options.append_entries_max", self.append_entries_max, 1..=1 << 20)?;
+        within("options.inflight_messages_max", self.inflight_messages_max, 1..=1 << 20)?;
+        within("options.segment_bytes", self.segment_bytes, 512..=64 << 20)?;
+        within("options.snapshot_log_bytes", self.snapshot_log_bytes, 1..=1 << 30)?;
+        within("options.trailing_bytes", self.trailing_bytes, 0..=1 << 30)?;
+        for (server, limits) in self.limits.iter().enumerate() {
+            let name = |field: &str| format!("options.limits[{server}].{field}");
+            within(&name("append_entries_max"), limits.append_entries_max, 1..=1 << 20)?;
+            within(&name("append_bytes_max"), limits.append_bytes_max, 1..=64 << 20)?;
+            within(&name("inflight_messages_max"), limits.inflight_messages_max, 1..=1 << 20)?;
+            within(&name("uncommitted_bytes_max"), limits.uncommitted_bytes_max, 1..=1 << 30)?;
+            within(&name("segment_bytes"), limits.segment_bytes, 512..=64 << 20)?;
+            within(&name("snapshot_log_bytes"), limits.snapshot_log_bytes, 1..=1 << 30)?;
+            within(&name("trailing_bytes"), limits.trailing_bytes, 0..=1 << 30)?;
+            within(&name("value_bytes_max"), limits.value_bytes_max, 1..=32 << 20)?;
+        }
+        within("options.session_ttl_ms", self.session_ttl_ms, 1..=86_400_000)
+    }
+
     /// The timing of a server.
     #[must_use]
     pub fn timing_of(&self, server: usize) -> [u64; 3] {
@@ -223,6 +255,9 @@ impl Options {
         self.safety + self.liveness
     }
 }
+
+/// One bit of a byte for each, in the halves of a split.
+const SERVERS_MAX: u8 = 8;
 
 /// How many entries a follower can take, at least: several times what clients of a world write.
 const ENTRIES_A_SECOND: u64 = 60;
@@ -268,6 +303,7 @@ mod tests {
         assert_ne!(Options::draw(9), Options::draw(10));
         for seed in 0..200 {
             let options = Options::draw(seed);
+            assert_eq!(options.check(), Ok(()));
             assert!(options.sync_min <= options.sync_max);
             for server in 0..usize::from(options.servers) {
                 let [heartbeat, min, max] = options.timing_of(server);

@@ -2,6 +2,7 @@
 //! people do and what must hold at a moment are all items, so a story that fails shrinks like a
 //! world that the swarm drew.
 
+use crate::admit;
 use crate::judge::Violation;
 use crate::run::{Outcome, Telling, guarded, rule_of};
 use crate::schedule::{line, lines, text_of};
@@ -32,6 +33,12 @@ pub trait Setting: Clone + Debug + Default + PartialEq + Serialize + Deserialize
     fn machines(&self) -> u16 {
         size_of(self.datacenters())
     }
+
+    /// Whether there can be such a world.
+    ///
+    /// # Errors
+    /// There cannot; the reason names the option.
+    fn check(&self) -> Result<(), String>;
 
     /// What the world is, in a few words.
     fn words(&self) -> String;
@@ -77,7 +84,7 @@ pub(crate) fn size_of(datacenters: &[(u16, u16)]) -> u16 {
 
 /// A whole world: run it, and the same things happen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(bound(serialize = "S: Setting", deserialize = "S: Setting"))]
+#[serde(bound(serialize = "S: Setting", deserialize = "S: Setting"), deny_unknown_fields)]
 pub struct Plan<S: Setting> {
     /// Tells it from plans of other kinds.
     pub kind: String,
@@ -98,6 +105,7 @@ pub struct Plan<S: Setting> {
 
 /// Something that happens at a moment, in microseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Act<W> {
     /// When.
     pub at: u64,
@@ -134,9 +142,11 @@ impl<S: Setting> Plan<S> {
     /// Reads a plan's file.
     ///
     /// # Errors
-    /// The text is not one; the reason names line and column.
+    /// The text is not one, or asks for what no world can be; the reason names the place.
     pub fn parse(text: &str) -> Result<Self, String> {
-        serde_json::from_str(text).map_err(|error| error.to_string())
+        let plan: Self = admit::read(text)?;
+        plan.options.check()?;
+        Ok(plan)
     }
 
     /// Whether a file is a plan of this kind.

@@ -23,7 +23,10 @@ pub fn page(schedule: &Schedule, outcome: &Outcome) -> String {
     table(title, schedule.seed, servers, &schedule.text(), outcome)
 }
 
-/// A page with a column for each of so many machines, and the text of what was run.
+/// Machines with a column of their own at most: those beyond speak in the first one.
+const COLUMNS_MAX: usize = 32;
+
+/// A page of a world of so many machines, and the text of what was run.
 #[must_use]
 pub(crate) fn table(
     title: &str,
@@ -55,8 +58,10 @@ pub(crate) fn table(
     } else {
         put("<h2>every rule held</h2>");
     }
-    put("<table><tr><th>time</th><th>world and clients</th>");
-    for server in 0..servers {
+    let columns = servers.min(COLUMNS_MAX);
+    let rest = if columns < servers { format!(", s{columns} and up") } else { String::new() };
+    put(&format!("<table><tr><th>time</th><th>world and clients{rest}</th>"));
+    for server in 0..columns {
         put(&format!("<th>s{server}</th>"));
     }
     put("</tr>");
@@ -67,10 +72,13 @@ pub(crate) fn table(
     for line in &outcome.lines[skipped..] {
         let micros = line.at / 1_000;
         put(&format!("<tr><td class=t>{}.{:06}</td>", micros / 1_000_000, micros % 1_000_000));
-        let column = line.server.map_or(0, |server| usize::from(server) + 1);
-        for place in 0..=servers {
+        let machine = line.server.map(usize::from);
+        let column = machine.filter(|machine| *machine < columns).map_or(0, |it| it + 1);
+        let who = machine.filter(|_| column == 0).map_or_else(String::new, |it| format!("s{it}: "));
+        for place in 0..=columns {
             if place == column {
-                put(&format!("<td class={}>{}</td>", class(&line.text), escape(&line.text)));
+                let text = escape(&line.text);
+                put(&format!("<td class={}>{who}{text}</td>", class(&line.text)));
             } else {
                 put("<td></td>");
             }
@@ -122,5 +130,19 @@ mod tests {
         let page = page(&Schedule::default(), &outcome);
         assert!(page.contains("&lt;b&gt;&amp;") && page.contains("0.000005"));
         assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("src="));
+    }
+
+    #[test]
+    fn machines_without_a_column_are_heard_all_the_same() {
+        let of = |server| Line { at: 1, server: Some(server), text: format!("words of {server}") };
+        let outcome = Outcome { lines: (0..=255).map(of).collect(), ..Outcome::default() };
+        let page = table("pools", 1, 300, "", &outcome);
+        for server in 0..=255 {
+            assert!(page.contains(&format!("words of {server}<")), "{server}");
+        }
+        assert!(page.contains("s32: words of 32<") && !page.contains("s31: words"));
+        assert!(page.contains("<th>s31</th>") && !page.contains("<th>s32</th>"));
+        let longest = page.split("<tr>").map(|row| row.matches("<t").count()).max();
+        assert_eq!(longest, Some(COLUMNS_MAX + 2));
     }
 }

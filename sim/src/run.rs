@@ -1,7 +1,7 @@
 //! One run: from a schedule, or a story, to an outcome.
 
 use crate::judge::Violation;
-use crate::schedule::{Mark, Schedule};
+use crate::schedule::{Fault, Mark, Schedule};
 use crate::world::{Engine, Line};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -27,6 +27,8 @@ pub struct Outcome {
     pub simulated: u64,
     /// Protocol events, how often each.
     pub marks: BTreeMap<Mark, u32>,
+    /// The faults of a world of servers, with what chance decided about those that struck.
+    pub faults: Vec<Fault>,
     /// What was said, if the run was recorded.
     pub lines: Vec<Line>,
 }
@@ -83,6 +85,7 @@ pub(crate) fn outcome(engine: Option<&mut Engine>, panic: Option<String>) -> Out
         sum.committed = engine.judge.model.applied;
         sum.simulated = engine.now();
         sum.marks = engine.marks().clone();
+        sum.faults = std::mem::take(&mut engine.faults);
         sum.lines = engine.lines.take();
     }
     if let (Some(text), None) = (panic, &sum.violation) {
@@ -137,4 +140,66 @@ fn words_of(info: &PanicHookInfo<'_>) -> String {
         .unwrap_or("a panic without words");
     let place = info.location().map(ToString::to_string).unwrap_or_default();
     format!("{text}\n  at {place}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::{Action, Target, When};
+    use crate::workload;
+
+    #[test]
+    fn a_log_has_a_line_for_each_event_and_each_loss_says_why() {
+        let mut whys = BTreeMap::new();
+        for seed in 0..24 {
+            let outcome = run(&workload::schedule(seed), Telling::Kept);
+            assert_eq!(outcome.violation, None, "seed {seed}");
+            let lines = u64::try_from(outcome.lines.len()).unwrap();
+            assert!(lines >= outcome.events, "{lines} lines of {} events", outcome.events);
+            for line in outcome.lines.iter().filter(|line| line.text.starts_with("lost -> s")) {
+                let (_, why) = line.text.rsplit_once(": ").unwrap();
+                *whys.entry(why.to_owned()).or_insert(0) += 1;
+            }
+        }
+        for why in ["the link is cut", "nobody is at that address", "by chance"] {
+            assert!(whys.contains_key(why), "{why} is not among {whys:?}");
+        }
+    }
+
+    /// Which of the faults strike with what chance decided: `None` for those that did not.
+    fn decided(outcome: &Outcome) -> Vec<Option<(bool, bool)>> {
+        let what = |fault: &Fault| match fault.what {
+            Action::Crash { power: Some(power), moved, .. } => Some((power, moved)),
+            _ => None,
+        };
+        outcome.faults.iter().map(what).collect()
+    }
+
+    #[test]
+    fn a_kept_fault_does_the_same_when_those_before_it_are_gone() {
+        let crash = |at: u64, server: u8| Fault {
+            when: When::At(at * 1_000_000),
+            what: Action::crash(Target::Server(server), 400_000),
+        };
+        let mut reshuffled = 0;
+        for seed in 0..12 {
+            let faults = vec![crash(3, 0), crash(5, 1), crash(7, 2)];
+            let schedule = Schedule { seed, faults, ..Schedule::default() };
+            let first = run(&schedule, Telling::Silent);
+            let all = decided(&first);
+            assert!(all.iter().all(Option::is_some), "{all:?}");
+            // To say what chance decides changes nothing.
+            let pinned = Schedule { faults: first.faults, ..schedule.clone() };
+            assert_eq!(run(&pinned, Telling::Silent).trace, first.trace);
+            assert_eq!(Schedule::parse(&pinned.text()).as_ref(), Ok(&pinned));
+            let without = |schedule: &Schedule| {
+                let mut rest = schedule.clone();
+                rest.faults.remove(0);
+                decided(&run(&rest, Telling::Silent))
+            };
+            assert_eq!(without(&pinned), all[1..]);
+            reshuffled += u32::from(without(&schedule) != all[1..]);
+        }
+        assert!(reshuffled > 0, "without it they are reshuffled");
+    }
 }

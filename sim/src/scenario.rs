@@ -5,7 +5,7 @@ use crate::options::Options;
 use crate::run::{Outcome, Telling, guarded, outcome};
 use crate::schedule::{Action, Fault, Op, Schedule};
 use crate::story::{Capability, Glimpse, Stage, Story, World, words_of};
-use crate::world::{Engine, Ev, Life, Lost, Run};
+use crate::world::{Engine, Ev, Life, Lost, MICRO, Run};
 use proconsul_core::http::{Request, Response};
 use proconsul_core::types::Duration;
 use std::cell::RefCell;
@@ -64,14 +64,15 @@ pub fn play(scenario: &Scenario, seed: u64, planted: &str, telling: Telling) -> 
         tell(scenario, &engine);
     });
     let mut kept = engine.borrow_mut();
-    let schedule = kept.as_ref().map_or_else(Schedule::default, |engine| Schedule {
-        scenario: scenario.name.into(),
-        rule: String::new(),
-        seed,
-        options: engine.options.clone(),
-        faults: engine.faults.clone(),
-        ops: engine.planned.clone(),
-    });
+    let mut schedule =
+        Schedule { scenario: scenario.name.into(), seed, options, ..Schedule::default() };
+    if let Some(engine) = kept.as_mut() {
+        schedule.faults.clone_from(&engine.faults);
+        schedule.ops.clone_from(&engine.planned);
+        // The story's end, or what cut it short: until then nothing was healed.
+        let end = engine.calm_at.unwrap_or_else(|| engine.now() + MICRO);
+        schedule.options.safety = end.div_ceil(MICRO);
+    }
     Played { outcome: outcome(kept.as_mut(), result.err()), schedule }
 }
 
@@ -88,7 +89,6 @@ fn tell(scenario: &Scenario, engine: &Rc<RefCell<Option<Engine>>>) {
             if let Err(broken) = told {
                 engine.judge.broken("story", || broken.text);
             }
-            engine.options.safety = engine.now().div_ceil(1_000);
             engine.queue.push(engine.now(), Ev::Heal);
             let rest = engine.options.liveness.max(engine.options.bound * 2) + 1;
             engine.run_until(engine.now() + rest * 1_000);

@@ -3,12 +3,14 @@
 //! A schedule names the seed, the options, every fault and every client operation, one item a line.
 //! It does not hold random numbers, so it survives a change of the code (design D12b).
 
+use crate::admit;
 use crate::options::Options;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 
 /// A whole world: run it, and the same things happen.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Schedule {
     /// The scenario it came from; empty for the swarm.
     #[serde(default)]
@@ -30,6 +32,7 @@ pub struct Schedule {
 
 /// Something that goes wrong, whole in itself: removing it removes its end, too.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Fault {
     /// When.
     pub when: When,
@@ -48,6 +51,7 @@ pub enum When {
 
 /// A protocol event that sets off a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Trip {
     /// Only events of this server; any if `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -124,11 +128,19 @@ pub enum Target {
 
 /// What goes wrong, and for how long (`span`, in microseconds; 0: until everything is healed).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "each variant says what its fields are")]
 pub enum Action {
     /// The process dies at once; it starts again after `down` (0: at the end of the faults). With
-    /// `moved` it comes back under a new address.
-    Crash { who: Target, down: u64, moved: bool },
+    /// `moved` it comes back under a new address. With `power` gone, too, the disk keeps what it
+    /// likes of what was not synced; if nothing is said, chance decides.
+    Crash {
+        who: Target,
+        down: u64,
+        moved: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        power: Option<bool>,
+    },
     /// A dead process starts again.
     Restart { who: Target },
     /// The process stands still; what comes for it waits.
@@ -157,8 +169,13 @@ pub enum Action {
     DiskFail { who: Target },
     /// Writes find no space.
     DiskFull { who: Target, span: u64 },
-    /// A bit flips in an old file (not the newest of the log). Noticed at the next start.
-    BitRot { who: Target },
+    /// A bit flips in an old file (not the newest of the log). Noticed at the next start. Which
+    /// bit follows from `drawn`; if that is not said, from how many faults struck before.
+    BitRot {
+        who: Target,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        drawn: Option<u64>,
+    },
     /// The monotonic clock runs at another rate (millionths of the true one).
     ClockRate { who: Target, rate: u32, span: u64 },
     /// The monotonic clock jumps forward by so many microseconds.
@@ -169,8 +186,27 @@ pub enum Action {
     Heal,
 }
 
+impl Action {
+    /// A crash of which chance decides whether the power goes, too.
+    #[must_use]
+    pub fn crash(who: Target, down: u64) -> Self {
+        Self::Crash { who, down, moved: false, power: None }
+    }
+
+    /// Says what chance decides, where nothing is said yet: whether the power goes, which bit
+    /// flips.
+    pub(crate) fn pin(&mut self, gone: bool, number: u64) {
+        if let Self::Crash { power, .. } = self {
+            power.get_or_insert(gone);
+        } else if let Self::BitRot { drawn, .. } = self {
+            drawn.get_or_insert(number);
+        }
+    }
+}
+
 /// One thing a client does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Op {
     /// When, in microseconds.
     pub at: u64,
@@ -196,6 +232,7 @@ pub enum Freshness {
 
 /// What a client wants. Keys are numbers; `k/3` is the text of key 3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "each is one call of the HTTP API")]
 pub enum Want {
     Put {
@@ -299,9 +336,16 @@ impl Schedule {
     /// Reads a schedule file.
     ///
     /// # Errors
-    /// The text is not one; the reason names line and column.
+    /// The text is not one, or asks for what no world can be; the reason names the place.
     pub fn parse(text: &str) -> Result<Self, String> {
-        serde_json::from_str(text).map_err(|error| error.to_string())
+        let schedule: Self = admit::read(text)?;
+        schedule.options.check()?;
+        for (place, fault) in schedule.faults.iter().enumerate() {
+            if let When::On(trip) = fault.when {
+                admit::within(&format!("faults[{place}].when.On.nth"), trip.nth, 1..=u32::MAX)?;
+            }
+        }
+        Ok(schedule)
     }
 }
 
@@ -366,7 +410,7 @@ mod tests {
                         middle: true,
                         after: 0,
                     }),
-                    what: Action::Crash { who: Target::Actor, down: 1, moved: false },
+                    what: Action::crash(Target::Actor, 1),
                 },
             ],
             ops: vec![Op { at: 1, client: 0, server: 2, what: Want::Put { key: 3 } }],
@@ -376,5 +420,48 @@ mod tests {
         assert_eq!(Schedule::parse(&text).unwrap(), schedule);
         assert_eq!(text.lines().filter(|line| line.starts_with("    {\"")).count(), 3);
         assert!(Schedule::parse("{").is_err());
+    }
+
+    #[test]
+    fn a_file_that_asks_for_what_cannot_be_is_refused_by_name() {
+        let drawn = crate::workload::schedule(5);
+        let text = drawn.text();
+        assert_eq!(Schedule::parse(&text), Ok(drawn));
+        let servers = text.lines().find(|line| line.contains("\"servers\"")).expect("it is said");
+        for (from, to, reason) in [
+            ("\"safety\"", "\"savety\"", "unknown field `savety`"),
+            ("\"faults\"", "\"fault\"", "unknown field `fault`"),
+            ("\"at\":", "\"on\":", "unknown field `on`"),
+            (servers, "\"servers\": 0,", "options.servers: 0 is not from 1 to 8"),
+            (servers, "\"servers\": 9,", "options.servers: 9 is not from 1 to 8"),
+            ("\"safety\": 12", "\"safety\": 9999912", "options.safety: 9999"),
+            ("\"bound\": 4", "\"bound\": 18446744", "options.bound: 1844"),
+        ] {
+            let changed = text.replacen(from, to, 1);
+            assert_ne!(changed, text, "{from}");
+            let error = Schedule::parse(&changed).expect_err(to);
+            assert!(error.contains(reason), "{to}: {error}");
+        }
+        let cases: [(fn(&mut Schedule), &str); 6] = [
+            (|it| it.options.clients = 0, "options.clients: 0"),
+            (|it| it.options.timing = vec![[9_000, 5_000, 6_000]], "options.timing[0]"),
+            (|it| it.options.inflight_messages_max = 0, "options.inflight_messages_max: 0"),
+            (|it| it.options.segment_bytes = 1, "options.segment_bytes: 1"),
+            (|it| it.faults[0].when = When::At(u64::MAX), "faults[0].when.At"),
+            (
+                |it| {
+                    let event = Mark::Leader;
+                    let trip = Trip { server: None, event, nth: 0, middle: false, after: 0 };
+                    it.faults[0].when = When::On(trip);
+                },
+                "faults[0].when.On.nth: 0",
+            ),
+        ];
+        for (change, reason) in cases {
+            let mut changed = crate::workload::schedule(5);
+            change(&mut changed);
+            let error = Schedule::parse(&changed.text()).expect_err(reason);
+            assert!(error.contains(reason), "{reason}: {error}");
+        }
     }
 }

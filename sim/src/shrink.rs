@@ -20,6 +20,12 @@ pub struct Shrunk {
 pub fn shrink(schedule: &Schedule, rule: &str, runs_max: u32) -> Shrunk {
     let mut search = Search { rule, runs: 0, runs_max, best: schedule.clone(), outcome: None };
     search.best.rule = rule.into();
+    // What chance decided about faults depends on how many struck before: from now on each says it.
+    let mut pinned = search.best.clone();
+    pinned.faults = run(schedule, Telling::Silent).faults;
+    if pinned.faults != schedule.faults {
+        search.keep(pinned);
+    }
     loop {
         let before = size(&search.best);
         search.drop_faults();
@@ -198,9 +204,9 @@ fn round(fault: &mut Fault) -> bool {
 }
 
 fn milder(fault: &mut Fault) -> bool {
-    if let Action::Crash { who, down, moved } = fault.what {
+    if let Action::Crash { who, down, moved, power } = fault.what {
         fault.what = if moved {
-            Action::Crash { who, down, moved: false }
+            Action::Crash { who, down, moved: false, power }
         } else {
             Action::Pause { who, span: down.max(1_000) }
         };

@@ -247,17 +247,17 @@ impl World {
 
     /// Kills a server with its power; it stays down until [`Self::restart`] or [`Self::heal`].
     pub fn crash(&self, server: usize) {
-        self.act(Action::Crash { who: target(server), down: 0, moved: false });
+        self.act(Action::crash(target(server), 0));
     }
 
     /// Kills a server; it starts again after `down`.
     pub fn crash_for(&self, server: usize, down: Duration) {
-        self.act(Action::Crash { who: target(server), down: micros(down), moved: false });
+        self.act(Action::crash(target(server), micros(down)));
     }
 
     /// Kills a server; when it starts again it has another address.
     pub fn crash_and_move(&self, server: usize) {
-        self.act(Action::Crash { who: target(server), down: 0, moved: true });
+        self.act(Action::Crash { who: target(server), down: 0, moved: true, power: None });
     }
 
     /// Starts a dead server from its disk.

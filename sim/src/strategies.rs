@@ -46,11 +46,7 @@ fn target() -> impl Strategy<Value = Target> {
 pub fn action() -> impl Strategy<Value = Action> {
     let span = 5_000_u64..3_000_000;
     prop_oneof![
-        (target(), 5_000_u64..1_500_000).prop_map(|(who, down)| Action::Crash {
-            who,
-            down,
-            moved: false
-        }),
+        (target(), 5_000_u64..1_500_000).prop_map(|(who, down)| Action::crash(who, down)),
         (target(), span.clone()).prop_map(|(who, span)| Action::Pause { who, span }),
         (target(), target(), span.clone()).prop_map(|(from, to, span)| Action::Cut {
             from,

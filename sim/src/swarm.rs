@@ -5,6 +5,7 @@ use crate::run::{Outcome, Telling, run};
 use crate::schedule::Mark;
 use crate::{clusters, plans, pools, workload};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 
@@ -44,7 +45,8 @@ pub struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, seed: u64, outcome: Outcome) {
+    /// Adds what the world of a seed came to.
+    pub fn add(&mut self, seed: u64, outcome: Outcome) {
         self.seeds += 1;
         self.simulated += u128::from(outcome.simulated);
         self.events += outcome.events;
@@ -60,6 +62,61 @@ impl Sum {
         if outcome.violation.is_some() && first {
             self.failed = Some((seed, outcome));
         }
+    }
+
+    /// Adds worlds of another kind. Which of them failed is lost: seeds mean something in a kind.
+    pub fn join(&mut self, other: &Self) {
+        self.seeds += other.seeds;
+        self.simulated += other.simulated;
+        self.events += other.events;
+        self.messages += other.messages;
+        self.codec_checked += other.codec_checked;
+        self.committed += other.committed;
+        for (mark, count) in &other.marks {
+            *self.marks.entry(*mark).or_default() += count;
+        }
+        self.trace = self.trace.wrapping_add(other.trace);
+    }
+
+    /// What it comes to in a few lines: seeds, simulated hours, how many seeds and events a second
+    /// of the `wall` seconds it took, coverage marks, trace.
+    #[must_use]
+    pub fn text(&self, wall: f64) -> String {
+        let seconds = |nanos: u128| {
+            std::time::Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)).as_secs_f64()
+        };
+        let rate = |count: u64| seconds(u128::from(count)) * 1e9 / wall.max(1e-9);
+        let simulated = seconds(self.simulated);
+        let mut text = format!(
+            "{} seeds, {:.2} simulated hours, {} commands committed or news told, {} messages, \
+             {} of them through the codec\n{:.0} seeds/s, {:.0} events/s, {:.0} x real time\n",
+            self.seeds,
+            simulated / 3_600.0,
+            self.committed,
+            self.messages,
+            self.codec_checked,
+            rate(self.seeds),
+            rate(self.events),
+            simulated / wall.max(1e-9)
+        );
+        let mut put = |piece: std::fmt::Arguments<'_>| {
+            text.write_fmt(piece).expect("a String takes everything");
+        };
+        if !self.marks.is_empty() {
+            let counts: Vec<String> =
+                self.marks.iter().map(|(mark, count)| format!("{mark:?} {count}")).collect();
+            let (hit, all) = (self.marks.len(), Mark::ALL.len());
+            put(format_args!("coverage marks {hit} of {all}: {}\n", counts.join(", ")));
+            let never: Vec<String> = (Mark::ALL.iter())
+                .filter(|mark| !self.marks.contains_key(mark))
+                .map(|mark| format!("{mark:?}"))
+                .collect();
+            if !never.is_empty() {
+                put(format_args!("never: {}\n", never.join(", ")));
+            }
+        }
+        put(format_args!("trace {:#018x}", self.trace));
+        text
     }
 }
 

@@ -207,7 +207,10 @@ impl Kinds {
         let short = rng.between(5, 1_500) * 1_000;
         let side = u8::try_from(rng.between(1, (1 << options.servers) - 2)).unwrap_or(1);
         match kind {
-            0 => Action::Crash { who, down: short, moved: rng.chance(1, 10) },
+            0 => {
+                let moved = rng.chance(1, 10);
+                Action::Crash { who, down: short, moved, power: None }
+            }
             1 => Action::Pause { who, span: short },
             2 => Action::Cut { from: who, to: target(rng, options, tied), span },
             3 => Action::Isolate { who, span },
@@ -224,7 +227,7 @@ impl Kinds {
             11 => Action::DiskHang { who, span },
             12 => Action::DiskFail { who },
             13 => Action::DiskFull { who, span: short },
-            14 => Action::BitRot { who },
+            14 => Action::BitRot { who, drawn: None },
             15 => {
                 // Beyond the lease's margin only where nothing is promised for a time.
                 let [low, high] =

@@ -9,8 +9,7 @@
 //! Invariant: pure functions of their text; hostile text is an error, never a panic, and costs no
 //! more than a small multiple of its length.
 //!
-//! This crate itself is `no_std`, but `hcl-rs` below it links the standard library: it is the one
-//! maintained HCL parser, and a pure function of its input.
+//! This crate itself is `no_std`; `regex` below it links the standard library.
 #![no_std]
 #![warn(clippy::alloc_instead_of_core)]
 

@@ -107,12 +107,13 @@ impl Bench {
         self.tell(|| format!("fault: {action:?}"));
         let who = |state: &State, target| state.referee.resolve(target, actor, other);
         match action {
-            Action::Crash { who: target, down, moved } => {
+            Action::Crash { who: target, down, moved, power } => {
                 let Some(server) = who(state, *target) else { return };
                 if !state.referee.seats[server].up {
                     return;
                 }
-                let power = state.referee.loses_power(u64::try_from(number).unwrap());
+                let drawn = state.referee.loses_power(u64::try_from(number).unwrap());
+                let power = power.unwrap_or(drawn);
                 state.dies(&self.handle, server, power);
                 if *moved {
                     state.moves(server);
@@ -152,7 +153,7 @@ impl Bench {
             | Action::DiskHang { who: target, .. }
             | Action::DiskFail { who: target }
             | Action::DiskFull { who: target, .. }
-            | Action::BitRot { who: target } => {
+            | Action::BitRot { who: target, .. } => {
                 let Some(server) = who(state, *target) else { return };
                 self.strike_disk(state, action, server, number);
             }
@@ -184,9 +185,10 @@ impl Bench {
             self.later(*span, Undo::Space(server));
         } else if matches!(action, Action::DiskFail { .. }) {
             shelf.lock().disk.fail_next();
-        } else if matches!(action, Action::BitRot { .. })
+        } else if let Action::BitRot { drawn, .. } = action
             && state.referee.may_rot(server)
-            && shelf.lock().disk.rot(u64::try_from(number).unwrap()).is_some()
+            && let drawn = drawn.unwrap_or_else(|| u64::try_from(number).unwrap())
+            && shelf.lock().disk.rot(drawn).is_some()
         {
             state.referee.rots(server);
         }

@@ -3,14 +3,15 @@
 use super::show::{self, Watch};
 use super::{HELD, Only, USAGE, VIOLATED, plans};
 use crate::clusters::{self, ClusterStory};
+use crate::failure::{self, word};
 use crate::mutants;
 use crate::plans::{Plan, PlannedStory, Setting, run as run_plan};
 use crate::pools::{self, PoolStory};
-use crate::run::{Outcome, Telling, run as run_schedule};
+use crate::run::{Telling, run as run_schedule};
 use crate::scenario::{Scenario, play};
 use crate::schedule::Schedule;
-use crate::swarm::Kind;
-use crate::{report as pages, shrink as shrinker, swarm as swarms, workload};
+use crate::swarm::{Kind, Sum};
+use crate::{report as pages, shrink as shrinker, workload};
 use std::path::{Path, PathBuf};
 
 /// All stories there are.
@@ -35,23 +36,23 @@ impl Told<'_> {
     }
 
     fn knows(&self, name: &str) -> bool {
-        self.names().any(|(known, _)| known == name)
+        self.names().any(|(known, ..)| known == name)
     }
 
-    /// Name and first sentence of each.
-    fn names(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        let scenarios = self.scenarios.iter().map(|story| (story.name, story.summary()));
-        let pools = self.pools.iter().map(|story| (story.name, story.summary()));
-        let clusters = self.clusters.iter().map(|story| (story.name, story.summary()));
+    /// Name and first sentence of each, and whether it is told by name only.
+    fn names(&self) -> impl Iterator<Item = (&'static str, &'static str, bool)> {
+        let scenarios = self.scenarios.iter().map(|story| (story.name, story.summary(), false));
+        let pools = self.pools.iter().map(|story| (story.name, story.summary(), story.long));
+        let clusters = self.clusters.iter().map(|story| (story.name, story.summary(), story.long));
         scenarios.chain(pools).chain(clusters)
     }
 }
 
 pub(super) fn list(told: Told<'_>) -> u8 {
-    let all: Vec<(&str, &str)> = told.names().collect();
-    let width = all.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    for (name, summary) in all {
-        say!("{name:<width$}  {summary}");
+    let all: Vec<(&str, &str, bool)> = told.names().collect();
+    let width = all.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
+    for (name, summary, long) in all {
+        say!("{name:<width$}  {summary}{}", if long { " (long: told by name only)" } else { "" });
     }
     HELD
 }
@@ -67,24 +68,14 @@ pub(super) fn run(told: Told<'_>, name: &str, seed: u64, planted: &str, log: boo
         return usage(&format!("no scenario is called {name}; `list` names them"));
     };
     say!("{}: {}", scenario.name, scenario.summary());
+    show::world(seed, &(scenario.options)(seed), None);
     let watch = Watch::start();
     let played = show::telling(log, |telling| play(scenario, seed, planted, telling));
-    if let Some(violation) = &played.outcome.violation {
-        let rule = violation.rule.clone();
-        let mut schedule = played.schedule.clone();
-        schedule.rule.clone_from(&rule);
-        let again = run_schedule(&schedule, Telling::Silent);
-        let same = again.violation.as_ref().is_some_and(|violation| violation.rule == rule);
-        let command = format!("cargo sim replay {name} --seed {seed:#x}");
-        if same {
-            fail(&schedule, &again, &command, &show::file_name(name, seed));
-        } else {
-            let kept = play(scenario, seed, planted, Telling::Kept);
-            show::failure(&schedule, &kept.outcome, &command, &show::file_name(name, seed));
-        }
+    show::ending(&played.outcome, &watch);
+    if played.outcome.violation.is_some() {
+        say!("{}", failure::of_scenario(scenario, &played));
         return VIOLATED;
     }
-    show::ending(&played.outcome, &watch);
     HELD
 }
 
@@ -128,34 +119,26 @@ pub(super) struct Mix {
 }
 
 pub(super) fn swarm(mix: Mix, from: u64, jobs: usize, planted: &str) -> u8 {
-    let seeds = mix.seeds;
     if !show::plantable(planted) {
         return usage(&format!("no fault is called {planted}"));
     }
-    say!("swarm: seeds {from}..{} on {jobs} threads", from.saturating_add(seeds));
+    say!("swarm: seeds {from}..{} on {jobs} threads", from.saturating_add(mix.seeds));
     let watch = Watch::start();
-    let sum = swarms::together(Kind::Servers, from, seeds, planted, jobs);
-    let code = if let Some((seed, outcome)) = &sum.failed {
-        let mut schedule = workload::schedule(*seed);
-        planted.clone_into(&mut schedule.options.planted);
-        let command =
-            show::with_planted(&format!("cargo sim replay swarm --seed {seed:#x}"), planted);
-        fail(&schedule, outcome, &command, &show::file_name("swarm", *seed));
-        VIOLATED
-    } else {
-        HELD
-    };
-    show::sum(&sum, &watch);
-    let of = |share: u64| seeds.checked_div(share).unwrap_or(0);
-    let (pools, clusters) = (of(mix.pools), of(mix.clusters));
-    let mut code = code;
-    if code == HELD && pools > 0 {
-        code = plans::swarm::<pools::Options>(Kind::Pools, (from, pools), jobs, planted, false);
+    let of = |share: u64| mix.seeds.checked_div(share).unwrap_or(0);
+    let mut all = Sum::default();
+    let mut code = HELD;
+    for (kind, seeds) in [
+        (Kind::Servers, mix.seeds),
+        (Kind::Pools, of(mix.pools)),
+        (Kind::Clusters, of(mix.clusters)),
+    ] {
+        if code == HELD && seeds > 0 {
+            let (told, sum) = plans::swarm(kind, (from, seeds), jobs, planted, false);
+            code = told;
+            all.join(&sum);
+        }
     }
-    if code == HELD && clusters > 0 {
-        let range = (from, clusters);
-        code = plans::swarm::<clusters::Options>(Kind::Clusters, range, jobs, planted, false);
-    }
+    say!("{}", all.text(watch.seconds()));
     code
 }
 
@@ -170,12 +153,14 @@ pub(super) fn swarm_only(
     if !show::plantable(planted) {
         return usage(&format!("no fault is called {planted}"));
     }
-    match only {
-        Only::Pools => plans::swarm::<pools::Options>(Kind::Pools, range, jobs, planted, go_on),
-        Only::Clusters => {
-            plans::swarm::<clusters::Options>(Kind::Clusters, range, jobs, planted, go_on)
-        }
-    }
+    let kind = match only {
+        Only::Pools => Kind::Pools,
+        Only::Clusters => Kind::Clusters,
+    };
+    let watch = Watch::start();
+    let (code, sum) = plans::swarm(kind, range, jobs, planted, go_on);
+    say!("{}", sum.text(watch.seconds()));
+    code
 }
 
 pub(super) fn replay(
@@ -214,7 +199,8 @@ pub(super) fn replay(
     if !show::plantable(&schedule.options.planted) {
         return usage("this build cannot carry the fault that the schedule names");
     }
-    show::world(&schedule);
+    let contents = (schedule.faults.len(), schedule.ops.len());
+    show::world(schedule.seed, &schedule.options, Some(contents));
     let watch = Watch::start();
     let outcome = show::telling(log, |telling| run_schedule(&schedule, telling));
     show::ending(&outcome, &watch);
@@ -232,7 +218,7 @@ fn replay_planned<S: Setting>(
     planted: &str,
     log: bool,
 ) -> Option<u8> {
-    let mut plan = if what == plans::word::<S>() {
+    let mut plan = if what == word::<S>() {
         let Some(seed) = seed else { return Some(usage("a drawn world needs --seed")) };
         S::drawn(seed)
     } else {
@@ -310,11 +296,12 @@ pub(super) fn shrink(file: &Path, out: Option<&Path>, runs: u32) -> u8 {
     VIOLATED
 }
 
-pub(super) fn mutants(seeds: u64, trials: u32, jobs: usize, only: &str) -> u8 {
+pub(super) fn mutants(from: u64, (seeds, trials): (u64, u32), jobs: usize, only: &str) -> u8 {
     if !proconsul_core::types::Planted::POSSIBLE {
         return usage("this build cannot carry planted faults: build with the feature `planted`");
     }
     let watch = Watch::start();
+    say!("trials from seed {from} on, {} apart, up to {seeds} worlds each", mutants::APART);
     say!("{}", mutants::HEAD);
     let (mut all, mut always) = (0, 0);
     let (mut missed, mut told, mut unsound) = (Vec::new(), Vec::new(), false);
@@ -323,7 +310,7 @@ pub(super) fn mutants(seeds: u64, trials: u32, jobs: usize, only: &str) -> u8 {
         if !name.to_lowercase().contains(&only.to_lowercase()) {
             continue;
         }
-        let found = mutants::hunt(&name, seeds, trials, jobs);
+        let found = mutants::hunt_from(from, &name, seeds, trials, jobs);
         say!("{}", found.row());
         all += 1;
         let each = found.after.len() == usize::try_from(trials).unwrap_or(usize::MAX);
@@ -370,14 +357,6 @@ pub(super) fn report(file: &Path, out: Option<&Path>) -> u8 {
     }
     say!("{}", target.display());
     if outcome.violation.is_some() { VIOLATED } else { HELD }
-}
-
-/// A failure arrives shrunk, on one screen.
-fn fail(schedule: &Schedule, outcome: &Outcome, command: &str, name: &str) {
-    let Some(violation) = &outcome.violation else { return };
-    let shrunk = shrinker::shrink(schedule, &violation.rule, 400);
-    let told = run_schedule(&shrunk.schedule, Telling::Kept);
-    show::failure(&shrunk.schedule, &told, command, name);
 }
 
 fn read(file: &Path) -> Result<Schedule, String> {

@@ -113,6 +113,9 @@ enum Command {
         /// Worlds per trial
         #[arg(long, value_parser = number, default_value = "2000")]
         seeds: u64,
+        /// The first seed of the first trial
+        #[arg(long, value_parser = number, default_value = "0")]
+        from: u64,
         /// Trials per fault
         #[arg(long, default_value = "5")]
         trials: u32,
@@ -180,8 +183,8 @@ pub fn main(told: Told<'_>) -> ExitCode {
             commands::replay(told, &what, seed, &planted, log)
         }
         Command::Shrink { file, out, runs } => commands::shrink(&file, out.as_deref(), runs),
-        Command::Mutants { seeds, trials, jobs, only } => {
-            commands::mutants(seeds, trials, jobs, &only)
+        Command::Mutants { seeds, from, trials, jobs, only } => {
+            commands::mutants(from, (seeds, trials), jobs, &only)
         }
         Command::Report { file, out } => commands::report(&file, out.as_deref()),
     };

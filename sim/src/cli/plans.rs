@@ -1,32 +1,24 @@
 //! The commands for worlds that are plans: of pools, of agents.
 
-use super::show::{self, Kept, Watch};
+use super::show::{self, Watch};
 use super::{HELD, VIOLATED};
+use crate::failure::{self, page_of};
 use crate::plans::{self, Plan, PlannedStory, Setting};
-use crate::report;
 use crate::run::{Outcome, Telling};
 use crate::scenario::screen;
-use crate::schedule::lines;
-use crate::swarm::{self, Kind};
+use crate::swarm::{self, Kind, Sum};
 use std::path::Path;
-
-/// By which word drawn worlds of this kind are replayed.
-pub(super) fn word<S: Setting>() -> String {
-    S::KIND.to_lowercase()
-}
 
 /// Runs a story, or its plan again: it is the same thing.
 pub(super) fn run<S: Setting>(story: &PlannedStory<S>, seed: u64, planted: &str, log: bool) -> u8 {
     say!("{}: {}", story.name, story.summary());
     let plan = story.plan(seed, planted);
-    let command = format!("cargo sim replay {} --seed {seed:#x}", story.name);
-    let command = show::with_planted(&command, planted);
     world(&plan);
     let watch = Watch::start();
     let outcome = show::telling(log, |telling| plans::run(&plan, telling));
     ending(&plan, &outcome, &watch);
     if outcome.violation.is_some() {
-        fail(&plan, &outcome, &command, &show::file_name(story.name, seed));
+        say!("{}", failure::of_plan(&plan, &outcome));
         return VIOLATED;
     }
     HELD
@@ -47,30 +39,23 @@ pub(super) fn replay<S: Setting>(plan: &Plan<S>, log: bool) -> u8 {
 
 /// Runs drawn worlds of this kind: from a seed on, so many. With `go_on`, all that break a rule are
 /// named, and none is shrunk.
-pub(super) fn swarm<S: Setting>(
+pub(super) fn swarm(
     kind: Kind,
     (from, seeds): (u64, u64),
     jobs: usize,
     planted: &str,
     go_on: bool,
-) -> u8 {
-    let (word, end) = (word::<S>(), from.saturating_add(seeds));
-    say!("worlds of {word}: seeds {from}..{end}");
-    let (mut next, mut broken) = (from, 0);
+) -> (u8, Sum) {
+    let end = from.saturating_add(seeds);
+    say!("worlds of {}: seeds {from}..{end}", format!("{kind:?}").to_lowercase());
+    let (mut next, mut broken, mut all) = (from, 0, Sum::default());
     loop {
-        let watch = Watch::start();
         let sum = swarm::together(kind, next, end - next, planted, jobs);
-        if !go_on || sum.failed.is_none() {
-            show::sum_of_plans(&sum, &watch);
-        }
+        all.join(&sum);
         let Some((seed, outcome)) = &sum.failed else { break };
         if !go_on {
-            let mut plan = S::drawn(*seed);
-            planted.clone_into(plan.options.planted());
-            let command = format!("cargo sim replay {word} --seed {seed:#x}");
-            let command = show::with_planted(&command, planted);
-            fail(&plan, outcome, &command, &show::file_name(&word, *seed));
-            return VIOLATED;
+            say!("{}", failure::of_drawn(kind, planted, *seed, outcome));
+            return (VIOLATED, all);
         }
         let rule = outcome.violation.as_ref().map_or("", |violation| &violation.rule);
         say!("seed {seed:#x}: {rule}");
@@ -79,7 +64,7 @@ pub(super) fn swarm<S: Setting>(
     if go_on {
         say!("{broken} of {seeds} worlds break a rule");
     }
-    if broken == 0 { HELD } else { VIOLATED }
+    (if broken == 0 { HELD } else { VIOLATED }, all)
 }
 
 /// Shortens a failing plan's file.
@@ -103,26 +88,6 @@ pub(super) fn page<S: Setting>(plan: &Plan<S>, target: &Path) -> Result<u8, Stri
         .map_err(|error| format!("{}: {error}", target.display()))?;
     say!("{}", target.display());
     Ok(if outcome.violation.is_some() { VIOLATED } else { HELD })
-}
-
-fn page_of<S: Setting>(plan: &Plan<S>, outcome: &Outcome) -> String {
-    let word = word::<S>();
-    let title = if plan.scenario.is_empty() { &word } else { &plan.scenario };
-    let machines = usize::from(plan.options.machines()).min(32);
-    report::table(title, plan.seed, machines, &plan.text(), outcome)
-}
-
-/// A failure arrives shrunk, on one screen.
-fn fail<S: Setting>(plan: &Plan<S>, outcome: &Outcome, command: &str, name: &str) {
-    let Some(violation) = &outcome.violation else { return };
-    let runs = if plan.options.machines() > 200 { 0 } else { 300 };
-    let shrunk = plans::shrink(plan, &violation.rule, runs).plan;
-    let told = if runs == 0 { outcome.clone() } else { plans::run(&shrunk, Telling::Kept) };
-    let kept = Kept::write(name, &shrunk.text(), &page_of(&shrunk, &told));
-    say!("{}", screen(told.violation.as_ref().unwrap_or(violation)));
-    say!("shrunk to {} acts:", shrunk.acts.len());
-    show::some_of(&[&lines(&shrunk.acts)]);
-    kept.tell("plan", command);
 }
 
 /// The world a plan makes, in a few lines.

@@ -1,6 +1,7 @@
 //! A world of agents as text: options, and everything that happens to it, each item whole in
 //! itself.
 
+use crate::admit::{self, within};
 pub use crate::links::{Carrier, Who};
 use crate::plans::{Setting, size_of};
 use crate::schedule::Freshness;
@@ -11,7 +12,7 @@ pub type Plan = crate::plans::Plan<Options>;
 
 /// Everything about a world of agents but what happens to it. Times are in microseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// Servers and clients of each datacenter. Machines are numbered through, servers first.
     pub datacenters: Vec<(u16, u16)>,
@@ -105,6 +106,7 @@ impl Options {
 
 /// What happens. Spans are in microseconds; 0: until everything is healed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "each variant says what its fields are")]
 pub enum What {
     /// Processes die at once and start again after `down` (0: never). With `moved` they come back
@@ -216,6 +218,13 @@ impl Setting for Options {
         &self.datacenters
     }
 
+    fn check(&self) -> Result<(), String> {
+        admit::datacenters(&self.datacenters)?;
+        within("options.heartbeat", self.heartbeat, 1_000..=3_600_000_000)?;
+        within("options.anti_entropy_s", self.anti_entropy_s, 1..=86_400)?;
+        within("options.snapshot_log_bytes", self.snapshot_log_bytes, 1..=1 << 30)
+    }
+
     fn words(&self) -> String {
         format!(
             "agents of {:?} servers and clients, {} s and then calm\n\
@@ -273,6 +282,14 @@ mod tests {
         plan.at(6, What::Expect { dc: 0, fact: Fact::Voters(3) });
         let text = plan.text();
         assert_eq!(Plan::parse(&text).unwrap(), plan);
+        let error = Plan::parse(&text.replace("\"span\"", "\"spam\"")).unwrap_err();
+        assert!(error.contains("unknown field `spam`"), "{error}");
+        for datacenters in [vec![], vec![(0, 0)], vec![(u16::MAX, u16::MAX)]] {
+            let mut other = plan.clone();
+            other.options.datacenters = datacenters;
+            let error = Plan::parse(&other.text()).unwrap_err();
+            assert!(error.contains("options.datacenters"), "{error}");
+        }
         assert!(Plan::is_one(&text));
         assert!(!Plan::is_one(&crate::pools::Plan::default().text()));
         assert!(!crate::pools::Plan::is_one(&text));

@@ -3,6 +3,7 @@
 //! Stories are plans too: what must hold at some moment is an item like any fault, so a story that
 //! fails shrinks like a drawn world does.
 
+use crate::admit::{self, within};
 pub use crate::links::{Carrier, Who};
 use crate::plans::Setting;
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ pub type Plan = crate::plans::Plan<Options>;
 
 /// Everything about a world of pools but what happens to it. Times are in microseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// Servers and clients of each datacenter. Machines are numbered through, servers first.
     pub datacenters: Vec<(u16, u16)>,
@@ -113,6 +114,7 @@ pub enum Held {
 
 /// What happens. Spans are in microseconds; 0: until everything is healed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "each variant says what its fields are")]
 pub enum What {
     /// Processes die at once and start again after `down` (0: never). With `moved` they come back
@@ -172,6 +174,12 @@ impl Setting for Options {
         &self.datacenters
     }
 
+    fn check(&self) -> Result<(), String> {
+        admit::datacenters(&self.datacenters)?;
+        within("options.late", self.late, 0..=self.machines())?;
+        within("options.probe_timeout_ms", self.probe_timeout_ms, 1..=86_400_000)
+    }
+
     fn words(&self) -> String {
         format!(
             "pools of {:?} servers and clients, WAN {}, {} s and then calm\n\
@@ -225,6 +233,14 @@ mod tests {
         plan.at(6, What::Fire { by: 2, again: false });
         let text = plan.text();
         assert_eq!(Plan::parse(&text).unwrap(), plan);
+        let error = Plan::parse(&text.replace("\"span\"", "\"spam\"")).unwrap_err();
+        assert!(error.contains("unknown field `spam`"), "{error}");
+        for datacenters in [vec![], vec![(0, 0)], vec![(u16::MAX, u16::MAX)]] {
+            let mut other = plan.clone();
+            other.options.datacenters = datacenters;
+            let error = Plan::parse(&other.text()).unwrap_err();
+            assert!(error.contains("options.datacenters"), "{error}");
+        }
         assert!(Plan::is_one(&text));
         assert!(!Plan::is_one(&crate::schedule::Schedule::default().text()));
         assert_eq!(text.lines().filter(|line| line.starts_with("    {\"at")).count(), 2);

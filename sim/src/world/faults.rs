@@ -38,13 +38,14 @@ impl Engine {
         }
         self.strikes += 1;
         let number = self.strikes;
-        self.trace.event(self.now, 0, 9, u64::try_from(number).unwrap_or(0));
-        self.note(None, || format!("fault: {action:?}"));
+        self.trace.event(self.now, 0, 9, number_of(number));
+        self.note(None, || format!("fault {number}: {action:?}"));
         let who = |engine: &Self, target: &Target| engine.resolve(*target, actor, other);
         match action {
-            Action::Crash { who: target, down, moved } => {
+            Action::Crash { who: target, down, moved, power } => {
                 let Some(server) = who(self, target) else { return };
-                self.crash(server, *down, *moved, number);
+                let power = power.unwrap_or_else(|| loses_power(self.seed, number_of(number)));
+                self.crash(server, *down, *moved, power);
             }
             Action::Pause { who: target, span } => {
                 let Some(server) = who(self, target) else { return };
@@ -96,12 +97,22 @@ impl Engine {
         }
     }
 
-    fn crash(&mut self, server: usize, down: u64, moved: bool, number: usize) {
+    /// Lets the fault of a schedule say itself what chance decides about it as it strikes now: when
+    /// others before it are gone, it still does the same (design D12b).
+    fn pin(&mut self, fault: u32) -> Action {
+        let (seed, next) = (self.seed, number_of(self.strikes + 1));
+        let calm = self.calm;
+        let what = &mut self.faults[place(fault)].what;
+        if !calm {
+            what.pin(loses_power(seed, next), next);
+        }
+        what.clone()
+    }
+
+    fn crash(&mut self, server: usize, down: u64, moved: bool, power: bool) {
         if !matches!(self.hosts[server].life, Life::Up(_)) {
             return;
         }
-        let number = u64::try_from(number).unwrap_or(0);
-        let power = loses_power(self.seed, number);
         self.kill(server, power);
         if moved {
             self.move_host(server);
@@ -134,12 +145,12 @@ impl Engine {
                 self.hosts[server].disk.set_full(true);
                 self.later(*span, Undo::Space(small(server)));
             }
-            Action::BitRot { who } => {
+            Action::BitRot { who, drawn } => {
                 let Some(server) = self.resolve(*who, actor, other) else { return };
                 // A rotten log is a lost copy: never more of them than the group can bear.
                 if self.judge.may_rot(server) {
-                    let number = u64::try_from(self.strikes).unwrap_or(0);
-                    if let Some(file) = self.hosts[server].disk.rot(number) {
+                    let drawn = drawn.unwrap_or_else(|| number_of(self.strikes));
+                    if let Some(file) = self.hosts[server].disk.rot(drawn) {
                         self.judge.rots(server);
                         self.note(Some(server), || format!("a bit of {file} flips"));
                     }
@@ -202,13 +213,14 @@ impl Engine {
 
     pub(crate) fn undo(&mut self, undo: Undo) {
         if let Undo::Strike(fault, actor, other) = undo {
-            let action = self.fault(fault).what.clone();
+            let action = self.pin(fault);
             self.strike(&action, Some(actor.into()), other.map(usize::from));
             return;
         }
         if self.calm {
             return;
         }
+        self.note(None, || format!("fault over: {}", undo.words()));
         match undo {
             Undo::Net(number) => {
                 self.judge.lonely_leaders(&self.hosts);
@@ -290,6 +302,7 @@ impl Engine {
     pub(crate) fn heal(&mut self) {
         // From here on no protocol event sets off anything: not even those of healing itself.
         self.calm = true;
+        self.calm_at = Some(self.now);
         self.tripwires.clear();
         self.heal_now();
         let bound = self.options.bound * MICRO;
@@ -347,7 +360,7 @@ impl Engine {
     }
 
     pub(crate) fn strike_numbered(&mut self, fault: u32) {
-        let action = self.fault(fault).what.clone();
+        let action = self.pin(fault);
         self.strike(&action, None, None);
     }
 
@@ -370,8 +383,9 @@ impl Engine {
             false
         });
         for (fault, trip) in due {
-            let action = self.fault(fault).what.clone();
-            if trip.middle && trip.after == 0 && matches!(action, Action::Crash { .. }) {
+            let crash = matches!(self.faults[place(fault)].what, Action::Crash { .. });
+            if trip.middle && trip.after == 0 && crash {
+                let action = self.pin(fault);
                 self.strike(&action, Some(server), other);
             } else {
                 self.struck.push((fault, trip.after, server, other));
@@ -383,7 +397,7 @@ impl Engine {
     pub(crate) fn strike_due(&mut self) {
         while let Some((fault, after, actor, other)) = self.struck.pop() {
             if after == 0 {
-                let action = self.fault(fault).what.clone();
+                let action = self.pin(fault);
                 self.strike(&action, Some(actor), other);
             } else {
                 self.later(after, Undo::Strike(fault, small(actor), other.map(small)));
@@ -391,16 +405,36 @@ impl Engine {
         }
     }
 
-    fn fault(&self, number: u32) -> &Fault {
-        &self.faults[usize::try_from(number).expect("32 bits fit an index")]
-    }
-
     /// Does something now and writes it down, so that a story is a schedule, too.
     pub fn act(&mut self, action: Action) {
-        let at = self.now.div_ceil(MICRO);
-        self.strike(&action, None, None);
-        self.faults.push(Fault { when: When::At(at), what: action });
+        let fault = u32::try_from(self.faults.len()).expect("few faults");
+        self.faults.push(Fault { when: When::At(self.now.div_ceil(MICRO)), what: action });
+        self.strike_numbered(fault);
     }
+}
+
+impl Undo {
+    /// What ends, in a few words.
+    fn words(self) -> String {
+        match self {
+            Self::Net(number) => format!("fault {number} of the network"),
+            Self::Restart(server, _) => format!("s{server} may start again"),
+            Self::Resume(server) => format!("s{server} may go on"),
+            Self::DiskSlow(server, _) => format!("the disk of s{server} is as fast as before"),
+            Self::Unhang(server) => format!("the disk of s{server} answers again"),
+            Self::Space(server) => format!("the disk of s{server} has room again"),
+            Self::Rate(server) => format!("the clock of s{server} runs as it should"),
+            Self::Strike(fault, ..) => format!("waiting for fault {fault}"),
+        }
+    }
+}
+
+fn place(fault: u32) -> usize {
+    usize::try_from(fault).expect("32 bits fit an index")
+}
+
+fn number_of(strike: usize) -> u64 {
+    u64::try_from(strike).unwrap_or(0)
 }
 
 /// Whom a fault strikes, in a group with this leader and so many servers.

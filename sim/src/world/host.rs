@@ -249,6 +249,7 @@ impl Engine {
             return;
         }
         self.net.break_connection(one, other);
+        self.note(Some(one), || format!("its connection with s{other} is gone, as both see now"));
         self.trace.event(self.now, u64::from(small(one)), 3, u64::from(small(other)));
         self.feed(one, Input::PeerLost(self.ids[other]));
         self.feed(other, Input::PeerLost(self.ids[one]));
@@ -263,6 +264,10 @@ impl Engine {
         message: PeerMessage,
     ) {
         if !self.net.alive(from, to, epoch) {
+            if self.lines.are_kept() {
+                let what = machine::describe(&message);
+                self.note(Some(to), || format!("lost on its way from s{from}: {what}"));
+            }
             return;
         }
         let detail = u64::from(small(from)) ^ (machine::fingerprint(&message) << 8);
@@ -290,6 +295,8 @@ impl Engine {
             self.rearm(server);
             return;
         }
+        let why = node.next_wakeup().map(|(_, why)| why);
+        self.note(Some(server), || why.map_or_else(String::new, |why| format!("wakes: {why:?}")));
         self.trace.event(self.now, u64::from(small(server)), 5, 0);
         self.feed(server, Input::Wake);
     }
@@ -313,6 +320,7 @@ impl Engine {
         }
         if host.hung > 0 {
             host.stalled.push(lane);
+            self.note(Some(server), || format!("a sync in lane {lane} hangs"));
             return;
         }
         let (completion, next) = host.disk.complete(lane);
@@ -320,6 +328,10 @@ impl Engine {
             self.begin_sync(server, lane);
         }
         if let Some(done) = completion {
+            self.note(Some(server), || match &done.result {
+                Ok(()) => format!("sync {} in lane {lane} is done", done.token.0),
+                Err(error) => format!("sync {} in lane {lane} fails: {error:?}", done.token.0),
+            });
             self.trace.event(self.now, u64::from(small(server)), 6, done.token.0);
             self.feed(server, Input::Io(done.token, done.result));
         }
@@ -341,6 +353,7 @@ impl Engine {
         outcome: CheckOutcome,
     ) {
         if self.hosts[server].starts == life {
+            self.note(Some(server), || format!("check run {}: {:?}", run.0, outcome.status));
             self.trace.event(self.now, u64::from(small(server)), 7, run.0);
             self.feed(server, Input::CheckDone(run, outcome));
         }
@@ -436,6 +449,10 @@ impl Engine {
         let now = self.now;
         let kind = machine::kind(&message);
         let fate = self.net.send(now, from, to, reachable, kind, || machine::size(&message));
+        if let (Fate::Lost { why, .. }, true) = (fate, self.lines.are_kept()) {
+            let what = machine::describe(&message);
+            self.note(Some(from), || format!("lost -> s{to} {what}: {}", why.words()));
+        }
         let (sender, receiver) = (small(from), small(to));
         match fate {
             Fate::Arrives { at, again, epoch, opened } => {
@@ -448,7 +465,7 @@ impl Engine {
                 let (from, to) = (sender, receiver);
                 self.queue.push(at, Ev::Message { from, to, epoch, opened, message });
             }
-            Fate::Lost { noticed } => {
+            Fate::Lost { noticed, .. } => {
                 if let Some(at) = noticed {
                     let epoch = self.net.epoch(from, to);
                     self.queue.push(at, Ev::Broken { one: sender, other: receiver, epoch });

@@ -92,6 +92,8 @@ pub struct Engine {
     pub(crate) strikes: usize,
     pub(crate) struck: Vec<(u32, u64, usize, Option<usize>)>,
     pub(crate) calm: bool,
+    /// When the end of all faults came.
+    pub(crate) calm_at: Option<u64>,
     pub(crate) judge: Judge,
     pub(crate) trace: Trace,
     pub(crate) marks: BTreeMap<Mark, u32>,
@@ -126,6 +128,7 @@ impl Engine {
             strikes: 0,
             struck: Vec::new(),
             calm: false,
+            calm_at: None,
             judge: Judge::new(options),
             trace: Trace::default(),
             marks: BTreeMap::new(),

@@ -161,6 +161,7 @@ impl Engine {
         if self.runs[index(run)].attempt != attempt || !self.runs[index(run)].open {
             return;
         }
+        self.note(Some(server), || format!("hears client #{run}"));
         self.trace.event(self.now, u64::from(small(server)), 12, u64::from(run));
         if !matches!(self.hosts[server].life, Life::Up(_)) {
             let at = self.now + self.client_delay(run, 77);
@@ -235,7 +236,13 @@ impl Engine {
             return;
         }
         run.open = false;
-        if let Some(want) = run.want {
+        let (want, server) = (run.want, run.server);
+        self.note(None, || {
+            let how = if taken { "sees its connection reset" } else { "is refused" };
+            format!("client #{number} {how} by s{server}")
+        });
+        let run = &mut self.runs[index(number)];
+        if let Some(want) = want {
             if !taken || client::is_read(want) {
                 self.retry(number);
             } else {
@@ -256,8 +263,9 @@ impl Engine {
         }
         run.open = false;
         run.done = true;
-        let server = run.server;
-        if run.want.is_none() {
+        let (server, asked) = (run.server, run.want.is_none());
+        self.note(None, || format!("client #{number} gives up on s{server}"));
+        if asked {
             self.answers.insert(number, Err(Lost::TimedOut));
             self.woken = true;
         }
@@ -281,6 +289,7 @@ impl Engine {
 
     /// After healing: a leader must be there, and every key must take a write again.
     pub(crate) fn probe_liveness(&mut self) {
+        self.note(None, || "by now someone must lead".into());
         self.trace.event(self.now, 0, 14, 0);
         if !self.judge.expects_liveness(&self.hosts) {
             return;
@@ -306,6 +315,7 @@ impl Engine {
 
     /// The end: did everything come to rest as it should?
     pub(crate) fn verdict(&mut self) {
+        self.note(None, || "by now everything must have come to rest".into());
         self.trace.event(self.now, 0, 15, 0);
         for host in &self.hosts {
             if let Life::Up(node) = &host.life {
