@@ -136,10 +136,7 @@ impl Node {
             return;
         }
         if Pools::owns(token) {
-            if let Err(error) = result {
-                let text = format!("a file of gossip could not be written: {error}");
-                out.push(Effect::Event(Event::Notice(text)));
-            }
+            self.pools_io(token, &result, out);
             return;
         }
         match self.with_store(out, |store, ops| store.on_io(token, result, ops)) {
