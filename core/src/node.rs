@@ -33,7 +33,7 @@ use proconsul_catalog::Catalog;
 use proconsul_gossip as gossip;
 use proconsul_http::{BodyCache, View};
 use proconsul_raft::Raft;
-use proconsul_types::{EntryId, Instant, Planted, Rng, TimerTable, WallTime};
+use proconsul_types::{EntryId, Instant, LogIndex, Planted, Rng, TimerTable, WallTime};
 
 /// One server: raft, catalog, disk, checks and everything between them. Cloning it is cheap and
 /// gives a second, independent future.
@@ -70,6 +70,9 @@ pub struct Node {
     pub(crate) applied: EntryId,
     pub(crate) snapshots: Snapshots,
     pub(crate) sessions: Sessions,
+    /// The group is that of `peers.json`, and no entry behind this one is known to say so yet.
+    pub(crate) forming: Option<LogIndex>,
+    pub(crate) agreement: Agreement,
     pub(crate) publisher: Publisher,
     pub(crate) addresses: Addresses,
     // requests

@@ -312,6 +312,7 @@ pub(crate) fn tell(event: &Event) -> String {
         | Event::Forwarded(_)
         | Event::CheckChanged(..)
         | Event::CheckFailed(..)
+        | Event::GroupKept
         | Event::TtlMissed(_)
         | Event::Synced(_)
         | Event::NewLeader(_)

@@ -47,6 +47,10 @@ pub(crate) struct Table {
     next_accepted: u64,
     lives: u64,
     pub(crate) saw_big: usize,
+    /// What is odd, in words.
+    pub(crate) warnings: Vec<String>,
+    /// Who said that its group is written down.
+    pub(crate) kept: BTreeSet<usize>,
     /// Who left.
     pub(crate) left: Option<usize>,
     /// Answers to questions of DNS.
@@ -149,6 +153,8 @@ impl Table {
             lives: 0,
             saw_big: 0,
             left: None,
+            warnings: Vec::new(),
+            kept: BTreeSet::new(),
             replies: BTreeMap::new(),
             lookups: Vec::new(),
             called: None,
@@ -189,6 +195,13 @@ impl Table {
     /// Starts a node from what its disk holds.
     pub(crate) fn boot(&mut self, number: usize) {
         let files = self.files[number]
+        // A node with pools learns of others by gossip alone.
+        let alone = self.configs[number].cluster.is_some();
+        let peers = if alone { Vec::new() } else { self.peers.clone() };
+        self.start(number, peers, false);
+    }
+
+    fn start(&mut self, number: usize, peers: Vec<PeerEntry>, recover: bool) {
             .iter()
             .map(|(name, bytes)| (name.clone(), bytes.clone().into()))
             .collect();
@@ -201,6 +214,12 @@ impl Table {
         self.nodes[number] = Some(node.expect("the disk is sound"));
         self.born[number] = self.now;
         self.step(number, Input::WallClock(WallTime(1_700_000_000_000)));
+    /// Starts a node in a group of these, whatever its disk says of the group.
+    pub(crate) fn recover(&mut self, number: usize, among: &[usize]) {
+        let peers = among.iter().map(|peer| self.peers[*peer].clone()).collect();
+        self.start(number, peers, true);
+    }
+
     }
 
     /// Kills a node; its disk keeps everything it was told.
@@ -359,6 +378,10 @@ impl Table {
             Effect::Exit(reason) => panic!("node {number} stopped: {reason:?}"),
             Effect::Reply(id, answer) => {
                 let twice = self.replies.insert(id, answer);
+            Effect::Event(Event::GroupKept) => {
+                self.kept.insert(number);
+            }
+            Effect::Event(Event::Warning(text)) => self.warnings.push(text),
                 assert!(twice.is_none(), "a question is answered once");
             }
             Effect::RunCheck(..)

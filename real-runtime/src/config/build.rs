@@ -36,17 +36,17 @@ pub struct Built {
     pub name: String,
     /// Advertised address.
     pub address: IpAddr,
-    /// The file that was taken and is to be put aside once the agent runs.
+    /// The data directory whose `peers.json` was taken and is to be put aside once the log has it.
     formed: Option<PathBuf>,
 }
 
 impl Built {
-    /// The agent runs: a `peers.json` that was taken is put aside.
+    /// The log says what `peers.json` in `data_dir` said: the file is put aside.
     ///
     /// # Errors
     /// Why it cannot be.
-    pub fn started(formed: Option<&Path>) -> Result<(), String> {
-        formed.map_or(Ok(()), peers::applied)
+    pub fn put_aside(data_dir: &Path) -> Result<(), String> {
+        peers::applied(data_dir)
     }
 
     /// The data directory whose `peers.json` was taken.
