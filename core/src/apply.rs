@@ -59,6 +59,7 @@ impl Node {
                 }
             };
             self.applied = entry.id;
+            self.compare_states(out);
             if let Some((asked, _)) = proposed {
                 self.outcome(asked, outcome);
             }

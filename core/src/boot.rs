@@ -2,6 +2,7 @@
 
 use crate::addresses::Addresses;
 use crate::agent::Agent;
+use crate::agreement::Agreement;
 use crate::blocking::Blocking;
 use crate::calls::Calls;
 use crate::durable::{self, Durable};

@@ -9,6 +9,7 @@ extern crate alloc;
 
 mod addresses;
 mod agent;
+mod agreement;
 mod apply;
 mod blocking;
 mod boot;

@@ -6,6 +6,7 @@
 
 use crate::addresses::Addresses;
 use crate::agent::Agent;
+use crate::agreement::Agreement;
 use crate::blocking::Blocking;
 use crate::calls::Calls;
 use crate::departure::Departure;
@@ -160,6 +161,10 @@ impl Node {
             PeerMessage::Abandon(id) => self.forget(Origin::Peer(from, id), out),
         }
     }
+            PeerMessage::StateHash { index, hash } if self.is_of_group(from) => {
+                self.state_told(from, index, hash, out);
+            }
+            PeerMessage::StateHash { .. } => {}
 
     /// Puts a fact for raft on the bus.
     pub(crate) fn raft_input(&mut self, input: proconsul_raft::Input) {

@@ -266,6 +266,7 @@ impl Node {
             is_leader: self.publisher.is_leader,
             servers: servers.collect(),
             membership_index: self.publisher.membership_index,
+            state: self.agreement.newest(),
         }
     }
 

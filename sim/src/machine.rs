@@ -213,7 +213,8 @@ pub(crate) fn size(message: &PeerMessage) -> u64 {
             | Message::SnapshotStored { .. }
             | Message::TimeoutNow { .. },
         )
-        | PeerMessage::Abandon(_) => 64,
+        | PeerMessage::Abandon(_)
+        | PeerMessage::StateHash { .. } => 64,
         PeerMessage::Call { call, .. } => match &**call {
             Call::Http(request) | Call::Serve(request) => 128 + request.body.len(),
             Call::Apply(_)
@@ -264,6 +265,7 @@ pub(crate) fn fingerprint(message: &PeerMessage) -> u64 {
         PeerMessage::Reply { id, .. } => 0x80 ^ (id.0 << 8),
         PeerMessage::Abandon(id) => 0x90 ^ (id.0 << 8),
     }
+        PeerMessage::StateHash { index, hash } => 0xa0 ^ (index.0 << 8) ^ hash.rotate_left(20),
 }
 
 /// A message in a few words.
@@ -299,6 +301,7 @@ pub(crate) fn describe(message: &PeerMessage) -> String {
         }
         PeerMessage::Abandon(id) => format!("abandon {}", id.0),
     }
+        PeerMessage::StateHash { index, hash } => format!("state {hash:016x} at {}", index.0),
 }
 
 /// An event in a few words.

@@ -34,4 +34,4 @@ pub use pools::{
 pub use render::{
     done, event_fired, forward, keys_answered, local_refused, machine, render, snapshot,
 };
-pub use view::{AgentFacts, Leadership, Server, View};
+pub use view::{AgentFacts, Leadership, Server, StateCheck, View};

@@ -137,6 +137,11 @@ fn stats(json: &mut Json, call: &Call<'_>) {
     json.field_string("protocol_version", "3");
     json.field_string("state", if leadership.is_leader { "Leader" } else { "Follower" });
     json.field_string("term", &leadership.term.to_string());
+    if let Some(state) = leadership.state {
+        json.field_string("state_hash", &format!("{:016x}", state.hash));
+        json.field_string("state_hash_agrees", text(state.agrees));
+        json.field_string("state_hash_index", &state.index.to_string());
+    }
     json.end_object();
     pools::stats(json, call);
     json.end_object();
