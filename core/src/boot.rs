@@ -30,6 +30,7 @@ use proconsul_catalog::{Catalog, Restore};
 use proconsul_disk::{Recovered, SnapshotFile};
 use proconsul_http::BodyCache;
 use proconsul_raft::{Member, Membership, Raft, SnapshotMeta};
+use proconsul_types::limits::SNAPSHOT_CHUNK_BYTES;
 use proconsul_types::{EntryId, Instant, NodeId, Rng, Seed, TimerTable, WallTime};
 
 impl Node {
@@ -141,7 +142,10 @@ fn recover(config: &Config, boot: &Boot) -> Result<Recovered, BootError> {
 fn restore(config: &Config, snapshot: &SnapshotFile) -> Result<(SnapshotMeta, Catalog), BootError> {
     let meta = durable::decode_meta(snapshot)?;
     let mut restore = Restore::new(Arc::clone(&config.facts.datacenter), config.planted);
-    let catalog = restore.push(&snapshot.payload).and_then(|()| restore.finish());
+    // In pieces: what is pushed at once is copied at once.
+    let mut pieces = snapshot.payload.chunks(SNAPSHOT_CHUNK_BYTES);
+    let pushed = pieces.try_for_each(|piece| restore.push(piece));
+    let catalog = pushed.and_then(|()| restore.finish());
     let catalog = catalog.map_err(|error| BootError {
         text: format!(
             "the snapshot of entry {} cannot be read ({error}): it was written by a newer version, \

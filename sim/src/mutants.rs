@@ -38,6 +38,7 @@ pub const FAULTS: &[Fault] = &[
     Fault::SnapshotBeforeDirSync,
     Fault::FailedSyncIgnored,
     Fault::CompactBeforeSnapshot,
+    Fault::OldTransferBlocksSnapshots,
     Fault::DeleteKeepsPrefixIndex,
     Fault::CasIgnoresIndex,
     Fault::TxnPartial,
@@ -115,6 +116,14 @@ pub const BY_HAND: &[(Fault, &str)] = &[
         "all servers lost, and an agent that heard nothing of it; regressions/old_name_takes_seat",
     ),
     (Fault::SnapshotKeepsLog, "the leader's next append mends it; core/raft/tests/all/planted.rs"),
+    (
+        Fault::OldTransferBlocksSnapshots,
+        "a transfer that stops, and a log that outruns it; core/tests/node/disk.rs",
+    ),
+    (
+        Fault::RestoreLeftHalfDone,
+        "a restore that a crash breaks off; scenario restore_crash, core/tests/node/restore.rs",
+    ),
     (
         Fault::SyncTrustsOldServer,
         "a server cut off from its group, but not from its client; core/tests/node/faults.rs",

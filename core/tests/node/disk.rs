@@ -2,7 +2,7 @@
 
 use crate::table::{Table, config, text};
 use proconsul_core::http::{Method, Response};
-use proconsul_core::types::Duration;
+use proconsul_core::types::{Duration, EntryId, Planted};
 
 #[test]
 fn a_single_server_remembers() {
