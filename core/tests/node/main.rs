@@ -7,6 +7,7 @@ mod cluster;
 mod disk;
 #[cfg(feature = "planted")]
 mod faults;
+mod messages;
 mod pools;
 mod single;
 mod table;
