@@ -74,7 +74,6 @@ impl Node {
         self.consider_snapshot(out);
     }
 
-    /// Tells everyone inside what one command changed.
     /// The membership of entry `index` is committed.
     fn group_kept(&mut self, index: LogIndex, out: &mut Vec<Effect>) {
         if self.forming.take_if(|end| index > *end).is_some() {
@@ -82,6 +81,7 @@ impl Node {
         }
     }
 
+    /// Tells everyone inside what one command changed.
     fn took_effect(&mut self, applied: Applied) -> Outcome {
         self.publisher.changed();
         for topic in applied.topics.iter() {

@@ -39,6 +39,7 @@ mod proposals;
 mod publish;
 mod reads;
 mod rejoin;
+mod restoring;
 mod run;
 mod servers;
 mod sessions;

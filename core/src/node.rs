@@ -22,6 +22,7 @@ use crate::pools::Pools;
 use crate::proposals::Proposals;
 use crate::publish::Publisher;
 use crate::reads::Reads;
+use crate::restoring::Restoring;
 use crate::servers::Servers;
 use crate::sessions::Sessions;
 use crate::snapshots::Snapshots;
@@ -69,11 +70,12 @@ pub struct Node {
     // what joins them
     pub(crate) durable: Durable,
     pub(crate) applied: EntryId,
-    pub(crate) snapshots: Snapshots,
-    pub(crate) sessions: Sessions,
     /// The group is that of `peers.json`, and no entry behind this one is known to say so yet.
     pub(crate) forming: Option<LogIndex>,
     pub(crate) agreement: Agreement,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) restoring: Option<Restoring>,
+    pub(crate) sessions: Sessions,
     pub(crate) publisher: Publisher,
     pub(crate) addresses: Addresses,
     // requests
@@ -159,12 +161,12 @@ impl Node {
             PeerMessage::Call { id, hops, call } => self.called(from, id, hops, *call),
             PeerMessage::Reply { id, answer } => self.replied(from, id, *answer, out),
             PeerMessage::Abandon(id) => self.forget(Origin::Peer(from, id), out),
-        }
-    }
             PeerMessage::StateHash { index, hash } if self.is_of_group(from) => {
                 self.state_told(from, index, hash, out);
             }
             PeerMessage::StateHash { .. } => {}
+        }
+    }
 
     /// Puts a fact for raft on the bus.
     pub(crate) fn raft_input(&mut self, input: proconsul_raft::Input) {

@@ -112,6 +112,7 @@ impl Node {
         if self.snapshots.log_bytes <= worth
             || self.snapshots.writing.is_some()
             || self.snapshots.receiving.is_some()
+            || self.catalog.is_restoring()
         {
             return;
         }
@@ -122,14 +123,13 @@ impl Node {
             return;
         }
         self.snapshots.log_bytes = 0;
-        let catalog = self.catalog.clone();
         if !self.durable.has_disk() {
             self.snapshot_complete(&meta, out);
             return;
         }
         let (id, kept) = (meta.last, encode_meta(&meta));
         self.with_store(out, |store, ops| store.snapshot_begin(id, kept, ops));
-        let reader = catalog.snapshot();
+        let reader = self.catalog.snapshot();
         if self.planted.is(Fault::CompactBeforeSnapshot) {
             self.raft_input(Input::SnapshotTaken(meta.clone()));
         }
@@ -275,7 +275,7 @@ impl Node {
         Some(Sending::new(meta, self.catalog.clone()))
     }
 
-    /// Raft's followers changed: transfers to those who are none any more end.
+    /// Transfers that raft does not go on with end.
     pub(crate) fn end_transfers(&mut self) {
         if !self.snapshots.sending.is_empty() {
             self.snapshots.sending.retain(|to, _| self.raft.sends_snapshot(*to));
@@ -385,7 +385,7 @@ impl Node {
         self.snapshots.log_bytes = 0;
         if meta.last.index > self.applied.index {
             crate::boot::mark(&mut catalog, self.config.id);
-            self.catalog = catalog.clone();
+            self.catalog = catalog;
             self.applied = meta.last;
             self.replaced();
         }

@@ -65,6 +65,7 @@ pub(crate) fn config(id: NodeId, server: usize, options: &Options) -> Config {
         durable: true,
         segment_bytes: options.segment_bytes,
         snapshot_log_bytes: options.snapshot_log_bytes,
+        restore_part_bytes: 1_024,
         rpc_hold_timeout: Duration::from_millis(1_500),
         blocking_wait_max: Duration::from_secs(600),
         blocking_wait_default: Duration::from_secs(300),
@@ -264,8 +265,8 @@ pub(crate) fn fingerprint(message: &PeerMessage) -> u64 {
         PeerMessage::Call { id, hops, .. } => 0x70 ^ (id.0 << 8) ^ u64::from(*hops),
         PeerMessage::Reply { id, .. } => 0x80 ^ (id.0 << 8),
         PeerMessage::Abandon(id) => 0x90 ^ (id.0 << 8),
-    }
         PeerMessage::StateHash { index, hash } => 0xa0 ^ (index.0 << 8) ^ hash.rotate_left(20),
+    }
 }
 
 /// A message in a few words.
@@ -300,8 +301,8 @@ pub(crate) fn describe(message: &PeerMessage) -> String {
             format!("reply {} {}", id.0, text.chars().take(60).collect::<String>())
         }
         PeerMessage::Abandon(id) => format!("abandon {}", id.0),
-    }
         PeerMessage::StateHash { index, hash } => format!("state {hash:016x} at {}", index.0),
+    }
 }
 
 /// An event in a few words.
@@ -311,11 +312,11 @@ pub(crate) fn tell(event: &Event) -> String {
         Event::Applied(_)
         | Event::SnapshotTaken(..)
         | Event::TailCut { .. }
+        | Event::GroupKept
         | Event::SessionExpired(_)
         | Event::Forwarded(_)
         | Event::CheckChanged(..)
         | Event::CheckFailed(..)
-        | Event::GroupKept
         | Event::TtlMissed(_)
         | Event::Synced(_)
         | Event::NewLeader(_)

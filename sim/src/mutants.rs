@@ -44,6 +44,7 @@ pub const FAULTS: &[Fault] = &[
     Fault::TxnPartial,
     Fault::CascadeForgetsChecks,
     Fault::SnapshotWithoutSessions,
+    Fault::RestoreLeftHalfDone,
     Fault::ApplyDependsOnNode,
     Fault::AcquireIgnoresHolder,
     Fault::DestroyKeepsLocks,
@@ -115,7 +116,6 @@ pub const BY_HAND: &[(Fault, &str)] = &[
         Fault::OldNameTakesSeat,
         "all servers lost, and an agent that heard nothing of it; regressions/old_name_takes_seat",
     ),
-    (Fault::SnapshotKeepsLog, "the leader's next append mends it; core/raft/tests/all/planted.rs"),
     (
         Fault::OldTransferBlocksSnapshots,
         "a transfer that stops, and a log that outruns it; core/tests/node/disk.rs",
@@ -124,6 +124,7 @@ pub const BY_HAND: &[(Fault, &str)] = &[
         Fault::RestoreLeftHalfDone,
         "a restore that a crash breaks off; scenario restore_crash, core/tests/node/restore.rs",
     ),
+    (Fault::SnapshotKeepsLog, "the leader's next append mends it; core/raft/tests/all/planted.rs"),
     (
         Fault::SyncTrustsOldServer,
         "a server cut off from its group, but not from its client; core/tests/node/faults.rs",

@@ -9,6 +9,7 @@ mod disk;
 mod faults;
 mod messages;
 mod pools;
+mod restore;
 mod single;
 mod table;
 mod trouble;

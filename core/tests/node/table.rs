@@ -5,7 +5,7 @@ use proconsul_core::gossip::{StreamEvent, StreamId};
 use proconsul_core::http::{AgentFacts, Method, Request, Response};
 use proconsul_core::types::{Duration, Instant, NodeId, Planted, Pool, Seed, WallTime};
 use proconsul_core::{
-    Boot, CallId, Config, Effect, ExitReason, Input, Lookup, Node, PeerEntry, PeerMessage,
+    Boot, CallId, Config, Effect, Event, ExitReason, Input, Lookup, Node, PeerEntry, PeerMessage,
     RequestId,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -104,6 +104,7 @@ pub(crate) fn config(number: usize, durable: bool) -> Config {
         durable,
         segment_bytes: 1 << 20,
         snapshot_log_bytes: 1 << 20,
+        restore_part_bytes: 256,
         rpc_hold_timeout: Duration::from_secs(7),
         blocking_wait_max: Duration::from_secs(600),
         blocking_wait_default: Duration::from_secs(300),
@@ -152,9 +153,9 @@ impl Table {
             next_accepted: 1,
             lives: 0,
             saw_big: 0,
-            left: None,
             warnings: Vec::new(),
             kept: BTreeSet::new(),
+            left: None,
             replies: BTreeMap::new(),
             lookups: Vec::new(),
             called: None,
@@ -194,7 +195,6 @@ impl Table {
 
     /// Starts a node from what its disk holds.
     pub(crate) fn boot(&mut self, number: usize) {
-        let files = self.files[number]
         // A node with pools learns of others by gossip alone.
         let alone = self.configs[number].cluster.is_some();
         let peers = if alone { Vec::new() } else { self.peers.clone() };
@@ -202,24 +202,22 @@ impl Table {
     }
 
     fn start(&mut self, number: usize, peers: Vec<PeerEntry>, recover: bool) {
+        let files = self.files[number]
             .iter()
             .map(|(name, bytes)| (name.clone(), bytes.clone().into()))
             .collect();
-        // A node with pools learns of others by gossip alone.
-        let alone = self.configs[number].cluster.is_some();
-        let peers = if alone { Vec::new() } else { self.peers.clone() };
-        let boot = Boot { files, peers, recover: false };
+        let boot = Boot { files, peers, recover };
         self.lives += 1;
         let node = Node::new(self.configs[number].clone(), Seed(self.lives), boot);
         self.nodes[number] = Some(node.expect("the disk is sound"));
         self.born[number] = self.now;
         self.step(number, Input::WallClock(WallTime(1_700_000_000_000)));
+    }
+
     /// Starts a node in a group of these, whatever its disk says of the group.
     pub(crate) fn recover(&mut self, number: usize, among: &[usize]) {
         let peers = among.iter().map(|peer| self.peers[*peer].clone()).collect();
         self.start(number, peers, true);
-    }
-
     }
 
     /// Kills a node; its disk keeps everything it was told.
@@ -378,12 +376,12 @@ impl Table {
             Effect::Exit(reason) => panic!("node {number} stopped: {reason:?}"),
             Effect::Reply(id, answer) => {
                 let twice = self.replies.insert(id, answer);
+                assert!(twice.is_none(), "a question is answered once");
+            }
             Effect::Event(Event::GroupKept) => {
                 self.kept.insert(number);
             }
             Effect::Event(Event::Warning(text)) => self.warnings.push(text),
-                assert!(twice.is_none(), "a question is answered once");
-            }
             Effect::RunCheck(..)
             | Effect::StopCheck(_)
             | Effect::Publish(_)

@@ -80,6 +80,8 @@ pub enum Fault {
     CascadeForgetsChecks,
     /// A restored snapshot lacks the sessions.
     SnapshotWithoutSessions,
+    /// A restore that a change of leader breaks off leaves what came of it in force.
+    RestoreLeftHalfDone,
     /// Apply depends on the node it runs on.
     ApplyDependsOnNode,
     // sessions

@@ -11,6 +11,7 @@ use crate::reload::{Reloaded, Reloading};
 use crate::storage::{Directory, Nowhere, Storage};
 use proconsul_core::http::AgentFacts;
 use proconsul_core::raft;
+use proconsul_core::types::limits::RESTORE_PART_BYTES;
 use proconsul_core::types::{Duration, NodeId, Planted, Seed, TextMap};
 use proconsul_core::{Cluster, Config, PeerEntry};
 use serde_json::json;
@@ -189,6 +190,7 @@ fn node_config(
         durable: !settings.dev,
         segment_bytes: SEGMENT_BYTES,
         snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
+        restore_part_bytes: RESTORE_PART_BYTES,
         rpc_hold_timeout: settings.rpc_hold_timeout,
         blocking_wait_max: settings.max_query_time,
         blocking_wait_default: settings.default_query_time,

@@ -89,8 +89,11 @@ impl Model {
             Command::Register(register) => {
                 self.nodes.insert(register.node.name.clone());
             }
-            Command::Coordinates(_) | Command::Autopilot(_) => {}
-            Command::Restore(_) => self.lost = true,
+            Command::Coordinates(_)
+            | Command::Autopilot(_)
+            | Command::RestoreBegin
+            | Command::RestorePart(_) => {}
+            Command::Restore(_) | Command::RestoreEnd(_) => self.lost = true,
         }
     }
 
