@@ -14,7 +14,7 @@ pub(crate) const SCENARIO: Scenario = Scenario {
     name: "restore_crash",
     doc: "A saved snapshot is restored while the leader crashes, is cut off or pauses. All of it is \
           in force afterwards, or nothing. Catches RestoreLeftHalfDone.",
-    needs: &[Capability::Cuts],
+    needs: &[Capability::Process, Capability::Pause, Capability::Cuts],
     options: |seed| Options {
         servers: 3 + 2 * u8::from(seed % 2 == 0),
         snapshot_log_bytes: if seed % 3 == 0 { 64 * 1024 } else { 4_000 },
