@@ -6,7 +6,7 @@ use alloc::format;
 use alloc::vec::Vec;
 use proconsul_catalog::{Applied, Outcome, codec};
 use proconsul_raft::{Entry, Payload};
-use proconsul_types::CatalogIndex;
+use proconsul_types::{CatalogIndex, LogIndex};
 
 impl Node {
     /// Whether an entry of the present term is applied: then everything is that earlier leaders
@@ -25,7 +25,16 @@ impl Node {
             );
             let proposed = self.proposals.committed(entry.id);
             let outcome = match entry.payload {
-                Payload::Noop | Payload::Membership(_) => Outcome::Done,
+                Payload::Noop => {
+                    if self.catalog.restore_lost() {
+                        self.replaced();
+                    }
+                    Outcome::Done
+                }
+                Payload::Membership(_) => {
+                    self.group_kept(entry.id.index, out);
+                    Outcome::Done
+                }
                 Payload::Command(bytes) => {
                     self.snapshots.log_grew(bytes.len());
                     let kept = proposed.as_ref().and_then(|(_, command)| command.as_ref());
@@ -50,6 +59,7 @@ impl Node {
                 }
             };
             self.applied = entry.id;
+            self.compare_states(out);
             if let Some((asked, _)) = proposed {
                 self.outcome(asked, outcome);
             }
@@ -62,6 +72,13 @@ impl Node {
             self.duties_may_begin();
         }
         self.consider_snapshot(out);
+    }
+
+    /// The membership of entry `index` is committed.
+    fn group_kept(&mut self, index: LogIndex, out: &mut Vec<Effect>) {
+        if self.forming.take_if(|end| index > *end).is_some() {
+            out.push(Effect::Event(Event::GroupKept));
+        }
     }
 
     /// Tells everyone inside what one command changed.

@@ -2,6 +2,7 @@
 
 use crate::addresses::Addresses;
 use crate::agent::Agent;
+use crate::agreement::Agreement;
 use crate::blocking::Blocking;
 use crate::calls::Calls;
 use crate::durable::{self, Durable};
@@ -29,6 +30,7 @@ use proconsul_catalog::{Catalog, Restore};
 use proconsul_disk::{Recovered, SnapshotFile};
 use proconsul_http::BodyCache;
 use proconsul_raft::{Member, Membership, Raft, SnapshotMeta};
+use proconsul_types::limits::SNAPSHOT_CHUNK_BYTES;
 use proconsul_types::{EntryId, Instant, NodeId, Rng, Seed, TimerTable, WallTime};
 
 impl Node {
@@ -62,6 +64,10 @@ impl Node {
         };
         mark(&mut catalog, config.id);
         let raft_boot = raft_boot(&boot, recovered.as_ref(), kept.as_ref().map(|kept| &kept.0))?;
+        let forming = raft_boot.force_bootstrap.then(|| {
+            let last = raft_boot.entries.last().map(|entry| entry.id);
+            last.or_else(|| kept.as_ref().map(|(meta, _)| meta.last)).unwrap_or_default().index
+        });
         let raft = Raft::new(config.raft.clone(), rng.split("raft"), raft_boot, Instant::START);
         let applied = kept.as_ref().map_or_else(EntryId::default, |(meta, _)| meta.last);
         let state_bytes = recovered
@@ -94,7 +100,10 @@ impl Node {
             raft,
             catalog,
             applied,
-            snapshots: Snapshots::new(kept, state_bytes),
+            forming,
+            agreement: Agreement::default(),
+            snapshots: Snapshots::new(kept.map(|(meta, _)| meta.last), state_bytes),
+            restoring: None,
             sessions: Sessions::default(),
             addresses: Addresses::new(&boot.peers),
             opens: BTreeMap::new(),
@@ -133,7 +142,10 @@ fn recover(config: &Config, boot: &Boot) -> Result<Recovered, BootError> {
 fn restore(config: &Config, snapshot: &SnapshotFile) -> Result<(SnapshotMeta, Catalog), BootError> {
     let meta = durable::decode_meta(snapshot)?;
     let mut restore = Restore::new(Arc::clone(&config.facts.datacenter), config.planted);
-    let catalog = restore.push(&snapshot.payload).and_then(|()| restore.finish());
+    // In pieces: what is pushed at once is copied at once.
+    let mut pieces = snapshot.payload.chunks(SNAPSHOT_CHUNK_BYTES);
+    let pushed = pieces.try_for_each(|piece| restore.push(piece));
+    let catalog = pushed.and_then(|()| restore.finish());
     let catalog = catalog.map_err(|error| BootError {
         text: format!(
             "the snapshot of entry {} cannot be read ({error}): it was written by a newer version, \

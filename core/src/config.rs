@@ -29,6 +29,8 @@ pub struct Config {
     /// Take a snapshot when the log since the last one has more bytes than this (and more than the
     /// state is estimated to have).
     pub snapshot_log_bytes: u64,
+    /// Bytes of a user's snapshot that one command of the log brings when it is restored.
+    pub restore_part_bytes: usize,
     /// How long a request waits for a leader.
     pub rpc_hold_timeout: Duration,
     /// Shortest session TTL.

@@ -136,10 +136,7 @@ impl Node {
             return;
         }
         if Pools::owns(token) {
-            if let Err(error) = result {
-                let text = format!("a file of gossip could not be written: {error}");
-                out.push(Effect::Event(Event::Notice(text)));
-            }
+            self.pools_io(token, &result, out);
             return;
         }
         match self.with_store(out, |store, ops| store.on_io(token, result, ops)) {
@@ -269,4 +266,35 @@ pub(crate) fn decode_meta(snapshot: &disk::SnapshotFile) -> Result<SnapshotMeta,
         membership: kept.membership,
         membership_index: kept.membership_index,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proconsul_raft::Member;
+    use proconsul_types::{EntryId, NodeId, Term};
+
+    fn membership() -> Membership {
+        let members = [(NodeId(1), Member { voter: true }), (NodeId(300), Member { voter: false })];
+        Membership { members: members.into() }
+    }
+
+    /// Version 1 of what the log and snapshots hold of the group.
+    const MEMBERSHIP: [u8; 8] = [1, 2, 1, 1, 0xfb, 0x2c, 0x01, 0];
+
+    #[test]
+    fn version_1_memberships_are_read_for_ever() {
+        let id = EntryId::new(Term(2), LogIndex(9));
+        let payload = Payload::Membership(membership());
+        let written = record(Entry { id, payload: payload.clone() });
+        assert_eq!((written.kind, &written.payload[..]), (super::MEMBERSHIP, &MEMBERSHIP[..]));
+        assert_eq!(entry(written), Ok(Entry { id, payload }));
+
+        let index = LogIndex(70_000);
+        let meta = SnapshotMeta { last: id, membership: membership(), membership_index: index };
+        let bytes = encode_meta(&meta);
+        assert_eq!(bytes[..], [&MEMBERSHIP[..], &[0xfc, 0x70, 0x11, 0x01, 0]].concat());
+        let file = disk::SnapshotFile { id, meta: bytes, payload: Bytes::new() };
+        assert_eq!(decode_meta(&file), Ok(meta));
+    }
 }

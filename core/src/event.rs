@@ -20,6 +20,9 @@ pub enum Event {
         /// Bytes that stay.
         offset: u64,
     },
+    /// The group that `peers.json` names is written down and committed: from here on the log says
+    /// who belongs to it, and the file is not needed any more.
+    GroupKept,
     /// A session ended because its TTL ran out.
     SessionExpired(proconsul_types::SessionId),
     /// A request was forwarded.

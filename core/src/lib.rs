@@ -9,6 +9,7 @@ extern crate alloc;
 
 mod addresses;
 mod agent;
+mod agreement;
 mod apply;
 mod blocking;
 mod boot;
@@ -38,6 +39,7 @@ mod proposals;
 mod publish;
 mod reads;
 mod rejoin;
+mod restoring;
 mod run;
 mod servers;
 mod sessions;

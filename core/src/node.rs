@@ -6,6 +6,7 @@
 
 use crate::addresses::Addresses;
 use crate::agent::Agent;
+use crate::agreement::Agreement;
 use crate::blocking::Blocking;
 use crate::calls::Calls;
 use crate::departure::Departure;
@@ -21,6 +22,7 @@ use crate::pools::Pools;
 use crate::proposals::Proposals;
 use crate::publish::Publisher;
 use crate::reads::Reads;
+use crate::restoring::Restoring;
 use crate::servers::Servers;
 use crate::sessions::Sessions;
 use crate::snapshots::Snapshots;
@@ -33,7 +35,7 @@ use proconsul_catalog::Catalog;
 use proconsul_gossip as gossip;
 use proconsul_http::{BodyCache, View};
 use proconsul_raft::Raft;
-use proconsul_types::{EntryId, Instant, Planted, Rng, TimerTable, WallTime};
+use proconsul_types::{EntryId, Instant, LogIndex, Planted, Rng, TimerTable, WallTime};
 
 /// One server: raft, catalog, disk, checks and everything between them. Cloning it is cheap and
 /// gives a second, independent future.
@@ -68,7 +70,11 @@ pub struct Node {
     // what joins them
     pub(crate) durable: Durable,
     pub(crate) applied: EntryId,
+    /// The group is that of `peers.json`, and no entry behind this one is known to say so yet.
+    pub(crate) forming: Option<LogIndex>,
+    pub(crate) agreement: Agreement,
     pub(crate) snapshots: Snapshots,
+    pub(crate) restoring: Option<Restoring>,
     pub(crate) sessions: Sessions,
     pub(crate) publisher: Publisher,
     pub(crate) addresses: Addresses,
@@ -155,6 +161,10 @@ impl Node {
             PeerMessage::Call { id, hops, call } => self.called(from, id, hops, *call),
             PeerMessage::Reply { id, answer } => self.replied(from, id, *answer, out),
             PeerMessage::Abandon(id) => self.forget(Origin::Peer(from, id), out),
+            PeerMessage::StateHash { index, hash } if self.is_of_group(from) => {
+                self.state_told(from, index, hash, out);
+            }
+            PeerMessage::StateHash { .. } => {}
         }
     }
 

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use proconsul_catalog::{Command, Outcome, Place, Register};
 use proconsul_http::{KeyringAnswer, KeyringOp, Request, Response};
-use proconsul_types::NodeId;
+use proconsul_types::{LogIndex, NodeId};
 use serde::{Deserialize, Serialize};
 
 /// The caller's name for a call; it comes back in the reply.
@@ -37,6 +37,13 @@ pub enum PeerMessage {
     },
     /// The caller no longer wants an answer.
     Abandon(CallId),
+    /// The leader's state after the entry at this index.
+    StateHash {
+        /// Which entry.
+        index: LogIndex,
+        /// The hash of the state.
+        hash: u64,
+    },
 }
 
 impl PeerMessage {
@@ -45,7 +52,7 @@ impl PeerMessage {
     pub fn call(&self) -> Option<CallId> {
         match self {
             Self::Call { id, .. } => Some(*id),
-            Self::Raft(_) | Self::Reply { .. } | Self::Abandon(_) => None,
+            Self::Raft(_) | Self::Reply { .. } | Self::Abandon(_) | Self::StateHash { .. } => None,
         }
     }
 }

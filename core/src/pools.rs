@@ -12,7 +12,7 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
-use proconsul_disk::IoToken;
+use proconsul_disk::{IoError, IoToken};
 use proconsul_gossip::{self as gossip, Asked, Gossip, Member};
 use proconsul_http::{PoolMembers, PoolView};
 use proconsul_types::{Duration, Instant, MemberStatus, NodeId, Pool, Rng};
@@ -80,7 +80,7 @@ impl Pools {
         };
         let token = FIRST_TOKEN + (token << 32);
         let mut effects = Vec::new();
-        let mut keys = KeptFile::new(ring, files, token + (1 << 31));
+        let keys = KeptFile::new(ring, files, token + (1 << 31));
         if cluster.keyring_file && config.durable {
             let given = config.keyring.primary().cloned();
             config.keyring = keyring(&keys, files, config.keyring)?;
@@ -96,7 +96,6 @@ impl Pools {
         if keys.is_new() && cluster.keyring_file && config.durable && !config.keyring.is_empty() {
             let bytes = Bytes::from(config.keyring.to_json().into_bytes());
             effects.push(gossip::Effect::SaveKeys(bytes));
-            keys.expect();
         }
         let rejoin = KeptFile::new(snapshot, files, token);
         let gossip =
@@ -226,6 +225,24 @@ impl Node {
                 self.pool_effect(pool, effect, out);
             }
             self.pools.effects = effects;
+        }
+    }
+
+    /// An operation on a file of a pool completed.
+    pub(crate) fn pools_io(
+        &mut self,
+        token: IoToken,
+        result: &Result<(), IoError>,
+        out: &mut Vec<Effect>,
+    ) {
+        let parts = [self.pools.lan.as_deref_mut(), self.pools.wan.as_deref_mut()];
+        for part in parts.into_iter().flatten() {
+            for file in [&mut part.rejoin, &mut part.keys] {
+                if let Err(error) = file.on_io(token, result.clone(), out) {
+                    let text = format!("a file of gossip could not be written: {error}");
+                    out.push(Effect::Event(Event::Notice(text)));
+                }
+            }
         }
     }
 

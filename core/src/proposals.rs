@@ -12,6 +12,7 @@ use proconsul_catalog::{Command, Outcome, codec};
 use proconsul_http::Reply;
 use proconsul_http::error::{LEADERSHIP_LOST, NO_LEADER};
 use proconsul_raft::{MembershipChange, Refusal, Ticket};
+use proconsul_types::limits::COMMAND_BYTES_MAX;
 use proconsul_types::{Duration, EntryId, Fault, LogIndex, SessionId};
 
 /// What a ticket of raft stands for.
@@ -21,6 +22,8 @@ pub(crate) enum Asked {
     Write(Origin, Reply),
     /// A command of an agent, answered by its outcome.
     Apply(Origin),
+    /// A step of a restore.
+    Restore(Origin),
     /// A membership change.
     Change(Origin),
     /// A leadership transfer.
@@ -69,7 +72,7 @@ pub(crate) const TRANSFERRING: &str = "leadership transfer in progress";
 pub(crate) const CHANGE_IN_PROGRESS: &str =
     "another configuration change is in progress, try again later";
 /// Between two attempts when raft is busy.
-const BUSY_PAUSE: Duration = Duration::from_millis(10);
+pub(crate) const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 impl Proposals {
     /// A name for something asked of raft.
@@ -133,13 +136,21 @@ impl Node {
             }
         }
         let bytes = codec::encode_command(&command);
+        if bytes.len() > COMMAND_BYTES_MAX
+            && let Asked::Write(origin, _) | Asked::Apply(origin) = asked
+        {
+            let size = bytes.len();
+            let text = format!("write of {size} bytes is over the limit of {COMMAND_BYTES_MAX}");
+            self.fail(origin, &text);
+            return;
+        }
         let ticket = self.proposals.ticket(asked, Some(command));
         self.raft_input(proconsul_raft::Input::Propose(ticket, bytes));
     }
 
     /// Why nothing can be written now: the log of the only server has no room. (Where there are
     /// others, their logs carry the cluster.)
-    fn lacks_room(&self) -> Option<String> {
+    pub(crate) fn lacks_room(&self) -> Option<String> {
         let why = self.durable.no_room()?;
         let alone = self.raft.membership().members.len() <= 1;
         alone.then(|| format!("cannot write the log: {why}"))
@@ -156,7 +167,9 @@ impl Node {
             .pending
             .iter()
             .filter_map(|pending| match &pending.asked {
-                Asked::Write(origin, _) | Asked::Apply(origin) => Some(*origin),
+                Asked::Write(origin, _) | Asked::Apply(origin) | Asked::Restore(origin) => {
+                    Some(*origin)
+                }
                 Asked::Change(_)
                 | Asked::Transfer(_)
                 | Asked::Expire(_)
@@ -234,6 +247,7 @@ impl Node {
     fn not_done(&mut self, ticket: Ticket, asked: Asked, refusal: Refusal) {
         match asked {
             Asked::Write(origin, _) | Asked::Apply(origin) => self.hold(origin, Some(BUSY_PAUSE)),
+            Asked::Restore(_) => self.restore_refused(&refusal),
             Asked::Change(origin) | Asked::Transfer(origin) => {
                 let text = match refusal {
                     Refusal::NotLeader(_) | Refusal::LeadershipLost => NO_LEADER,
@@ -260,6 +274,7 @@ impl Node {
             {
                 self.hold(origin, None);
             }
+            Asked::Restore(_) => self.restore_unknown(),
             Asked::Write(origin, _)
             | Asked::Apply(origin)
             | Asked::Change(origin)
@@ -296,6 +311,7 @@ impl Node {
         match asked {
             Asked::Write(origin, reply) => self.finish(origin, reply, outcome),
             Asked::Apply(origin) => self.answer_applied(origin, outcome),
+            Asked::Restore(_) => self.restore_advanced(outcome),
             Asked::Change(origin) => self.answer_empty(origin),
             Asked::Duty(duty) => self.duty_ended(duty, true),
             Asked::Expire(_) | Asked::LockDelays(_) | Asked::Transfer(_) | Asked::Confirm => {}

@@ -289,6 +289,7 @@ impl Node {
             is_leader: self.publisher.is_leader,
             servers: servers.collect(),
             membership_index: self.publisher.membership_index,
+            state: self.agreement.newest(),
         }
     }
 

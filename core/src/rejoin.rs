@@ -8,32 +8,39 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use core::str;
-use proconsul_disk::{FileOp, IoToken, Lane};
+use proconsul_disk::{FileOp, IoError, IoToken, Lane, LocalFiles};
 use proconsul_wire::crypto::Keyring;
 
 /// One file that is appended to or replaced as a whole.
 #[derive(Clone, Debug)]
 pub(crate) struct KeptFile {
     path: Arc<str>,
-    temporary: Arc<str>,
     /// Bytes in it; `None` if there is no such file.
     bytes: Option<u64>,
-    next_token: u64,
+    files: LocalFiles,
+    replacing: Option<Replacing>,
+    ops: Vec<FileOp>,
 }
 
-const DIRECTORY: &str = "serf";
+/// The newest replacement, which is under way.
+#[derive(Clone, Debug)]
+struct Replacing {
+    bytes: u64,
+    /// What comes after it, for whichever file is there in the end.
+    behind: BytesMut,
+}
 
 impl KeptFile {
     /// The file at `path` as the disk has it; its completions are named from `token` on.
     pub(crate) fn new(path: &str, files: &BTreeMap<Arc<str>, Bytes>, token: u64) -> Self {
-        let length = |bytes: &Bytes| u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         Self {
             path: path.into(),
-            temporary: format!("{path}.tmp").into(),
             bytes: files.get(path).map(length),
-            next_token: token,
+            files: LocalFiles::new(token),
+            replacing: None,
+            ops: Vec::new(),
         }
     }
 
@@ -42,41 +49,59 @@ impl KeptFile {
         self.bytes.is_none()
     }
 
-    /// It is about to be written.
-    pub(crate) fn expect(&mut self) {
-        self.bytes.get_or_insert(0);
-    }
-
-    fn token(&mut self) -> IoToken {
-        self.next_token += 1;
-        IoToken(self.next_token)
-    }
-
     /// Adds to its end. Not synced: a crash may cost the newest lines.
     pub(crate) fn append(&mut self, bytes: Bytes, out: &mut Vec<Effect>) {
+        if let Some(replacing) = &mut self.replacing {
+            replacing.behind.extend_from_slice(&bytes);
+            return;
+        }
         let lane = Lane::Local;
         if self.bytes.is_none() {
             let file = Arc::clone(&self.path);
             out.push(Effect::Io(FileOp::Create { lane, file, size: 0 }));
         }
         let offset = self.bytes.unwrap_or(0);
-        self.bytes = Some(offset + u64::try_from(bytes.len()).unwrap_or(0));
+        self.bytes = Some(offset + length(&bytes));
         let file = Arc::clone(&self.path);
         out.push(Effect::Io(FileOp::Write { lane, file, offset, bytes }));
     }
 
     /// Replaces it: at every moment either the old or the new content is there.
     pub(crate) fn replace(&mut self, bytes: Bytes, out: &mut Vec<Effect>) {
-        let lane = Lane::Local;
-        self.bytes = Some(u64::try_from(bytes.len()).unwrap_or(0));
-        let file = Arc::clone(&self.temporary);
-        let created = FileOp::Create { lane, file: Arc::clone(&file), size: 0 };
-        let written = FileOp::Write { lane, file: Arc::clone(&file), offset: 0, bytes };
-        let synced = FileOp::Sync { lane, file: Arc::clone(&file), token: self.token() };
-        let renamed = FileOp::Rename { lane, from: file, to: Arc::clone(&self.path) };
-        let listed = FileOp::SyncDir { lane, dir: DIRECTORY.into(), token: self.token() };
-        out.extend([created, written, synced, renamed, listed].map(Effect::Io));
+        self.replacing = Some(Replacing { bytes: length(&bytes), behind: BytesMut::new() });
+        self.files.replace(&self.path, bytes, &mut self.ops);
+        out.extend(self.ops.drain(..).map(Effect::Io));
     }
+
+    /// Takes a completion; those of others change nothing.
+    ///
+    /// # Errors
+    /// The file could not be replaced and is what it was.
+    pub(crate) fn on_io(
+        &mut self,
+        token: IoToken,
+        result: Result<(), IoError>,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), IoError> {
+        let done = self.files.on_io(token, result, &mut self.ops);
+        out.extend(self.ops.drain(..).map(Effect::Io));
+        let Some(done) = done else {
+            return Ok(());
+        };
+        if let Some(replacing) = self.replacing.take_if(|_| self.files.is_idle()) {
+            if done.result.is_ok() {
+                self.bytes = Some(replacing.bytes);
+            }
+            if !replacing.behind.is_empty() {
+                self.append(replacing.behind.freeze(), out);
+            }
+        }
+        done.result
+    }
+}
+
+fn length(bytes: &Bytes) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
 /// The keys of a pool: the file's if there is one, for keys may have been changed since the
@@ -123,13 +148,37 @@ mod tests {
                 FileOp::Create { .. },
                 FileOp::Write { offset: 0, .. },
                 FileOp::Sync { token: IoToken(8), .. },
-                FileOp::Rename { .. },
-                FileOp::SyncDir { token: IoToken(9), .. },
             ]
         ));
         out.clear();
         file.append(Bytes::from_static(b"y"), &mut out);
+        assert!(out.is_empty(), "it is not known yet behind what this comes");
+        file.on_io(IoToken(8), Ok(()), &mut out).unwrap();
+        assert!(matches!(
+            ops(&out)[..],
+            [FileOp::Rename { .. }, FileOp::SyncDir { token: IoToken(9), .. }]
+        ));
+        out.clear();
+        file.on_io(IoToken(9), Ok(()), &mut out).unwrap();
         assert!(matches!(ops(&out)[..], [FileOp::Write { offset: 1, .. }]));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_replaced_stays_as_it_is() {
+        let files = BTreeMap::from([(Arc::from("serf/x"), Bytes::from_static(b"abc"))]);
+        let mut file = KeptFile::new("serf/x", &files, 7);
+        let mut out = Vec::new();
+        file.replace(Bytes::from_static(b"z"), &mut out);
+        file.append(Bytes::from_static(b"y"), &mut out);
+        out.clear();
+        let error = IoError { file: "serf/x.tmp".into(), reason: "no space left".into() };
+        assert_eq!(file.on_io(IoToken(8), Err(error.clone()), &mut out), Err(error));
+        let [FileOp::Unlink { file: gone, .. }, FileOp::Write { file, offset: 3, .. }] =
+            ops(&out)[..]
+        else {
+            panic!("it is not renamed: {out:?}");
+        };
+        assert_eq!((&**gone, &**file), ("serf/x.tmp", "serf/x"));
     }
 
     #[test]

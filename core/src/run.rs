@@ -6,8 +6,7 @@ use crate::proposals::Asked;
 use crate::{Admin, DnsTransport, Effect, ExitReason, RequestId};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use proconsul_catalog::{Command, Restore};
-use proconsul_http::{OperatorOp, Plan, PlanContext, Reply};
+use proconsul_http::{OperatorOp, Plan, PlanContext};
 use proconsul_raft::MembershipChange;
 use proconsul_types::WallTime;
 
@@ -63,16 +62,6 @@ impl Node {
             Plan::SnapshotRestore(state) => self.restore(origin, state),
             Plan::Operator(op) => self.operate(origin, op),
             Plan::Elsewhere(datacenter) => self.go_elsewhere(origin, &datacenter, out),
-        }
-    }
-
-    fn restore(&mut self, origin: Origin, state: bytes::Bytes) {
-        // Junk must not enter the log, although every server would refuse it there.
-        let mut trial = Restore::new(Arc::clone(&self.config.facts.datacenter), self.planted);
-        if trial.push(&state).and_then(|()| trial.finish()).is_ok() {
-            self.propose(Asked::Write(origin, Reply::Empty), Command::Restore(state));
-        } else {
-            self.fail(origin, "failed to restore snapshot: the state in it is damaged");
         }
     }
 

@@ -21,8 +21,8 @@ use proconsul_types::{CatalogIndex, EntryId, Fault, NodeId};
 /// Everything about snapshots that is under way.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Snapshots {
-    /// The newest complete one: what followers that fell behind are sent.
-    held: Option<Held>,
+    /// What the newest complete one covers.
+    newest: EntryId,
     /// Bytes of log since then.
     log_bytes: u64,
     /// Bytes of the newest one: a new one is worth its while only when the log has more.
@@ -38,15 +38,8 @@ pub(crate) struct Snapshots {
 }
 
 #[derive(Clone, Debug)]
-struct Held {
-    meta: SnapshotMeta,
-    catalog: Catalog,
-}
-
-#[derive(Clone, Debug)]
 struct Writing {
     meta: SnapshotMeta,
-    catalog: Catalog,
     reader: SnapshotReader,
     bytes: u64,
 }
@@ -63,6 +56,7 @@ struct Receiving {
 #[derive(Clone, Debug)]
 struct Sending {
     meta: SnapshotMeta,
+    catalog: Catalog,
     reader: SnapshotReader,
     /// Where `piece` begins.
     offset: u64,
@@ -83,10 +77,9 @@ struct Save {
 const PIECES_A_STEP: usize = 4;
 
 impl Snapshots {
-    /// A log that begins after `held`.
-    pub(crate) fn new(held: Option<(SnapshotMeta, Catalog)>, state_bytes: u64) -> Self {
-        let held = held.map(|(meta, catalog)| Held { meta, catalog });
-        Self { held, state_bytes, ..Self::default() }
+    /// A log that begins after a snapshot of `newest`, or after nothing.
+    pub(crate) fn new(newest: Option<EntryId>, state_bytes: u64) -> Self {
+        Self { newest: newest.unwrap_or_default(), state_bytes, ..Self::default() }
     }
 
     /// A command of this many bytes was applied.
@@ -101,7 +94,7 @@ impl Snapshots {
 
     /// What the newest complete snapshot covers.
     pub(crate) fn newest(&self) -> EntryId {
-        self.held.as_ref().map_or_else(EntryId::default, |held| held.meta.last)
+        self.newest
     }
 }
 
@@ -113,10 +106,13 @@ const RECORD_BYTES: u64 = 40;
 impl Node {
     /// Takes a snapshot if the log has grown enough since the last one.
     pub(crate) fn consider_snapshot(&mut self, out: &mut Vec<Effect>) {
+        self.give_up_receiving(out);
+        self.end_transfers();
         let worth = self.config.snapshot_log_bytes.max(self.snapshots.state_bytes);
         if self.snapshots.log_bytes <= worth
             || self.snapshots.writing.is_some()
             || self.snapshots.receiving.is_some()
+            || self.catalog.is_restoring()
         {
             return;
         }
@@ -127,19 +123,31 @@ impl Node {
             return;
         }
         self.snapshots.log_bytes = 0;
-        let catalog = self.catalog.clone();
         if !self.durable.has_disk() {
-            self.snapshot_complete(meta, catalog, out);
+            self.snapshot_complete(&meta, out);
             return;
         }
         let (id, kept) = (meta.last, encode_meta(&meta));
         self.with_store(out, |store, ops| store.snapshot_begin(id, kept, ops));
-        let reader = catalog.snapshot();
+        let reader = self.catalog.snapshot();
         if self.planted.is(Fault::CompactBeforeSnapshot) {
             self.raft_input(Input::SnapshotTaken(meta.clone()));
         }
-        self.snapshots.writing = Some(Writing { meta, catalog, reader, bytes: 0 });
+        self.snapshots.writing = Some(Writing { meta, reader, bytes: 0 });
         self.timers.set(Timer::Snapshot, self.now);
+    }
+
+    /// A snapshot that was coming in and is not needed any more: the log brought what it holds, and
+    /// whoever sent it may be gone.
+    fn give_up_receiving(&mut self, out: &mut Vec<Effect>) {
+        let is_old = |receiving: &mut Receiving| {
+            receiving.whole.is_none() && receiving.meta.last.index <= self.applied.index
+        };
+        if !self.planted.is(Fault::OldTransferBlocksSnapshots)
+            && self.snapshots.receiving.take_if(is_old).is_some()
+        {
+            self.with_store(out, |store, ops| store.snapshot_abort(ops));
+        }
     }
 
     /// The next pieces of whatever is being encoded.
@@ -180,7 +188,7 @@ impl Node {
     /// A snapshot file is durable under its name.
     pub(crate) fn snapshot_durable(&mut self, id: EntryId, out: &mut Vec<Effect>) {
         if let Some(writing) = self.snapshots.writing.take_if(|writing| writing.meta.last == id) {
-            self.snapshot_complete(writing.meta, writing.catalog, out);
+            self.snapshot_complete(&writing.meta, out);
         }
         let received =
             |receiving: &mut Receiving| receiving.meta.last == id && receiving.whole.is_some();
@@ -202,19 +210,19 @@ impl Node {
         }
     }
 
-    fn snapshot_complete(&mut self, meta: SnapshotMeta, catalog: Catalog, out: &mut Vec<Effect>) {
+    fn snapshot_complete(&mut self, meta: &SnapshotMeta, out: &mut Vec<Effect>) {
         let index = CatalogIndex(meta.last.index.0);
         out.push(Effect::Event(Event::SnapshotTaken(index, self.snapshots.state_bytes)));
         self.raft_input(Input::SnapshotTaken(meta.clone()));
-        self.snapshots.held = Some(Held { meta, catalog });
+        self.snapshots.newest = meta.last;
     }
 }
 
 // ---- sending ------------------------------------------------------------------------------------
 
 impl Node {
-    /// A follower needs a piece. Each follower has its own reader over a held root, so a newer
-    /// snapshot does not disturb a transfer under way.
+    /// A follower needs a piece. Each transfer holds the root of its own snapshot, the state as it
+    /// was when the transfer began, until it is over.
     pub(crate) fn need_chunk(&mut self, to: NodeId, wanted: Option<SnapshotMeta>, offset: u64) {
         let chunk = self.chunk(to, wanted.as_ref(), offset);
         self.raft_input(Input::Chunk { to, chunk });
@@ -232,16 +240,20 @@ impl Node {
             self.snapshots.sending.remove(&to);
             return None;
         }
-        let fits = self.snapshots.sending.get(&to).is_some_and(|sending| {
-            wanted.is_some_and(|wanted| *wanted == sending.meta) && sending.offset <= offset
-        });
-        if !fits {
-            let held = self.newest_held(wanted)?;
-            let mut reader = held.catalog.snapshot();
-            let piece = reader.next_chunk(SNAPSHOT_CHUNK_BYTES).unwrap_or_default();
-            let ahead = reader.next_chunk(SNAPSHOT_CHUNK_BYTES);
-            let sending = Sending { meta: held.meta.clone(), reader, offset: 0, piece, ahead };
-            self.snapshots.sending.insert(to, sending);
+        match wanted {
+            None => {
+                let sending = self.begin_sending()?;
+                self.snapshots.sending.insert(to, sending);
+            }
+            Some(wanted) => {
+                let sending = self.snapshots.sending.get_mut(&to)?;
+                if sending.meta != *wanted {
+                    return None;
+                }
+                if offset < sending.offset {
+                    *sending = Sending::new(sending.meta.clone(), sending.catalog.clone());
+                }
+            }
         }
         let sending = self.snapshots.sending.get_mut(&to)?;
         sending.advance_to(offset)?;
@@ -254,23 +266,31 @@ impl Node {
         })
     }
 
-    /// The snapshot to send: the wanted one if it is still held, or the newest.
-    fn newest_held(&mut self, wanted: Option<&SnapshotMeta>) -> Option<&Held> {
-        if self.snapshots.held.is_none() && wanted.is_none() {
-            let meta = self.raft.snapshot_meta(self.applied.index)?;
-            self.snapshots.held = Some(Held { meta, catalog: self.catalog.clone() });
+    /// The state as it is now, unless the log brings a part of a restore that it lacks.
+    fn begin_sending(&self) -> Option<Sending> {
+        if self.catalog.is_restoring() {
+            return None;
         }
-        let held = self.snapshots.held.as_ref()?;
-        wanted.is_none_or(|wanted| *wanted == held.meta).then_some(held)
+        let meta = self.raft.snapshot_meta(self.applied.index)?;
+        Some(Sending::new(meta, self.catalog.clone()))
     }
 
-    /// Raft's followers changed: transfers to those who are none any more end.
+    /// Transfers that raft does not go on with end.
     pub(crate) fn end_transfers(&mut self) {
-        self.snapshots.sending.clear();
+        if !self.snapshots.sending.is_empty() {
+            self.snapshots.sending.retain(|to, _| self.raft.sends_snapshot(*to));
+        }
     }
 }
 
 impl Sending {
+    fn new(meta: SnapshotMeta, catalog: Catalog) -> Self {
+        let mut reader = catalog.snapshot();
+        let piece = reader.next_chunk(SNAPSHOT_CHUNK_BYTES).unwrap_or_default();
+        let ahead = reader.next_chunk(SNAPSHOT_CHUNK_BYTES);
+        Self { meta, catalog, reader, offset: 0, piece, ahead }
+    }
+
     /// Moves to the piece that holds `offset` (its end counts for the last piece only).
     fn advance_to(&mut self, offset: u64) -> Option<()> {
         loop {
@@ -365,13 +385,13 @@ impl Node {
         self.snapshots.log_bytes = 0;
         if meta.last.index > self.applied.index {
             crate::boot::mark(&mut catalog, self.config.id);
-            self.catalog = catalog.clone();
+            self.catalog = catalog;
             self.applied = meta.last;
             self.replaced();
         }
         let index = CatalogIndex(meta.last.index.0);
         out.push(Effect::Event(Event::SnapshotTaken(index, offset)));
-        self.snapshots.held = Some(Held { meta: meta.clone(), catalog });
+        self.snapshots.newest = meta.last;
         self.raft_input(Input::ChunkStored { snapshot: meta, offset, installed: true });
     }
 }

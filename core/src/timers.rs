@@ -50,6 +50,8 @@ pub(crate) enum Timer {
     Rebalance,
     /// What is shown of the pools is made anew.
     PoolView,
+    /// The next command of a restore gets another try.
+    Restore,
 }
 
 impl Timer {
@@ -58,7 +60,7 @@ impl Timer {
             Self::Call(_) => Wakeup::Call,
             Self::Blocking(_) => Wakeup::Blocking,
             Self::Session(_) | Self::LockDelay(_) => Wakeup::Session,
-            Self::Snapshot => Wakeup::Snapshot,
+            Self::Snapshot | Self::Restore => Wakeup::Snapshot,
             Self::Registration | Self::AntiEntropy => Wakeup::Sync,
             Self::Join(_)
             | Self::Expect
@@ -136,6 +138,7 @@ impl Node {
                 Timer::AntiEntropy => self.compare_with_servers(),
                 Timer::Rebalance => self.rebalance(),
                 Timer::PoolView => self.pools.changed(),
+                Timer::Restore => self.restore_next(),
             }
         }
         self.propose_lock_delays();

@@ -200,6 +200,12 @@ impl Agent {
         self.rpc
     }
 
+    /// Waits until the group that `peers.json` names stands in the log.
+    pub fn group_kept(&self) -> impl Future<Output = ()> + Send + use<> {
+        let shared = Arc::clone(&self.shared);
+        async move { shared.group_kept.notified().await }
+    }
+
     /// A handle for signals.
     #[must_use]
     pub fn handle(&self) -> AgentHandle {

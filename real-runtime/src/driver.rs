@@ -17,7 +17,9 @@ use crate::witness::Witness;
 use bytes::Bytes;
 use proconsul_core::http::Response;
 use proconsul_core::types::{Duration, Instant, Pool};
-use proconsul_core::{Admin, Configured, Effect, ExitReason, Input, Lookup, Node, RequestId};
+use proconsul_core::{
+    Admin, Configured, Effect, Event, ExitReason, Input, Lookup, Node, RequestId,
+};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::Pin;
@@ -234,7 +236,12 @@ impl Driver {
                 Effect::StopCheck(run) => self.probes.stop(run),
                 Effect::Publish(view) => self.shared.view.store(view),
                 Effect::Reload(answer) => self.reload(answer),
-                Effect::Event(event) => events::log(&event),
+                Effect::Event(event) => {
+                    events::log(&event);
+                    if event == Event::GroupKept {
+                        self.shared.group_kept.notify_one();
+                    }
+                }
                 Effect::Exit(reason) => {
                     self.exit = Some(reason);
                     return;

@@ -20,6 +20,9 @@ pub(crate) fn log(event: &Event) {
                 "cut what was never acknowledged: file={file} offset={offset}"
             );
         }
+        Event::GroupKept => {
+            tracing::info!(target: "agent.server", "the group of peers.json is in force");
+        }
         Event::SessionExpired(id) => {
             tracing::debug!(target: "agent.server", "Session TTL expired: session={id}");
         }

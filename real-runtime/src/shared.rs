@@ -11,7 +11,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
 
 /// Bodies are kept per worker thread; more threads than this share.
 const CACHES: usize = 4;
@@ -49,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) inbox: Inbox,
     /// Connections of agents that nobody can dial.
     pub(crate) lines: Lines,
+    /// Rings once the log says what `peers.json` said.
+    pub(crate) group_kept: Notify,
     requests: AtomicU64,
     caches: [Mutex<BodyCache>; CACHES],
 }
@@ -68,6 +70,7 @@ impl Shared {
             clock,
             inbox,
             lines: Lines::default(),
+            group_kept: Notify::new(),
             requests: AtomicU64::new(1),
             caches: std::array::from_fn(|_| Mutex::new(BodyCache::default())),
         }

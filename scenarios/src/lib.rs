@@ -24,6 +24,7 @@ mod new_addresses;
 mod paused_leader;
 mod pools;
 mod power_cut_all;
+mod restore_crash;
 mod rolling_restart;
 mod session_expiry;
 mod session_leader_change;
@@ -70,4 +71,5 @@ pub const ALL: &[Scenario] = &[
     watch_restore::SCENARIO,
     paused_leader::SCENARIO,
     lost_disk::SCENARIO,
+    restore_crash::SCENARIO,
 ];

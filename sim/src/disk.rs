@@ -6,7 +6,7 @@
 
 use crate::draw::{between, draw, stream};
 use bytes::Bytes;
-use proconsul_core::disk::{FileOp, IoError, IoToken, Lane};
+use proconsul_core::disk::{Failures, FileOp, IoError, IoToken, Lane};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -63,7 +63,7 @@ enum Change {
 struct LaneState {
     queue: VecDeque<FileOp>,
     running: Option<FileOp>,
-    error: Option<IoError>,
+    failures: Failures,
 }
 
 impl Disk {
@@ -89,22 +89,19 @@ impl Disk {
         let Some(op) = self.lanes[lane].running.take() else {
             return (None, false);
         };
-        let failed = self.lanes[lane].error.take().or_else(|| {
-            std::mem::take(&mut self.fail_next)
-                .then(|| error_of(name_of(&op), "input/output error"))
-        });
-        let completion = match op {
-            FileOp::Sync { file, token, .. } => {
-                if failed.is_none() {
-                    self.sync_file(&file);
-                }
-                Some(Completion { token, result: failed.map_or(Ok(()), Err) })
+        if !self.lanes[lane].failures.forbid(&op) {
+            if std::mem::take(&mut self.fail_next) {
+                self.failed(lane, &op, "input/output error");
+            } else if let FileOp::Sync { file, .. } = &op {
+                self.sync_file(file);
+            } else if let FileOp::SyncDir { dir, .. } = &op {
+                self.sync_dir(dir);
             }
-            FileOp::SyncDir { dir, token, .. } => {
-                if failed.is_none() {
-                    self.sync_dir(&dir);
-                }
-                Some(Completion { token, result: failed.map_or(Ok(()), Err) })
+        }
+        let result = self.lanes[lane].failures.told(&op);
+        let completion = match op {
+            FileOp::Sync { token, .. } | FileOp::SyncDir { token, .. } => {
+                Some(Completion { token, result })
             }
             FileOp::Create { .. }
             | FileOp::Write { .. }
@@ -210,57 +207,72 @@ impl Disk {
         Some(name)
     }
 
+    fn failed(&mut self, lane: usize, op: &FileOp, reason: &str) {
+        let file = match op {
+            FileOp::Rename { from, .. } => from,
+            FileOp::Create { .. }
+            | FileOp::Write { .. }
+            | FileOp::Sync { .. }
+            | FileOp::Unlink { .. }
+            | FileOp::SyncDir { .. } => name_of(op),
+        };
+        self.lanes[lane].failures.note(op, error_of(file, reason));
+    }
+
     /// Performs an operation; returns the lane if it is a sync that now runs.
     fn perform(&mut self, lane: usize, op: FileOp) -> Option<usize> {
+        if matches!(op, FileOp::Sync { .. } | FileOp::SyncDir { .. }) {
+            self.lanes[lane].running = Some(op);
+            return Some(lane);
+        }
+        if !self.lanes[lane].failures.forbid(&op)
+            && let Err(reason) = self.change(&op)
+        {
+            self.failed(lane, &op, reason);
+        }
+        None
+    }
+
+    /// Performs an operation without a completion.
+    fn change(&mut self, op: &FileOp) -> Result<(), &'static str> {
+        const NO_ROOM: &str = "no space left on device";
+        const NO_FILE: &str = "no such file or directory";
         match op {
             FileOp::Create { file, size, .. } => {
-                let mut len = usize::try_from(size).unwrap_or(0);
-                if self.full && len > 0 {
-                    self.lanes[lane].error = Some(error_of(&file, "no space left on device"));
-                    len = 0;
-                }
+                let no_room = self.full && *size > 0;
+                let len = if no_room { 0 } else { usize::try_from(*size).unwrap_or(0) };
                 let id = self.next_body;
                 self.next_body += 1;
                 self.bodies.insert(id, Body { len, ..Body::default() });
                 self.live.insert(file.clone(), id);
-                self.changes.push(Change::Link(file, id));
-                None
+                self.changes.push(Change::Link(file.clone(), id));
+                if no_room { Err(NO_ROOM) } else { Ok(()) }
             }
             FileOp::Write { file, offset, bytes, .. } => {
-                if let Some(id) = self.live.get(&file) {
-                    let body = self.bodies.get_mut(id).expect("a named file has a body");
-                    let offset = usize::try_from(offset).unwrap_or(usize::MAX);
-                    let end = offset.saturating_add(bytes.len());
-                    if self.full && end > body.len {
-                        self.lanes[lane].error = Some(error_of(&file, "no space left on device"));
-                        return None;
-                    }
-                    body.len = body.len.max(end);
-                    body.pending.push((offset, bytes));
-                } else {
-                    self.lanes[lane].error = Some(error_of(&file, "no such file or directory"));
+                let id = self.live.get(file).ok_or(NO_FILE)?;
+                let body = self.bodies.get_mut(id).expect("a named file has a body");
+                let offset = usize::try_from(*offset).unwrap_or(usize::MAX);
+                let end = offset.saturating_add(bytes.len());
+                if self.full && end > body.len {
+                    return Err(NO_ROOM);
                 }
-                None
+                body.len = body.len.max(end);
+                body.pending.push((offset, bytes.clone()));
+                Ok(())
             }
             FileOp::Rename { from, to, .. } => {
-                if let Some(id) = self.live.remove(&from) {
-                    self.live.insert(to.clone(), id);
-                    self.changes.push(Change::Rename(from, to, id));
-                } else {
-                    self.lanes[lane].error = Some(error_of(&from, "no such file or directory"));
-                }
-                None
+                let id = self.live.remove(from).ok_or(NO_FILE)?;
+                self.live.insert(to.clone(), id);
+                self.changes.push(Change::Rename(from.clone(), to.clone(), id));
+                Ok(())
             }
             FileOp::Unlink { file, .. } => {
-                if self.live.remove(&file).is_some() {
-                    self.changes.push(Change::Unlink(file));
+                if self.live.remove(file).is_some() {
+                    self.changes.push(Change::Unlink(file.clone()));
                 }
-                None
+                Ok(())
             }
-            FileOp::Sync { .. } | FileOp::SyncDir { .. } => {
-                self.lanes[lane].running = Some(op);
-                Some(lane)
-            }
+            FileOp::Sync { .. } | FileOp::SyncDir { .. } => Ok(()),
         }
     }
 
@@ -471,6 +483,7 @@ fn lane_of(op: &FileOp) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proconsul_core::disk::LocalFiles;
 
     fn write(disk: &mut Disk, file: &str, offset: u64, bytes: &[u8]) {
         let bytes = Bytes::copy_from_slice(bytes);
@@ -564,11 +577,42 @@ mod tests {
         assert_eq!(disk.files()["log/1"].len(), 0);
         disk.heal();
         write(&mut disk, "a", 0, b"x");
+        assert!(sync(&mut disk, "a", 1).is_err(), "there is a hole in it");
+        create(&mut disk, "a");
+        write(&mut disk, "a", 0, b"x");
         disk.set_full(true);
         write(&mut disk, "a", 0, b"y");
         sync(&mut disk, "a", 1).unwrap();
         disk.fail_next();
         assert!(sync(&mut disk, "a", 2).is_err());
+    }
+
+    #[test]
+    fn a_full_disk_costs_no_file_that_is_replaced() {
+        let (file, mut disk, mut local) = (Arc::from("serf/k"), Disk::new(1), LocalFiles::new(0));
+        let mut replace = |disk: &mut Disk, bytes: &'static [u8]| {
+            let mut ops = Vec::new();
+            local.replace(&file, Bytes::from_static(bytes), &mut ops);
+            let mut result = None;
+            while !ops.is_empty() {
+                for op in std::mem::take(&mut ops) {
+                    if let Some(lane) = disk.submit(op) {
+                        let done = disk.complete(lane).0.unwrap();
+                        let told = local.on_io(done.token, done.result, &mut ops);
+                        result = told.map(|done| done.result).or(result);
+                    }
+                }
+            }
+            result.unwrap()
+        };
+        replace(&mut disk, b"old").unwrap();
+        disk.set_full(true);
+        assert!(replace(&mut disk, b"new").unwrap_err().to_string().contains("space"));
+        assert_eq!(&disk.files()["serf/k"][..], b"old");
+        assert_eq!(disk.files().len(), 1, "and leaves nothing behind");
+        disk.heal();
+        replace(&mut disk, b"new").unwrap();
+        assert_eq!(&disk.files()["serf/k"][..], b"new");
     }
 
     #[test]

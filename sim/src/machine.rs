@@ -68,6 +68,7 @@ pub(crate) fn config(id: NodeId, server: usize, options: &Options) -> Config {
         durable: true,
         segment_bytes: limits.segment_bytes,
         snapshot_log_bytes: limits.snapshot_log_bytes,
+        restore_part_bytes: 1_024,
         rpc_hold_timeout: Duration::from_millis(1_500),
         session_ttl_min: Duration::from_millis(100),
         session_ttl_percent: 200,
@@ -240,7 +241,8 @@ pub(crate) fn size(message: &PeerMessage) -> u64 {
             | Message::SnapshotStored { .. }
             | Message::TimeoutNow { .. },
         )
-        | PeerMessage::Abandon(_) => 64,
+        | PeerMessage::Abandon(_)
+        | PeerMessage::StateHash { .. } => 64,
         PeerMessage::Call { call, .. } => match &**call {
             Call::Http(request) | Call::Serve(request) => 128 + request.body.len(),
             Call::Apply(_)
@@ -290,6 +292,7 @@ pub(crate) fn fingerprint(message: &PeerMessage) -> u64 {
         PeerMessage::Call { id, hops, .. } => 0x70 ^ (id.0 << 8) ^ u64::from(*hops),
         PeerMessage::Reply { id, .. } => 0x80 ^ (id.0 << 8),
         PeerMessage::Abandon(id) => 0x90 ^ (id.0 << 8),
+        PeerMessage::StateHash { index, hash } => 0xa0 ^ (index.0 << 8) ^ hash.rotate_left(20),
     }
 }
 
@@ -325,6 +328,7 @@ pub(crate) fn describe(message: &PeerMessage) -> String {
             format!("reply {} {}", id.0, text.chars().take(60).collect::<String>())
         }
         PeerMessage::Abandon(id) => format!("abandon {}", id.0),
+        PeerMessage::StateHash { index, hash } => format!("state {hash:016x} at {}", index.0),
     }
 }
 
@@ -335,6 +339,7 @@ pub(crate) fn tell(event: &Event) -> String {
         Event::Applied(_)
         | Event::SnapshotTaken(..)
         | Event::TailCut { .. }
+        | Event::GroupKept
         | Event::SessionExpired(_)
         | Event::Forwarded(_)
         | Event::CheckChanged(..)

@@ -39,12 +39,14 @@ pub const FAULTS: &[Fault] = &[
     Fault::SnapshotBeforeDirSync,
     Fault::FailedSyncIgnored,
     Fault::CompactBeforeSnapshot,
+    Fault::OldTransferBlocksSnapshots,
     Fault::DeleteKeepsPrefixIndex,
     Fault::CasIgnoresIndex,
     Fault::TxnPartial,
     Fault::CascadeForgetsChecks,
     Fault::CheckKeepsServiceIndex,
     Fault::SnapshotWithoutSessions,
+    Fault::RestoreLeftHalfDone,
     Fault::ApplyDependsOnNode,
     Fault::AcquireIgnoresHolder,
     Fault::DestroyKeepsLocks,
@@ -121,6 +123,14 @@ pub const BY_HAND: &[(Fault, &str)] = &[
     (
         Fault::OldNameTakesSeat,
         "all servers lost, and an agent that heard nothing of it; regressions/old_name_takes_seat",
+    ),
+    (
+        Fault::OldTransferBlocksSnapshots,
+        "a transfer that stops, and a log that outruns it; core/tests/node/disk.rs",
+    ),
+    (
+        Fault::RestoreLeftHalfDone,
+        "a restore that a crash breaks off; scenario restore_crash, core/tests/node/restore.rs",
     ),
     (
         Fault::SyncTrustsOldServer,

@@ -1,16 +1,16 @@
 //! The catalog: its tables, and one way to change them.
 
 use crate::autopilot::Autopilot;
-use crate::codec::RestoreError;
 use crate::command::Command;
 use crate::digest::{self, Digest};
 use crate::kv::Filed;
 use crate::outcome::{Applied, Fact, Outcome, Rejected};
 use crate::places::Place;
 use crate::radix::Tree;
-use crate::snapshot::{Restore, SnapshotReader};
+use crate::restore::Staged;
+use crate::snapshot::SnapshotReader;
 use crate::table::Row;
-use crate::watch::{Topic, Topics};
+use crate::watch::Topics;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -61,6 +61,9 @@ pub struct Catalog {
     pub(crate) places: Tree<Row<Arc<Place>>>,
     /// What autopilot is to do.
     pub(crate) autopilot: Option<Arc<Autopilot>>,
+    /// What a restore has brought so far. No part of the state: no snapshot has it, no hash knows
+    /// it, and no read sees it.
+    pub(crate) staged: Option<Arc<Staged>>,
 }
 
 /// The indexes of whole tables. (That of the keys is in their tree.)
@@ -153,6 +156,7 @@ impl Catalog {
             watched: Tree::default(),
             places: Tree::default(),
             autopilot: None,
+            staged: None,
         }
     }
 
@@ -203,35 +207,24 @@ impl Catalog {
                 Outcome::Done
             }
             Command::Autopilot(change) => self.configure_autopilot(index, change),
-            Command::Restore(bytes) => match self.replace(index, bytes) {
-                Ok(()) => {
-                    effects.topics.add(Topic::All);
-                    effects.facts.push(Fact::Restored);
-                    Outcome::Done
-                }
-                Err(error) => reject(alloc::format!("{error}")),
-            },
+            Command::Restore(bytes) => {
+                let read = crate::restore::read(self, index, bytes);
+                self.become_restored(index, read, &mut effects)
+            }
+            Command::RestoreBegin => {
+                self.restore_begin(index);
+                Outcome::Done
+            }
+            Command::RestorePart(part) => self.restore_part(part),
+            Command::RestoreEnd(begun) => self.restore_end(index, *begun, &mut effects),
         };
         Applied { outcome, topics: effects.topics, facts: effects.facts }
-    }
-
-    /// Becomes what `bytes` hold, as of `index`: no index that anyone saw before goes backwards,
-    /// and none is ahead of the log.
-    fn replace(&mut self, index: CatalogIndex, bytes: &[u8]) -> Result<(), RestoreError> {
-        let mut restore = Restore::new(Arc::clone(&self.datacenter), self.planted).cut_at(index);
-        restore.push(bytes)?;
-        let mut restored = restore.finish()?;
-        restored.index = index;
-        restored.marks.floor = index.0;
-        restored.salt = self.salt;
-        *self = restored;
-        Ok(())
     }
 
     /// A reader of everything as it is now, whatever is applied later.
     #[must_use]
     pub fn snapshot(&self) -> SnapshotReader {
-        SnapshotReader::new(self.clone())
+        SnapshotReader::new(Self { staged: None, ..self.clone() })
     }
 
     /// A number that differs when the contents do: equal on all servers at equal indexes.

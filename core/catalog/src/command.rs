@@ -6,8 +6,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use proconsul_types::{
-    Check, CheckStatus, Duration, Node, NodeId, ServiceRegistration, SessionBehavior, SessionId,
-    TextMap,
+    CatalogIndex, Check, CheckStatus, Duration, Node, NodeId, ServiceRegistration, SessionBehavior,
+    SessionId, TextMap,
 };
 use serde::{Deserialize, Serialize};
 
@@ -29,12 +29,32 @@ pub enum Command {
     /// The lock-delays of these keys have passed (the leader's clock says so). Until this command
     /// comes, acquiring them is refused.
     LockDelayOver(Vec<Arc<str>>),
-    /// Replace everything by a snapshot (`/v1/snapshot`), encoded as the catalog encodes itself.
+    /// Replace everything by a snapshot, encoded as the catalog encodes itself: how logs of before
+    /// `RestoreBegin` have it.
     Restore(Bytes),
     /// Where agents are; the leader gathers what they tell. Those of unknown nodes are left out.
     Coordinates(Vec<Place>),
     /// What autopilot is to do.
     Autopilot(Box<AutopilotChange>),
+    /// A restore begins: what its parts bring is kept beside everything until its end. Any other
+    /// that was under way is over.
+    RestoreBegin,
+    /// The next part of a restore.
+    RestorePart(RestorePart),
+    /// The restore that began with this command has all its parts: replace everything by them.
+    RestoreEnd(CatalogIndex),
+}
+
+/// Some bytes of a snapshot that is being restored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestorePart {
+    /// The index of its [`Command::RestoreBegin`].
+    pub begun: CatalogIndex,
+    /// How many bytes came before.
+    pub offset: u64,
+    /// The bytes.
+    #[serde(deserialize_with = "crate::codec::copied")]
+    pub bytes: Bytes,
 }
 
 /// A KV write.

@@ -19,6 +19,7 @@ mod outcome;
 mod places;
 mod quoted;
 mod register;
+mod restore;
 mod services;
 mod sessions;
 mod snapshot;
@@ -34,7 +35,7 @@ pub use catalog::Catalog;
 pub use codec::{DecodeError, RestoreError};
 pub use command::{
     CheckRegistration, Command, Deregister, KvOp, KvVerb, NodeRegistration, RecordVerb, Register,
-    SessionCreate, TxnOp,
+    RestorePart, SessionCreate, TxnOp,
 };
 pub use outcome::{Applied, Fact, Outcome, Rejected, TxnError, TxnResult};
 pub use places::Place;

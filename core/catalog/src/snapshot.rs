@@ -370,6 +370,11 @@ impl Restore {
         Ok(self.catalog)
     }
 
+    /// What came so far, whole or not: for a planted fault.
+    pub(crate) fn unfinished(self) -> Catalog {
+        self.catalog
+    }
+
     fn take_frame(&mut self, mut frame: &[u8]) -> Result<(), RestoreError> {
         while let Some((tag, rest)) = frame.split_first() {
             if self.ended {

@@ -7,7 +7,7 @@ use crate::support::{
 use bytes::Bytes;
 use proconsul_catalog::codec::{decode_command, encode_command};
 use proconsul_catalog::{
-    Catalog, Command, KvVerb, Outcome, RecordVerb, Restore, RestoreError, TxnOp,
+    Catalog, Command, KvVerb, Outcome, RecordVerb, Restore, RestoreError, RestorePart, TxnOp,
 };
 use proconsul_types::{CatalogIndex, CheckStatus, Planted, SessionId};
 use proptest::prelude::*;
@@ -81,7 +81,15 @@ fn samples() -> Vec<Command> {
         Command::Coordinates(vec![place("n", "", 0.5), place("m", "alpha", -2.0)]),
         autopilot(true, 300, None),
         autopilot(false, 0, Some(4)),
+        Command::RestoreBegin,
+        Command::RestorePart(part(300, 7, b"abc")),
+        Command::RestoreEnd(CatalogIndex(300)),
     ]
+}
+
+fn part(begun: u64, offset: u64, bytes: &[u8]) -> RestorePart {
+    let bytes = Bytes::copy_from_slice(bytes);
+    RestorePart { begun: CatalogIndex(begun), offset, bytes }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -207,6 +215,68 @@ fn a_restore_brings_everything_back_and_no_index_goes_backwards() {
     let hash = young.catalog.kv_get("p/1").cloned();
     assert!(young.refused(&broken).starts_with("catalog snapshot refused"));
     assert_eq!(young.catalog.kv_get("p/1").cloned(), hash);
+}
+
+#[test]
+fn a_restore_in_parts_is_seen_at_its_end() {
+    let world = small_world();
+    let bytes = bytes_of(&world.catalog, 1 << 20);
+    let mut young = World::new();
+    young.set("own", "");
+    let (hash, own) = (young.catalog.state_hash(), bytes_of(&young.catalog, 1 << 20));
+    let offset = |at: usize| u64::try_from(at).unwrap();
+
+    // Another beginning, or a new leader, and what came is lost.
+    for is_leader in [false, true] {
+        young.does(&Command::RestoreBegin);
+        let begun = young.next - 1;
+        young.does(&Command::RestorePart(part(begun, 0, &bytes[..50])));
+        assert!(young.catalog.is_restoring());
+        if is_leader {
+            assert!(!young.catalog.restore_lost() && !young.catalog.is_restoring());
+        } else {
+            young.does(&Command::RestoreBegin);
+        }
+        let next = Command::RestorePart(part(begun, 50, &bytes[50..]));
+        assert_eq!(young.refused(&next), "the restore was broken off");
+        assert_eq!(
+            young.refused(&Command::RestoreEnd(CatalogIndex(begun))),
+            "the restore was broken off"
+        );
+    }
+    // So is it with a part that does not follow, one that makes no sense, and an early end.
+    for (at, wrong) in [(51, &bytes[51..]), (50, b"what is this?".as_slice())] {
+        young.does(&Command::RestoreBegin);
+        let begun = young.next - 1;
+        young.does(&Command::RestorePart(part(begun, 0, &bytes[..50])));
+        if at == 51 {
+            let wrong = Command::RestorePart(part(begun, offset(at), wrong));
+            assert_eq!(young.refused(&wrong), "a part of the snapshot is missing");
+        } else {
+            young.does(&Command::RestorePart(part(begun, offset(at), &bytes[50..100])));
+            let end = Command::RestoreEnd(CatalogIndex(begun));
+            assert!(young.refused(&end).ends_with("it ends too early"));
+        }
+        assert!(!young.catalog.is_restoring());
+    }
+    assert_eq!(young.catalog.kv_prefix("").count(), 1, "nothing of all this is seen");
+    assert_ne!(young.catalog.state_hash(), hash, "but for the index");
+
+    young.does(&Command::RestoreBegin);
+    let begun = young.next - 1;
+    for at in (0..bytes.len()).step_by(37) {
+        let end = bytes.len().min(at + 37);
+        young.does(&Command::RestorePart(part(begun, offset(at), &bytes[at..end])));
+        assert_ne!(bytes_of(&young.catalog, 1 << 20), bytes);
+    }
+    // What is saved meanwhile is what is seen, without the parts.
+    assert_eq!(bytes_of(&young.catalog, 1 << 20).len(), own.len());
+    assert_eq!(young.does(&Command::RestoreEnd(CatalogIndex(begun))), Outcome::Done);
+    young.catalog.check_invariants();
+    let pairs =
+        |catalog: &Catalog| catalog.kv_prefix("").map(|p| p.key.clone()).collect::<Vec<_>>();
+    assert_eq!(pairs(&young.catalog), pairs(&world.catalog));
+    assert!(!young.catalog.is_restoring());
 }
 
 #[test]

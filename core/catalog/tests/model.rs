@@ -92,7 +92,10 @@ impl Model {
                 }
                 Some(Outcome::Answer(holds))
             }
-            Command::Restore(_) => unreachable!("not drawn here"),
+            Command::Restore(_)
+            | Command::RestoreBegin
+            | Command::RestorePart(_)
+            | Command::RestoreEnd(_) => unreachable!("not drawn here"),
         };
         outcome.unwrap_or_else(|| {
             let now = self.now;

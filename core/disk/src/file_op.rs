@@ -19,9 +19,9 @@ pub enum Lane {
     Local,
 }
 
-/// One operation on a file. If one without a token fails, the next `Sync` or `SyncDir` of its lane
-/// completes with that error, whatever it did itself. Paths are relative to the data directory,
-/// with `/` between parts.
+/// One operation on a file. If one without a token fails, the syncs that promise what it did
+/// complete with its error: those of its file, or the next one of the directory of its name (see
+/// [`crate::Failures`]). Paths are relative to the data directory, with `/` between parts.
 /// Parent directories are made by the host when a file is created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileOp {

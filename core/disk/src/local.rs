@@ -7,9 +7,6 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
-/// Set in every token of this part, so that a host of both can tell whose completion came.
-const LOCAL: u64 = 1 << 63;
-
 /// A file that has reached the state asked for, durably, or could not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalDone {
@@ -35,7 +32,7 @@ enum Stage {
 
 /// Replaces and removes small files, in order per file: write under another name, sync, rename,
 /// sync the directory.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct LocalFiles {
     next_token: u64,
     waiting: BTreeMap<IoToken, (Arc<str>, Stage)>,
@@ -44,10 +41,11 @@ pub struct LocalFiles {
 }
 
 impl LocalFiles {
-    /// Nothing under way.
+    /// Nothing under way. Completions are named from `token` on: a host of several parts tells by
+    /// that whose completion came.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(token: u64) -> Self {
+        Self { next_token: token, waiting: BTreeMap::new(), busy: BTreeMap::new() }
     }
 
     /// Gives `file` these bytes. A replacement that has not begun yet gives way to a newer wish.
@@ -58,12 +56,6 @@ impl LocalFiles {
     /// Removes `file`.
     pub fn remove(&mut self, file: &Arc<str>, out: &mut Vec<FileOp>) {
         self.change(file, Change::Remove, out);
-    }
-
-    /// Whether a completion belongs here rather than to [`crate::Store`].
-    #[must_use]
-    pub fn owns(token: IoToken) -> bool {
-        token.0 & LOCAL != 0
     }
 
     /// Whether nothing is under way.
@@ -144,7 +136,7 @@ impl LocalFiles {
 
     fn token(&mut self, file: Arc<str>, stage: Stage) -> IoToken {
         self.next_token += 1;
-        let token = IoToken(LOCAL | self.next_token);
+        let token = IoToken(self.next_token);
         self.waiting.insert(token, (file, stage));
         token
     }

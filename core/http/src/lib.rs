@@ -35,4 +35,6 @@ pub use render::{
     done, event_fired, forward, keys_answered, local_refused, machine, render, snapshot,
 };
 pub use route::is_snapshot;
-pub use view::{AgentFacts, HostFacts, Leadership, LogPosition, QueryTimes, Server, View};
+pub use view::{
+    AgentFacts, HostFacts, Leadership, LogPosition, QueryTimes, Server, StateCheck, View,
+};

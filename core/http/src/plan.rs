@@ -77,6 +77,11 @@ pub enum HostOp {
         /// Whether the answer is indented.
         pretty: bool,
     },
+    /// The state of the view that was read, as an archive. This is the head of the answer.
+    Snapshot {
+        /// Status and headers.
+        head: Response,
+    },
     /// The log as it is written from now on, until the client goes away. This is the head of the
     /// answer; lines follow as they come.
     Log {

@@ -85,6 +85,19 @@ pub struct Leadership {
     pub servers: Vec<Server>,
     /// Index of the membership entry in force.
     pub membership_index: u64,
+    /// When this server's state was last compared with the leader's.
+    pub state: Option<StateCheck>,
+}
+
+/// The state of a server at one index, and whether the leader's is the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateCheck {
+    /// The index.
+    pub index: u64,
+    /// The hash of the state after it.
+    pub hash: u64,
+    /// Whether the leader told the same.
+    pub agrees: bool,
 }
 
 /// A server of the group.

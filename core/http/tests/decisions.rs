@@ -269,6 +269,11 @@ fn the_host_tells_of_its_machine_and_of_the_log() {
     assert_eq!(head.header("content-type"), None);
     let told = world.read(&get("/v1/agent/host?pretty"));
     assert_eq!(told, Plan::Host(HostOp::Machine { pretty: true }));
+    let Plan::Host(HostOp::Snapshot { head }) = world.read(&get("/v1/snapshot")) else {
+        panic!("who holds the leader's view makes the archive");
+    };
+    assert_eq!((head.status, head.header("content-type")), (200, Some("application/x-gzip")));
+    assert_eq!(world.read(&get("/v1/snapshot?consistent")), Plan::Enter);
     // Who has no host around it has no such endpoints.
     let Plan::Answer(unknown) = world.plan(&get("/v1/agent/host"), false, false) else {
         panic!("the loop answers")

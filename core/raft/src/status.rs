@@ -236,6 +236,14 @@ impl Raft {
         self.memberships.current()
     }
 
+    /// Whether this leader is sending a snapshot to `peer`.
+    #[must_use]
+    pub fn sends_snapshot(&self, peer: ServerId) -> bool {
+        let leading = self.role.leader();
+        let peer = leading.and_then(|leading| Some(&leading.peers[leading.position(peer)?]));
+        peer.is_some_and(|peer| matches!(peer.mode, Mode::Snapshot(_)))
+    }
+
     /// The entry at `index`, if it is still held.
     #[must_use]
     pub fn entry(&self, index: LogIndex) -> Option<&Entry> {

@@ -2,7 +2,7 @@
 
 use crate::table::{Table, config, text};
 use proconsul_core::http::{Method, Response};
-use proconsul_core::types::Duration;
+use proconsul_core::types::{Duration, EntryId, Planted};
 
 #[test]
 fn a_single_server_remembers() {
@@ -149,4 +149,76 @@ fn a_follower_that_fell_behind_gets_a_snapshot() {
     table.boot(behind);
     table.converge();
     assert_eq!(table.get(behind, "/v1/kv/first?raw&stale"), "1");
+}
+
+/// A leader dies between two chunks, and the next one brings its follower on by its log: whether
+/// that follower takes snapshots of its own afterwards.
+pub(crate) fn transfer_outrun(planted: Planted) -> bool {
+    let mut configs: Vec<_> = (1..=3).map(|number| config(number, true)).collect();
+    for config in &mut configs {
+        config.planted = planted;
+        config.snapshot_log_bytes = 64 << 10;
+        config.segment_bytes = 256 << 10;
+        config.raft.trailing_bytes_max = 4 << 10;
+        config.raft.uncommitted_bytes_max = 128 << 10;
+    }
+    // The first leads, the second has the whole log and is next.
+    configs[1].snapshot_log_bytes = 1 << 30;
+    for config in &mut configs[1..] {
+        config.raft.election_timeout_min = Duration::from_millis(400);
+    }
+    configs[0].raft.election_timeout_max = Duration::from_millis(300);
+    let mut table = Table::with(configs);
+    table.until(|table| table.leader() == Some(0));
+    table.kill(2);
+    table.run(Duration::from_secs(30));
+    let value = "x".repeat(100_000);
+    for number in 0..10 {
+        table.put(0, &format!("/v1/kv/bulk/{number}"), &value);
+    }
+    table.run(Duration::from_secs(1));
+    table.boot(2);
+    table.until(|table| {
+        let mut files = table.files[2].iter();
+        files.any(|(name, bytes)| name.ends_with(".tmp") && bytes.len() > 200_000)
+    });
+    table.cut.insert(0);
+    let newest =
+        |table: &Table, number: usize| table.nodes[number].as_ref().unwrap().status().catalog_index;
+    table.until(|table| table.leader() == Some(1) && newest(table, 2) == newest(table, 1));
+    for number in 0..10 {
+        table.put(1, &format!("/v1/kv/more/{number}"), &value);
+    }
+    table.run(Duration::from_secs(2));
+    table.nodes[2].as_ref().unwrap().status().snapshot > EntryId::default()
+}
+
+#[test]
+fn a_transfer_that_the_log_outruns_is_given_up() {
+    assert!(transfer_outrun(Planted::none()));
+}
+
+#[test]
+fn a_group_of_one_is_recovered_from_what_it_has() {
+    let mut table = Table::new(3, true);
+    let leader = table.elect();
+    table.put(leader, "/v1/kv/kept", "1");
+    table.converge();
+    for number in 0..3 {
+        table.kill(number);
+    }
+    // Named with one that does not come: nothing is decided, so nothing is written down.
+    table.recover(0, &[0, 1]);
+    table.run(Duration::from_secs(5));
+    assert!(!table.kept.contains(&0), "the file is still needed");
+    table.kill(0);
+    table.recover(0, &[0]);
+    assert_eq!(table.get(0, "/v1/kv/kept?raw"), "1");
+    table.until(|table| table.kept.contains(&0));
+    // From here on its own log says who belongs to the group.
+    table.kill(0);
+    table.boot(0);
+    assert_eq!(table.put(0, "/v1/kv/more", "2"), "true");
+    assert_eq!(table.nodes[0].as_ref().unwrap().raft().membership().members.len(), 1);
+    assert_eq!(table.get(0, "/v1/kv/kept?raw"), "1");
 }

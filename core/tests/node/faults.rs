@@ -3,7 +3,7 @@
 use crate::agents::{
     advertising_wan, cluster, faulty, group, health, joining, joining_wan_at, server,
 };
-use crate::table::{Table, text};
+use crate::table::{Table, config, text};
 use proconsul_core::http::Method;
 use proconsul_core::types::{Duration, Fault, Planted};
 
@@ -19,6 +19,44 @@ fn reconcile_forgets_left() {
         table.ask(1, Method::Put, "/v1/agent/leave", "");
         table.run(Duration::from_secs(10));
         assert_eq!(health(&table, "c2").is_some(), planted, "who left is not in the catalog");
+    }
+}
+
+#[test]
+fn apply_depends_on_node() {
+    for (planted, fault) in both(Fault::ApplyDependsOnNode) {
+        let mut table =
+            Table::with((1..=3).map(|number| faulty(config(number, false), fault)).collect());
+        let leader = table.elect();
+        for number in 0..1_030 {
+            table.put(leader, &format!("/v1/kv/{number}"), "v");
+        }
+        table.run(Duration::from_secs(1));
+        let told = |table: &mut Table, at: usize| table.get(at, "/v1/agent/self");
+        // Two of three numbers are odd: the one that is even, or both others, differ.
+        let differ =
+            (0..3).filter(|at| told(&mut table, *at).contains("\"state_hash_agrees\":\"false\""));
+        assert_eq!(differ.count() > 0, planted);
+        let warned = table.warnings.iter().any(|text| text.contains("differs from the leader's"));
+        assert_eq!(warned, planted, "and it is said aloud");
+        for at in 0..3 {
+            assert!(told(&mut table, at).contains("\"state_hash_index\":\"1024\""));
+        }
+    }
+}
+
+#[test]
+fn a_restore_is_left_half_done() {
+    for (planted, fault) in both(Fault::RestoreLeftHalfDone) {
+        let (is_whole, _) = crate::restore::broken_off(fault);
+        assert_eq!(is_whole, !planted, "all or nothing");
+    }
+}
+
+#[test]
+fn an_old_transfer_blocks_snapshots() {
+    for (planted, fault) in both(Fault::OldTransferBlocksSnapshots) {
+        assert_eq!(crate::disk::transfer_outrun(fault), !planted, "its log grows without end");
     }
 }
 

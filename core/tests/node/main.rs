@@ -7,7 +7,9 @@ mod cluster;
 mod disk;
 #[cfg(feature = "planted")]
 mod faults;
+mod messages;
 mod pools;
+mod restore;
 mod single;
 mod table;
 mod trouble;

@@ -5,7 +5,7 @@ use proconsul_core::gossip::{StreamEvent, StreamId};
 use proconsul_core::http::{AgentFacts, Method, Request, Response};
 use proconsul_core::types::{Duration, Instant, NodeId, Planted, Pool, Seed, WallTime};
 use proconsul_core::{
-    Boot, CallId, Config, Effect, ExitReason, Input, Lookup, Node, PeerEntry, PeerMessage,
+    Boot, CallId, Config, Effect, Event, ExitReason, Input, Lookup, Node, PeerEntry, PeerMessage,
     RequestId,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,6 +47,10 @@ pub(crate) struct Table {
     next_accepted: u64,
     lives: u64,
     pub(crate) saw_big: usize,
+    /// What is odd, in words.
+    pub(crate) warnings: Vec<String>,
+    /// Who said that its group is written down.
+    pub(crate) kept: BTreeSet<usize>,
     /// Who left.
     pub(crate) left: Option<usize>,
     /// Answers to questions of DNS.
@@ -102,6 +106,7 @@ pub(crate) fn config(number: usize, durable: bool) -> Config {
         durable,
         segment_bytes: 1 << 20,
         snapshot_log_bytes: 1 << 20,
+        restore_part_bytes: 256,
         rpc_hold_timeout: Duration::from_secs(7),
         session_ttl_min: Duration::from_secs(10),
         session_ttl_percent: 200,
@@ -150,6 +155,8 @@ impl Table {
             next_accepted: 1,
             lives: 0,
             saw_big: 0,
+            warnings: Vec::new(),
+            kept: BTreeSet::new(),
             left: None,
             replies: BTreeMap::new(),
             lookups: Vec::new(),
@@ -191,19 +198,29 @@ impl Table {
 
     /// Starts a node from what its disk holds.
     pub(crate) fn boot(&mut self, number: usize) {
+        // A node with pools learns of others by gossip alone.
+        let alone = self.configs[number].cluster.is_some();
+        let peers = if alone { Vec::new() } else { self.peers.clone() };
+        self.start(number, peers, false);
+    }
+
+    fn start(&mut self, number: usize, peers: Vec<PeerEntry>, recover: bool) {
         let files = self.files[number]
             .iter()
             .map(|(name, bytes)| (name.clone(), bytes.clone().into()))
             .collect();
-        // A node with pools learns of others by gossip alone.
-        let alone = self.configs[number].cluster.is_some();
-        let peers = if alone { Vec::new() } else { self.peers.clone() };
-        let boot = Boot { files, peers, recover: false };
+        let boot = Boot { files, peers, recover };
         self.lives += 1;
         let node = Node::new(self.configs[number].clone(), Seed(self.lives), boot);
         self.nodes[number] = Some(node.expect("the disk is sound"));
         self.born[number] = self.now;
         self.step(number, Input::WallClock(WallTime(1_700_000_000_000)));
+    }
+
+    /// Starts a node in a group of these, whatever its disk says of the group.
+    pub(crate) fn recover(&mut self, number: usize, among: &[usize]) {
+        let peers = among.iter().map(|peer| self.peers[*peer].clone()).collect();
+        self.start(number, peers, true);
     }
 
     /// Kills a node; its disk keeps everything it was told.
@@ -370,6 +387,10 @@ impl Table {
                 let twice = self.replies.insert(id, answer);
                 assert!(twice.is_none(), "a question is answered once");
             }
+            Effect::Event(Event::GroupKept) => {
+                self.kept.insert(number);
+            }
+            Effect::Event(Event::Warning(text)) => self.warnings.push(text),
             Effect::RunCheck(..)
             | Effect::StopCheck(_)
             | Effect::Publish(_)

@@ -16,6 +16,13 @@ pub const RPC_HOLD_TIMEOUT: Duration = Duration::from_secs(7);
 pub const HTTP_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Largest message between servers: a snapshot chunk or an append batch fits with much to spare.
 pub const PEER_MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Largest bound that can be configured for a value or a transaction: as a request that is
+/// forwarded, and as a command, it stays well below [`PEER_MESSAGE_BYTES_MAX`].
+pub const WRITE_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Largest command in the log: a message to a follower has room for it.
+pub const COMMAND_BYTES_MAX: usize = PEER_MESSAGE_BYTES_MAX - 1024 * 1024;
+/// Bytes of one part of a restore, which is one command.
+pub const RESTORE_PART_BYTES: usize = 1024 * 1024;
 /// Bytes of one snapshot chunk, on the wire and on disk.
 pub const SNAPSHOT_CHUNK_BYTES: usize = 256 * 1024;
 /// Shortest session TTL (`session_ttl_min`).

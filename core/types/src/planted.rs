@@ -69,6 +69,9 @@ pub enum Fault {
     FailedSyncIgnored,
     /// Old log segments are unlinked before the snapshot that replaces them is durable.
     CompactBeforeSnapshot,
+    /// A snapshot whose transfer stopped half-way is waited for although the log brought more, so
+    /// the server never takes one of its own again, and its log grows without end.
+    OldTransferBlocksSnapshots,
     // catalog
     /// Deleting a key does not raise its prefix's index.
     DeleteKeepsPrefixIndex,
@@ -82,6 +85,8 @@ pub enum Fault {
     CheckKeepsServiceIndex,
     /// A restored snapshot lacks the sessions.
     SnapshotWithoutSessions,
+    /// A restore that a change of leader breaks off leaves what came of it in force.
+    RestoreLeftHalfDone,
     /// Apply depends on the node it runs on.
     ApplyDependsOnNode,
     // sessions

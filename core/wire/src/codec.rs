@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 pub const VERSION: u8 = 1;
 
 /// Bytes of a frame before its version byte.
-pub(crate) const LENGTH_BYTES: usize = 4;
+pub const LENGTH_BYTES: usize = 4;
 
 /// What decoding may claim for each byte of body: a number of 16 bytes may take one on the wire.
 const CLAIM_FACTOR: usize = 16;

@@ -44,6 +44,6 @@ pub mod serf;
 pub mod shared;
 pub mod stream;
 
-pub use codec::{DecodeError, EncodeError, VERSION, decode, encode, frame};
+pub use codec::{DecodeError, EncodeError, LENGTH_BYTES, VERSION, decode, encode, frame};
 pub use frame::{FrameError, FrameReader};
 pub use hello::{FIRST_BYTE, GREETING_VERSION, Hello};

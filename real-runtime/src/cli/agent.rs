@@ -4,10 +4,9 @@ use super::flag::{self, Flags, Outcome};
 use super::{API_VERSION, Command, WORKERS, err, out};
 use crate::agent::{Agent, AgentHandle};
 use crate::config::{Built, Settings, Sources, build, settings};
-use crate::{files, log};
+use crate::{files, log, net};
 use proconsul_core::ExitReason;
 use serde_json::{Map, Value, json};
-use std::path::Path;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub(super) const COMMAND: Command =
@@ -260,12 +259,21 @@ async fn serve(built: Built, leaving: Leaving, hang_up: Signal, json: bool) -> O
         );
     }
     let mut agent = Agent::start(built.config).await.map_err(|error| failed(&error))?;
-    Built::started(formed.as_deref().map(Path::new)).map_err(|error| failed(&error))?;
-    if formed.is_some() {
-        tracing::info!(
-            target: "agent.server",
-            "peers.json is in force and was renamed: file=peers.json.applied"
-        );
+    if let Some(data_dir) = formed {
+        let kept = agent.group_kept();
+        tokio::spawn(async move {
+            kept.await;
+            match net::aside(move || Built::put_aside(&data_dir)).await {
+                Ok(Ok(())) => tracing::info!(
+                    target: "agent.server", "peers.json was renamed: file=peers.json.applied"
+                ),
+                Ok(Err(reason)) | Err(reason) => tracing::error!(
+                    target: "agent.server",
+                    "remove peers.json, or the next start recovers the group again: \
+                     error=\"{reason}\""
+                ),
+            }
+        });
     }
     for address in agent.dns() {
         tracing::info!(

@@ -45,7 +45,7 @@ fn save(flags: Flags) -> Outcome {
     let bytes = Client::of_server(&flags)?
         .get("/v1/snapshot", &[])
         .map_err(|error| format!("Error saving snapshot: {error}"))?;
-    let verified = archive::unpack(&bytes)
+    let verified = archive::unpack(&bytes, None)
         .map_err(|error| format!("Error verifying snapshot file: {error}"))?;
     let unverified = format!("{path}.unverified");
     std::fs::write(&unverified, &bytes)
@@ -66,8 +66,8 @@ fn restore(flags: Flags) -> Outcome {
 
 fn inspect(flags: Flags) -> Outcome {
     let bytes = opened(file(&flags)?)?;
-    let found =
-        archive::unpack(&bytes).map_err(|error| format!("Error verifying snapshot: {error}"))?;
+    let found = archive::unpack(&bytes, None)
+        .map_err(|error| format!("Error verifying snapshot: {error}"))?;
     let mut text = pairs(&[
         ("ID", found.meta.id),
         ("Size", found.meta.size.to_string()),

@@ -11,6 +11,7 @@ use crate::reload::{Reloaded, Reloading};
 use crate::storage::{Directory, Nowhere, Storage};
 use proconsul_core::http::{AgentFacts, HostFacts, QueryTimes};
 use proconsul_core::raft;
+use proconsul_core::types::limits::RESTORE_PART_BYTES;
 use proconsul_core::types::{Duration, NodeId, Planted, Seed, TextMap};
 use proconsul_core::{Cluster, Config, PeerEntry};
 use serde_json::json;
@@ -39,17 +40,17 @@ pub struct Built {
     pub name: String,
     /// Advertised address.
     pub address: IpAddr,
-    /// The file that was taken and is to be put aside once the agent runs.
+    /// The data directory whose `peers.json` was taken and is to be put aside once the log has it.
     formed: Option<PathBuf>,
 }
 
 impl Built {
-    /// The agent runs: a `peers.json` that was taken is put aside.
+    /// The log says what `peers.json` in `data_dir` said: the file is put aside.
     ///
     /// # Errors
     /// Why it cannot be.
-    pub fn started(formed: Option<&Path>) -> Result<(), String> {
-        formed.map_or(Ok(()), peers::applied)
+    pub fn put_aside(data_dir: &Path) -> Result<(), String> {
+        peers::applied(data_dir)
     }
 
     /// The data directory whose `peers.json` was taken.
@@ -196,6 +197,7 @@ fn node_config(
         durable: !settings.dev,
         segment_bytes: SEGMENT_BYTES,
         snapshot_log_bytes: SNAPSHOT_LOG_BYTES,
+        restore_part_bytes: RESTORE_PART_BYTES,
         rpc_hold_timeout: settings.rpc_hold_timeout,
         session_ttl_min: settings.session_ttl_min,
         session_ttl_percent: 200,

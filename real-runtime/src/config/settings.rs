@@ -10,7 +10,7 @@ use proconsul_core::dns;
 use proconsul_core::syntax::duration::parse_unsigned;
 use proconsul_core::types::limits::{
     BLOCKING_WAIT_DEFAULT, BLOCKING_WAIT_MAX, CHECK_OUTPUT_BYTES_MAX, KV_VALUE_BYTES_MAX,
-    RPC_HOLD_TIMEOUT, SESSION_TTL_MIN,
+    RPC_HOLD_TIMEOUT, SESSION_TTL_MIN, WRITE_BYTES_MAX,
 };
 use proconsul_core::types::{Duration, TextMap};
 use serde_json::{Map, Value};
@@ -165,7 +165,7 @@ impl Settings {
         let read = Reader { map: merged };
         let level = read.text("log_level").unwrap_or_else(|| default_level(dev).to_owned());
         let scripts = read.on("enable_script_checks").unwrap_or(false);
-        let kv_value_bytes_max = read.size("limits.kv_max_value_size", KV_VALUE_BYTES_MAX);
+        let kv_value_bytes_max = write_size(&read, "limits.kv_max_value_size", KV_VALUE_BYTES_MAX)?;
         let settings = Self {
             dev,
             server: dev || read.on("server").unwrap_or(false),
@@ -210,7 +210,7 @@ impl Settings {
             check_update_interval: check_update_interval(&read),
             ae_interval: read.span("ae_interval", Duration::from_secs(60)),
             kv_value_bytes_max,
-            txn_bytes_max: read.size("limits.txn_max_req_len", kv_value_bytes_max),
+            txn_bytes_max: write_size(&read, "limits.txn_max_req_len", kv_value_bytes_max)?,
             http_conns_per_client_max: read.size("limits.http_max_conns_per_client", 200),
             rpc_conns_per_client_max: read.size("limits.rpc_max_conns_per_client", 100),
             response_headers: read.texts("http_config.response_headers"),
@@ -407,6 +407,15 @@ fn check_output_bytes_max(read: &Reader<'_>) -> Result<usize, String> {
          discard_check_output flag"
             .to_owned()
     })
+}
+
+/// The size of a write: all servers must be able to send it to one another.
+fn write_size(read: &Reader<'_>, path: &str, default: usize) -> Result<usize, String> {
+    let size = read.size(path, default);
+    if size > WRITE_BYTES_MAX {
+        return Err(format!("{path} cannot be {size}. Must be at most {WRITE_BYTES_MAX}"));
+    }
+    Ok(size)
 }
 
 /// Zero is a value of its own here: outputs are sent at once.

@@ -2,16 +2,19 @@
 
 use crate::archive;
 use crate::http::compress::{accepts_gzip, gzip};
+use crate::http::pieces::{Pieces, archive_of};
 use crate::shared::{Inbound, Shared};
 use crate::{log, machine, net};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Frame, Incoming};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{StatusCode, http};
 use proconsul_core::RequestId;
+use proconsul_core::catalog::Restore;
 use proconsul_core::http::{HostOp, Method, Plan, Request, Response, is_snapshot, read};
 use proconsul_core::syntax::duration::format_duration;
+use proconsul_core::types::Planted;
 use proconsul_core::types::limits::HTTP_BODY_BYTES_MAX;
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -22,12 +25,12 @@ use tokio::sync::oneshot;
 use tracing::Level;
 
 /// Largest snapshot archive that is taken.
-const SNAPSHOT_BYTES_MAX: usize = 4 << 30;
+const SNAPSHOT_BYTES_MAX: usize = 1 << 30;
 /// The headers core wants to see.
 const HEADERS: [&str; 5] =
     ["x-consul-token", "accept", "authorization", "cache-control", "content-type"];
 
-type Answer = hyper::Response<Either<Full<Bytes>, LogLines>>;
+type Answer = hyper::Response<Either<Full<Bytes>, Either<LogLines, Pieces>>>;
 
 /// Answers one request.
 pub(super) async fn answer(
@@ -47,7 +50,12 @@ pub(super) async fn answer(
     let answer = match collect(shared, request).await {
         Ok(request) => match decide(shared, request).await {
             Decided::Whole(response) => convert(response, packed),
-            Decided::Log(head, lines) => convert(head, false).map(|_| Either::Right(lines)),
+            Decided::Log(head, lines) => {
+                convert(head, false).map(|_| Either::Right(Either::Left(lines)))
+            }
+            Decided::Archive(head, pieces) => {
+                convert(head, false).map(|_| Either::Right(Either::Right(pieces)))
+            }
         },
         Err(refusal) => convert(refusal, packed),
     };
@@ -81,6 +89,8 @@ enum Decided {
     Whole(Response),
     /// With the log, after this head.
     Log(Response, LogLines),
+    /// With an archive that is being made, after this head.
+    Archive(Response, Pieces),
 }
 
 /// A body that lasts as long as someone reads it.
@@ -110,7 +120,8 @@ async fn collect(
         Bytes::new()
     } else {
         let agent = Arc::clone(&shared.view.load().agent);
-        let limit = if is_snapshot(&path) {
+        let is_archive = is_snapshot(&path) && head.method == http::Method::PUT;
+        let limit = if is_archive {
             SNAPSHOT_BYTES_MAX
         } else {
             HTTP_BODY_BYTES_MAX.max(agent.kv_value_bytes_max).max(agent.txn_bytes_max)
@@ -119,7 +130,11 @@ async fn collect(
         let declared = body.size_hint().exact();
         let too_large =
             declared.is_some_and(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX) > limit);
-        let read = if too_large { None } else { read_body(body, limit).await? };
+        let read = match too_large {
+            true => None,
+            false if is_archive => read_archive(body, limit).await?,
+            false => read_body(body, limit).await?,
+        };
         match read {
             Some(bytes) => bytes,
             None => return Err(oversized(&path, declared, agent.kv_value_bytes_max, limit)),
@@ -137,6 +152,22 @@ async fn read_body(body: Incoming, limit: usize) -> Result<Option<Bytes>, Respon
         Err(error) if error.is::<LengthLimitError>() => Ok(None),
         Err(error) => Err(plain(400, format!("could not read the request body: {error}"))),
     }
+}
+
+/// The same of an archive, as long as it may be one.
+async fn read_archive(body: Incoming, limit: usize) -> Result<Option<Bytes>, Response> {
+    let (mut body, mut bytes) = (Limited::new(body, limit), BytesMut::new());
+    while let Some(frame) = body.frame().await {
+        match frame {
+            Ok(frame) => bytes.extend_from_slice(&frame.into_data().unwrap_or_default()),
+            Err(error) if error.is::<LengthLimitError>() => return Ok(None),
+            Err(error) => {
+                return Err(plain(400, format!("could not read the request body: {error}")));
+            }
+        }
+        archive::begins(&bytes).map_err(|reason| plain(500, reason))?;
+    }
+    Ok(Some(bytes.freeze()))
 }
 
 /// The answer to a body that is not read to its end, so that nothing else can come after it.
@@ -160,7 +191,11 @@ fn oversized(path: &str, declared: Option<u64>, value_bytes_max: usize, limit: u
 async fn decide(shared: &Arc<Shared>, request: Request) -> Decided {
     let planned = {
         let view = shared.view.load();
-        read(&view, shared.clock.now(), &request, &mut shared.cache())
+        let planned = read(&view, shared.clock.now(), &request, &mut shared.cache());
+        if let Plan::Host(HostOp::Snapshot { head }) = planned {
+            return Decided::Archive(head, archive_of(Arc::clone(&view)));
+        }
+        planned
     };
     if is_snapshot(&request.path) && planned == Plan::Enter {
         return Decided::Whole(snapshot(shared, request).await);
@@ -177,6 +212,7 @@ async fn decide(shared: &Arc<Shared>, request: Request) -> Decided {
             }
         }
         Plan::Enter
+        | Plan::Host(HostOp::Snapshot { .. })
         | Plan::Leader
         | Plan::Confirm
         | Plan::Park(_)
@@ -219,7 +255,11 @@ impl Drop for Waiting<'_> {
 async fn snapshot(shared: &Arc<Shared>, mut request: Request) -> Response {
     if request.method == Method::Put {
         let archive = std::mem::take(&mut request.body);
-        let opened = move || archive::unpack(&archive).and_then(archive::Archive::restorable);
+        let datacenter = Arc::clone(shared.view.load().catalog.datacenter());
+        let opened = move || {
+            let check = Restore::new(datacenter, Planted::none());
+            archive::unpack(&archive, Some(check)).and_then(archive::Archive::restorable)
+        };
         match net::aside(opened).await {
             Ok(Ok(state)) => request.body = state,
             Ok(Err(reason)) | Err(reason) => return plain(500, reason),

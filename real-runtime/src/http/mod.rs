@@ -3,5 +3,6 @@
 mod accept;
 mod answer;
 mod compress;
+mod pieces;
 
 pub(crate) use accept::serve;

@@ -1,12 +1,13 @@
 //! Speaking to other agents.
 
+use super::framed::{Framed, framed};
 use super::greet::{Frames, GREETING_TIME_MAX, greet};
 use super::listen::listen;
 use crate::net;
 use crate::shared::Shared;
 use bytes::BytesMut;
 use proconsul_core::types::NodeId;
-use proconsul_core::wire::{self, Hello};
+use proconsul_core::wire::Hello;
 use proconsul_core::{Input, PeerMessage};
 use std::collections::BTreeMap;
 use std::io;
@@ -192,11 +193,10 @@ impl Speaker {
                 return io::Error::other("the peer moved");
             }
             for (_, message) in batch.drain(..) {
-                match wire::frame(&message) {
-                    Ok(frame) => bytes.extend_from_slice(&frame),
-                    Err(error) => {
-                        tracing::error!(target: "agent.server.rpc", "message not sent: {error}");
-                    }
+                match framed(self.to, &message) {
+                    Framed::Frame(frame) => bytes.extend_from_slice(&frame),
+                    Framed::Answered(input) => self.shared.input(input),
+                    Framed::Dropped => {}
                 }
             }
             if !bytes.is_empty() {

@@ -1,5 +1,6 @@
 //! Hearing other agents.
 
+use super::framed::{Framed, framed};
 use super::greet::{Frames, GREETING_TIME_MAX, answer};
 use crate::limit::ClientLimit;
 use crate::net;
@@ -100,7 +101,7 @@ async fn converse(
     let (mut from, to) = tokio::io::split(stream);
     tokio::select! {
         ended = listen(&mut from, &mut frames, shared, id) => ended,
-        ended = answer_back(to, messages) => ended,
+        ended = answer_back(to, messages, shared, id) => ended,
     }
 }
 
@@ -108,12 +109,18 @@ async fn converse(
 async fn answer_back(
     mut to: WriteHalf<TcpStream>,
     mut messages: mpsc::Receiver<PeerMessage>,
+    shared: &Shared,
+    id: NodeId,
 ) -> io::Result<()> {
     let mut batch = Vec::new();
     let mut bytes = BytesMut::new();
     while messages.recv_many(&mut batch, BATCH_MESSAGES_MAX).await > 0 {
         for message in batch.drain(..) {
-            bytes.extend_from_slice(&wire::frame(&message).map_err(io::Error::other)?);
+            match framed(id, &message) {
+                Framed::Frame(frame) => bytes.extend_from_slice(&frame),
+                Framed::Answered(input) => shared.input(input),
+                Framed::Dropped => {}
+            }
         }
         let written = async {
             to.write_all(&bytes).await?;

@@ -2,7 +2,7 @@
 
 use super::{Completed, Storage};
 use bytes::Bytes;
-use proconsul_core::disk::{FileOp, IoError, IoToken, Lane};
+use proconsul_core::disk::{Failures, FileOp, IoError, Lane};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -108,10 +108,9 @@ impl Storage for Directory {
         {
             let (sender, ops) = channel();
             let worker = LaneThread {
-                lane,
                 root: self.root.clone(),
                 open: BTreeMap::new(),
-                failed: None,
+                failures: Failures::default(),
                 completed: Arc::clone(&completed),
             };
             self.lanes.insert(lane, sender);
@@ -169,74 +168,63 @@ fn io_error(file: &str, error: &io::Error) -> IoError {
     IoError { file: file.into(), reason: error.to_string().into() }
 }
 
-/// The thread of one lane. An operation that failed is reported by the next completion; nothing
-/// is done in between. In the log lane it is reported by all after it too: what is written behind
-/// a hole is worth nothing.
+/// The thread of one lane.
 struct LaneThread {
-    lane: Lane,
     root: PathBuf,
     open: BTreeMap<Arc<str>, File>,
-    failed: Option<IoError>,
+    failures: Failures,
     completed: Completed,
 }
 
 impl LaneThread {
     fn run(mut self, ops: &Receiver<FileOp>) {
         while let Ok(op) = ops.recv() {
-            let promised = super::token(&op);
-            if self.failed.is_none() {
-                self.failed = self.perform(op).err();
+            if !self.failures.forbid(&op)
+                && let Err(error) = self.perform(&op)
+            {
+                self.failures.note(&op, error);
             }
-            if let Some(token) = promised {
-                self.complete(token);
+            if let Some(token) = super::token(&op) {
+                (self.completed)(token, self.failures.told(&op));
             }
         }
     }
 
-    fn complete(&mut self, token: IoToken) {
-        let failed = match self.lane {
-            Lane::Log => self.failed.clone(),
-            Lane::Snapshot | Lane::Local => self.failed.take(),
-        };
-        let result = failed.map_or(Ok(()), Err);
-        (self.completed)(token, result);
-    }
-
-    fn perform(&mut self, op: FileOp) -> Result<(), IoError> {
+    fn perform(&mut self, op: &FileOp) -> Result<(), IoError> {
         match op {
             FileOp::Create { file, size, .. } => {
-                self.create(&file, size).map_err(|error| io_error(&file, &error))
+                self.create(file, *size).map_err(|error| io_error(file, &error))
             }
             FileOp::Write { file, offset, bytes, .. } => self
-                .opened(&file)
-                .and_then(|open| open.write_all_at(&bytes, offset))
-                .map_err(|error| io_error(&file, &error)),
+                .opened(file)
+                .and_then(|open| open.write_all_at(bytes, *offset))
+                .map_err(|error| io_error(file, &error)),
             FileOp::Sync { file, .. } => self
-                .opened(&file)
+                .opened(file)
                 .and_then(|open| open.sync_data())
-                .map_err(|error| io_error(&file, &error)),
+                .map_err(|error| io_error(file, &error)),
             FileOp::Rename { from, to, .. } => {
-                if let Some(open) = self.open.remove(&from) {
-                    self.open.insert(Arc::clone(&to), open);
+                if let Some(open) = self.open.remove(from) {
+                    self.open.insert(Arc::clone(to), open);
                 }
-                fs::rename(self.root.join(&*from), self.root.join(&*to))
-                    .map_err(|error| io_error(&from, &error))
+                fs::rename(self.root.join(&**from), self.root.join(&**to))
+                    .map_err(|error| io_error(from, &error))
             }
             FileOp::Unlink { file, .. } => {
-                self.open.remove(&file);
-                match fs::remove_file(self.root.join(&*file)) {
+                self.open.remove(file);
+                match fs::remove_file(self.root.join(&**file)) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        Err(io_error(&file, &error))
+                        Err(io_error(file, &error))
                     }
                     Ok(()) | Err(_) => Ok(()),
                 }
             }
             FileOp::SyncDir { dir, .. } => {
-                let path = self.root.join(&*dir);
+                let path = self.root.join(&**dir);
                 fs::create_dir_all(&path)
                     .and_then(|()| File::open(&path))
                     .and_then(|open| open.sync_all())
-                    .map_err(|error| io_error(&dir, &error))
+                    .map_err(|error| io_error(dir, &error))
             }
         }
     }
@@ -292,6 +280,7 @@ impl LaneThread {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proconsul_core::disk::IoToken;
 
     fn scratch(name: &str) -> PathBuf {
         let path =
@@ -333,18 +322,31 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_final_for_its_lane() {
+    fn a_failure_is_told_by_its_own_files_syncs() {
         let root = scratch("fail");
         let mut disk = Directory::open(&root).unwrap();
         let (sender, done) = channel();
         disk.start(Arc::new(move |token, result| sender.send((token, result)).unwrap())).unwrap();
-        let lane = Lane::Log;
-        disk.submit(FileOp::Rename { lane, from: "raft/no".into(), to: "raft/where".into() });
-        disk.submit(FileOp::SyncDir { lane, dir: "raft".into(), token: IoToken(1) });
+        let lane = Lane::Snapshot;
+        let write = |file: &str| {
+            let bytes = Bytes::from_static(b"x");
+            FileOp::Write { lane, file: file.into(), offset: 0, bytes }
+        };
+        let sync =
+            |file: &str, token| FileOp::Sync { lane, file: file.into(), token: IoToken(token) };
+        // A folder where a file is to be: it cannot be written.
+        fs::create_dir_all(root.join("raft/bad")).unwrap();
+        for op in [write("raft/bad"), write("raft/good"), sync("raft/good", 1)] {
+            disk.submit(op);
+        }
+        assert_eq!(done.recv().unwrap(), (IoToken(1), Ok(())));
+        disk.submit(FileOp::Rename { lane, from: "raft/bad".into(), to: "raft/where".into() });
         disk.submit(FileOp::SyncDir { lane, dir: "raft".into(), token: IoToken(2) });
-        assert!(done.recv().unwrap().1.is_err());
+        assert!(done.recv().unwrap().1.is_err(), "it gets no other name");
+        disk.submit(sync("raft/bad", 3));
         assert!(done.recv().unwrap().1.is_err());
         drop(disk);
+        assert!(root.join("raft/bad").is_dir() && root.join("raft/good").is_file());
         fs::remove_dir_all(root).unwrap();
     }
 }

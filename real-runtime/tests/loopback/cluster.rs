@@ -1,7 +1,7 @@
 //! Three real servers: formed by `peers.json`, their leader killed in the middle of writes.
 
 use crate::process::{Agent, Scratch, free_ports, pause};
-use crate::web::ask;
+use crate::web::{ask, get};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,20 +31,46 @@ impl Group {
             (0..3_u8).map(|server| IpAddr::from([127, 0, 0, server + 11])).collect();
         let ports: Vec<Vec<u16>> =
             addresses.iter().map(|&address| free_ports(address, 3)).collect();
-        let lines: Vec<String> = (0..3)
-            .map(|server| {
-                let rpc = SocketAddr::new(addresses[server], ports[server][2]);
-                format!(r#"{{"id": "{}", "address": "{rpc}"}}"#, IDS[server])
-            })
-            .collect();
         let mut group = Self { scratch, addresses, ports, servers: Vec::new() };
         for server in 0..3 {
-            let text = format!("[{}]", lines.join(","));
-            group.scratch.file(&format!("s{server}/raft/peers.json"), &text);
+            group.name(server, &[0, 1, 2]);
             let started = group.start(server);
             group.servers.push(started);
         }
         group
+    }
+
+    /// Gives a server its group.
+    fn name(&self, server: usize, among: &[usize]) {
+        let lines: Vec<String> = among
+            .iter()
+            .map(|&peer| {
+                let rpc = SocketAddr::new(self.addresses[peer], self.ports[peer][2]);
+                format!(r#"{{"id": "{}", "address": "{rpc}"}}"#, IDS[peer])
+            })
+            .collect();
+        let text = format!("[{}]", lines.join(","));
+        self.scratch.file(&format!("s{server}/raft/peers.json"), &text);
+    }
+
+    /// Whether the file that gave a server its group is still to be taken.
+    fn is_named(&self, server: usize) -> bool {
+        self.scratch.0.join(format!("s{server}/raft/peers.json")).exists()
+    }
+
+    fn restart(&mut self, server: usize) {
+        self.servers[server].kill();
+        let started = self.start(server);
+        self.servers[server] = started;
+    }
+
+    /// Waits until a server's own log says who belongs to its group.
+    fn wait_for_log(&self, server: usize) {
+        let until = Instant::now() + Duration::from_secs(20);
+        while self.is_named(server) {
+            assert!(Instant::now() < until, "{}", self.servers[server].log());
+            pause();
+        }
     }
 
     fn start(&self, server: usize) -> Agent {
@@ -188,4 +214,44 @@ fn nothing_acknowledged_is_lost_when_the_leader_is_killed() {
     }
     group.leader(&[0, 1, 2]);
     group.each_holds(&acknowledged);
+}
+
+#[test]
+fn a_group_is_recovered_from_what_is_left_of_it() {
+    let mut group = Group::form("recovered");
+    let first = group.leader(&[0, 1, 2]);
+    let kept = |group: &Group, server: usize| {
+        get(group.servers[server].http, "/v1/kv/kept?raw&consistent").body
+    };
+    assert_eq!(ask(group.servers[first].http, "PUT", "/v1/kv/kept", "1").unwrap().status, 200);
+    assert_eq!(kept(&group, 0), "1");
+    (0..3).for_each(|server| group.wait_for_log(server));
+    (0..3).for_each(|server| group.servers[server].kill());
+
+    // The third is lost for good. The first starts before the second, in vain, and starts again.
+    (0..2).for_each(|server| group.name(server, &[0, 1]));
+    group.restart(0);
+    let until = Instant::now() + Duration::from_secs(2);
+    while Instant::now() < until {
+        pause();
+    }
+    assert!(group.is_named(0), "nothing is decided before the second is there");
+    group.restart(0);
+    group.restart(1);
+    group.leader(&[0, 1]);
+    (0..2).for_each(|server| group.wait_for_log(server));
+    assert_eq!(kept(&group, 0), "1");
+
+    // The second is lost, too.
+    (0..2).for_each(|server| group.servers[server].kill());
+    group.name(0, &[0]);
+    group.restart(0);
+    group.restart(0);
+    group.servers[0].wait_for_leader(Duration::from_secs(20));
+    assert_eq!(kept(&group, 0), "1");
+    group.wait_for_log(0);
+    group.restart(0);
+    group.servers[0].wait_for_leader(Duration::from_secs(20));
+    assert_eq!(ask(group.servers[0].http, "PUT", "/v1/kv/kept", "2").unwrap().status, 200);
+    assert_eq!(kept(&group, 0), "2");
 }

@@ -55,6 +55,14 @@ fn files_are_refused_with_file_key_and_reason() {
             r#"{"performance": {"raft_multiplier": 0}}"#,
             &["performance.raft_multiplier cannot be 0. Must be between 1 and 10"],
         ),
+        (
+            r#"{"limits": {"kv_max_value_size": 33554433}}"#,
+            &["limits.kv_max_value_size cannot be 33554433. Must be at most 33554432"],
+        ),
+        (
+            r#"{"limits": {"txn_max_req_len": 40000000}}"#,
+            &["limits.txn_max_req_len cannot be 40000000. Must be at most 33554432"],
+        ),
         (r#"{"datacenter": "a b"}"#, &["datacenter cannot be \"a b\". Please use only"]),
         (r#"{"node_meta": {"consul-x": "1"}}"#, &["node_meta invalid: Couldn't load metadata"]),
         (r#"{"log_level": "x"}"#, &["==> Invalid log level: x. Valid log levels are: [TRACE"]),

@@ -60,7 +60,33 @@ fn whole(bytes: &[u8]) -> io::Result<Option<Response>> {
         .map(|(name, value)| (Cow::Owned(name.to_owned()), value.to_owned()))
         .collect();
     let body = &bytes[end + 4..];
-    let response = Response { status, headers, body: body.to_vec().into() };
+    let mut response = Response { status, headers, body: body.to_vec().into() };
+    if response.header("transfer-encoding") == Some("chunked") {
+        let Some(joined) = joined(body)? else { return Ok(None) };
+        response.body = joined.into();
+        return Ok(Some(response));
+    }
     let length = response.header("content-length").and_then(|length| length.parse().ok());
     Ok((body.len() >= length.unwrap_or(0)).then_some(response))
+}
+
+/// A body that came in chunks, once the last is there.
+fn joined(mut chunks: &[u8]) -> io::Result<Option<Vec<u8>>> {
+    let mut body = Vec::new();
+    loop {
+        let Some(end) = chunks.windows(2).position(|window| window == b"\r\n") else {
+            return Ok(None);
+        };
+        let size = std::str::from_utf8(&chunks[..end]).unwrap_or_default();
+        let size = usize::from_str_radix(size, 16)
+            .map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+        let Some(chunk) = chunks.get(end + 2..end + 4 + size) else {
+            return Ok(None);
+        };
+        if size == 0 {
+            return Ok(Some(body));
+        }
+        body.extend_from_slice(&chunk[..size]);
+        chunks = &chunks[end + 4 + size..];
+    }
 }

@@ -66,6 +66,7 @@ fn node_config(server: usize, durable: bool) -> Config {
         durable,
         segment_bytes: 256 * 1024,
         snapshot_log_bytes: 64 * 1024,
+        restore_part_bytes: 16 * 1024,
         rpc_hold_timeout: Duration::from_secs(7),
         session_ttl_min: Duration::from_secs(10),
         session_ttl_percent: 200,

@@ -100,8 +100,11 @@ impl Model {
                     service.registers(number, register, index, now);
                 }
             }
-            Command::Coordinates(_) | Command::Autopilot(_) => {}
-            Command::Restore(_) => self.lost = true,
+            Command::Coordinates(_)
+            | Command::Autopilot(_)
+            | Command::RestoreBegin
+            | Command::RestorePart(_) => {}
+            Command::Restore(_) | Command::RestoreEnd(_) => self.lost = true,
         }
     }
 

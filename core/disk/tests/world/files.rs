@@ -1,7 +1,7 @@
 //! A file system that forgets: what was not synced survives a crash in part, in any order.
 
 use bytes::Bytes;
-use proconsul_disk::{FileOp, IoError, IoToken};
+use proconsul_disk::{Failures, FileOp, IoError, IoToken};
 use proconsul_types::Rng;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,6 +32,9 @@ pub(crate) struct Files {
     next: u64,
     /// Whether the next sync fails and forgets what it should have written.
     pub(crate) fail_next_sync: bool,
+    /// Whether the next write finds room for half of its bytes.
+    pub(crate) fail_next_write: bool,
+    failures: Failures,
 }
 
 /// Which of the things not yet durable survive a crash.
@@ -82,6 +85,17 @@ fn put(file: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
 impl Files {
     /// Performs one operation; a sync gives the token and how it went.
     pub(crate) fn perform(&mut self, op: &FileOp) -> Option<(IoToken, Result<(), IoError>)> {
+        if self.failures.forbid(op) {
+            return match op {
+                FileOp::Sync { token, .. } | FileOp::SyncDir { token, .. } => {
+                    Some((*token, self.failures.told(op)))
+                }
+                FileOp::Create { .. }
+                | FileOp::Write { .. }
+                | FileOp::Rename { .. }
+                | FileOp::Unlink { .. } => None,
+            };
+        }
         match op {
             FileOp::Create { file, size, .. } => {
                 self.next += 1;
@@ -100,6 +114,11 @@ impl Files {
                 let inode = self.inodes.get_mut(inode).unwrap();
                 let mut at = usize::try_from(*offset).unwrap();
                 let mut rest = &bytes[..];
+                if std::mem::take(&mut self.fail_next_write) {
+                    rest = &rest[..rest.len() / 2];
+                    let reason = "no space left on device".into();
+                    self.failures.note(op, IoError { file: file.clone(), reason });
+                }
                 while !rest.is_empty() {
                     let room = SECTOR - at % SECTOR;
                     let (now, later) = rest.split_at(room.min(rest.len()));
@@ -157,6 +176,11 @@ impl Files {
         }
     }
 
+    /// What failed is known to the process alone.
+    pub(crate) fn process_ends(&mut self) {
+        self.failures = Failures::default();
+    }
+
     /// What a process sees that starts without a crash in between.
     pub(crate) fn view(&self) -> BTreeMap<Arc<str>, Bytes> {
         let read = |inode: &u64| {
@@ -201,6 +225,8 @@ impl Files {
             name_ops: Vec::new(),
             next: self.next,
             fail_next_sync: false,
+            fail_next_write: false,
+            failures: Failures::default(),
         }
     }
 

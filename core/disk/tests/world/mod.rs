@@ -135,6 +135,7 @@ impl World {
             96 => self.restart(false)?,
             97 => self.restart(true)?,
             98 if self.rng.chance(1, 4) => self.files.fail_next_sync = true,
+            98 if self.rng.chance(1, 3) => self.files.fail_next_write = true,
             _ => self.with(Store::flush),
         }
         self.max_bytes = self.max_bytes.max(self.files.bytes());
@@ -288,6 +289,7 @@ impl World {
             let mut fate = self.rng.split(&format!("crash {}", self.boots));
             self.files = self.files.crash(&mut fate);
         }
+        self.files.process_ends();
         self.boots += 1;
         self.lanes.clear();
         self.done.clear();

@@ -95,7 +95,6 @@ fn stats(json: &mut Json, call: &Call<'_>) {
     };
     let leader = leadership.servers.iter().find(|server| Some(server.id) == leadership.leader);
     let leader = leader.and_then(|server| server.address).map(|address| address.to_string());
-    let text = |value: bool| if value { "true" } else { "false" };
     json.begin_object();
     json.key("agent");
     json.begin_object();
@@ -123,10 +122,10 @@ fn stats(json: &mut Json, call: &Call<'_>) {
         json.end_object();
         return;
     }
-    json.field_string("bootstrap", text(facts.bootstrap));
+    json.field_string("bootstrap", word(facts.bootstrap));
     let datacenters = view.pools.datacenters.len().max(1);
     json.field_string("known_datacenters", &datacenters.to_string());
-    json.field_string("leader", text(leadership.is_leader));
+    json.field_string("leader", word(leadership.is_leader));
     json.field_string("leader_addr", &leader.unwrap_or_default());
     json.field_string("server", "true");
     json.end_object();
@@ -134,6 +133,10 @@ fn stats(json: &mut Json, call: &Call<'_>) {
     runtime(json, facts);
     pools::stats(json, call);
     json.end_object();
+}
+
+const fn word(value: bool) -> &'static str {
+    if value { "true" } else { "false" }
 }
 
 /// The log and the group.
@@ -175,6 +178,11 @@ fn raft(json: &mut Json, call: &Call<'_>) {
     json.field_string("snapshot_version_min", "1");
     json.field_string("state", if group.is_leader { "Leader" } else { "Follower" });
     json.field_string("term", &group.term.to_string());
+    if let Some(state) = group.state {
+        json.field_string("state_hash", &format!("{:016x}", state.hash));
+        json.field_string("state_hash_agrees", word(state.agrees));
+        json.field_string("state_hash_index", &state.index.to_string());
+    }
     json.end_object();
 }
 

@@ -67,6 +67,7 @@ impl World {
             is_leader: true,
             servers: vec![server],
             membership_index: 1,
+            state: None,
         };
         let node = NodeRegistration {
             id: Some(id),
