@@ -2,7 +2,8 @@
 //!
 //! Nothing here touches a file: [`FileOp`] says what to do, completions come back by token.
 //! [`Store`] is the log of one server, [`recover()`] reads back what it wrote, [`LocalFiles`]
-//! replaces small files, [`Failures`] is what a host remembers. The bytes are drawn in this crate's README.
+//! replaces small files, [`Failures`] is what a host remembers. The bytes are drawn in this crate's
+//! README.
 //!
 //! Invariants: disk sees ids and bytes, never what they mean; a batch is reported durable only when
 //! its bytes and the name of its file are; at most one log write and sync are under way; recovery

@@ -1,8 +1,8 @@
 //! `raft/peers.json`: who belongs to the group, written by hand to form or to recover it.
 //!
 //! Once the group has written down what it says, it is renamed to `peers.json.applied`, so that
-//! the next start does not undo what the group decided since; addresses are still read from there until gossip
-//! tells them.
+//! the next start does not undo what the group decided since; addresses are still read from there
+//! until gossip tells them.
 
 use proconsul_core::PeerEntry;
 use proconsul_core::types::NodeId;

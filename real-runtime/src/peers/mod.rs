@@ -6,8 +6,8 @@
 //!
 //! Invariant: messages of one peer leave in the order they were given; when any is dropped, the
 //! loop hears `PeerLost`, and so does the peer's if it waits for what was dropped: its own
-//! connection is closed. What is too large to be sent is answered in words. `PeerLost` is said of a peer before anything that its next connection
-//! brings.
+//! connection is closed. What is too large to be sent is answered in words. `PeerLost` is said of a
+//! peer before anything that its next connection brings.
 
 mod dial;
 mod framed;
