@@ -1,7 +1,7 @@
 //! Our gossip held against real agents: Serf's, and Consul's where it is present.
 //!
 //! `cargo ci peers`, or `cargo run -p proconsul --example peers -- [row..] [--jobs n]`. Each row
-//! starts the agents it needs on addresses of its own (127.run.row.x). A row whose program is missing
+//! starts the agents it needs on addresses of its own (127.run.row.x). A row without its program
 //! (`serf` and `consul` on the path, or where `PROCONSUL_PEER_SERF` and `PROCONSUL_PEER_CONSUL`
 //! say; a Consul unpacked in `~/.cache/proconsul-peers/consul` is found too) is skipped, and said
 //! to be. Rows 1 to 5, which need no process, are in `cargo test`; what nobody has built is listed.

@@ -3,8 +3,9 @@
 //! - `offer.stays`: what an agent offers does not leave the catalog because the agent, a server or
 //!   a link was away for a while. A server that the pool holds for failed is given up with all it
 //!   offers at autopilot's next look; an agent that a new leader has not met for long is forgotten.
-//! - `offer.shown`, `death.told`: where nothing else is wrong, what an agent was told to offer is in
-//!   the leader's catalog within seconds, and who died is critical there as soon as the pool knows.
+//! - `offer.shown`, `death.told`: where nothing else is wrong, what an agent was told to offer is
+//!   in the leader's catalog within seconds, and who died is critical there as soon as the pool
+//!   knows.
 
 use super::judge::{CALM, Offer};
 use super::machines::Machine;

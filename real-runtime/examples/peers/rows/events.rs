@@ -93,8 +93,8 @@ pub(super) async fn filters(place: Place) -> Outcome {
     let (s1, ours) = pair_with(&place, &[], options).await?;
     let s2 = another(&place, &s1, "s2", 3, &["-tag", "role=x"]).await?;
     until(secs(5), || ours.holds("s2", MemberStatus::Alive)).await?;
-    // Two match (us and s2), s1 does not; a relay goes to one of the two others by chance: in one of
-    // a million runs never to us.
+    // Two match (us and s2), s1 does not; a relay goes to one of the two others by chance: in one
+    // of a million runs never to us.
     let mut rounds = 0;
     while rounds < 2 || (relays.load(Ordering::Relaxed) == 0 && rounds < 20) {
         rounds += 1;

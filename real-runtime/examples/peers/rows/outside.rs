@@ -200,8 +200,11 @@ pub(super) async fn guarded(place: Place) -> Outcome {
     })
     .await?;
     ensure(visits.load(Ordering::Relaxed) > 0, || "the LAN never looked for it".to_owned())?;
-    let refused =
-        |event: &Event| matches!(event, Event::Notice(text) if text.contains("cs1")).then_some(());
+    // The dead client and the server come in any order, and the first of them is named.
+    let merge = "Failed push/pull merge: Member '";
+    let refused = |event: &Event| {
+        matches!(event, Event::Notice(text) if text.starts_with(merge)).then_some(())
+    };
     wan.hears("refusal of a LAN name", 1, refused).await?;
     consul.shows(true, &wanted).await?;
     consul.shows(false, shown(&place, "failed")).await
