@@ -6,14 +6,15 @@
 
 use crate::steps::draws;
 use proconsul_sim::{
-    Action, Capability, Mark, Options, Scenario, Story, Target, Told, Trip, World, millis, secs,
+    Action, Capability, Mark, Options, Scenario, Story, Target, Told, Trip, Want, World, millis,
+    secs,
 };
 
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "snapshot_slow_link",
     doc: "A lagging follower gets a snapshot over a narrow line while leaders change between \
           chunks and writes go on. It catches up and has the others' state. Catches \
-          ApplyDependsOnNode.",
+          ApplyDependsOnNode, ChunkIgnoresSnapshotId.",
     needs: &[Capability::Links, Capability::Cuts, Capability::Trips, Capability::Workload],
     options: |seed| Options {
         servers: 3 + 2 * u8::from(seed % 2 == 0),
@@ -32,7 +33,9 @@ async fn story(world: World) -> Told {
     world.workload(secs(8));
     world.sleep(millis(rng.between(200, 900))).await;
     world.isolate(behind);
-    let big = "v".repeat(6_000);
+    // A snapshot of several chunks (256 KiB each): where a client fills, disks may hold more.
+    world.client(0, leader, millis(0), Want::Fill { key: 0 });
+    let big = "v".repeat(36_000);
     let from = (behind + 1) % world.servers();
     for number in 0..28 {
         world.kv_put(from, &format!("big/{number}"), &format!("{number}{big}")).await;
@@ -42,7 +45,7 @@ async fn story(world: World) -> Told {
     world.heal();
     world.crash_for(world.leader().await?, millis(1_500));
     for server in 0..world.servers() {
-        world.narrow(server, rng.between(120_000, 300_000));
+        world.narrow(server, rng.between(400_000, 900_000));
     }
     for _ in 0..2 {
         let nth = u32::try_from(rng.between(2, 6)).unwrap_or(2);

@@ -168,9 +168,9 @@ mod tests {
 
     /// Which of the faults strike with what chance decided: `None` for those that did not.
     fn decided(outcome: &Outcome) -> Vec<Option<(bool, bool)>> {
-        let what = |fault: &Fault| match fault.what {
-            Action::Crash { power: Some(power), moved, .. } => Some((power, moved)),
-            _ => None,
+        let what = |fault: &Fault| {
+            let Action::Crash { power, moved, .. } = fault.what else { return None };
+            power.map(|power| (power, moved))
         };
         outcome.faults.iter().map(what).collect()
     }

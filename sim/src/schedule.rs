@@ -442,7 +442,8 @@ mod tests {
             let error = Schedule::parse(&changed).expect_err(to);
             assert!(error.contains(reason), "{to}: {error}");
         }
-        let cases: [(fn(&mut Schedule), &str); 6] = [
+        type Change = fn(&mut Schedule);
+        let cases: [(Change, &str); 6] = [
             (|it| it.options.clients = 0, "options.clients: 0"),
             (|it| it.options.timing = vec![[9_000, 5_000, 6_000]], "options.timing[0]"),
             (|it| it.options.inflight_messages_max = 0, "options.inflight_messages_max: 0"),
