@@ -1,5 +1,5 @@
-//! Rules that hold between steps. The simulator checks Raft's after every one, and all of them after
-//! every thirty-second.
+//! Rules that hold between steps. The simulator checks Raft's after every one, and all of them
+//! after every thirty-second.
 
 use crate::node::Node;
 use crate::open::{Origin, Stage};

@@ -36,7 +36,8 @@ pub(crate) enum Inbound {
 }
 
 /// The sending side of the loop's inbox. It never blocks: every producer has at most a few things
-/// on the way (a connection one request, a lane one completion per operation, a peer so many bytes).
+/// on the way (a connection one request, a lane one completion per operation, a peer so many
+/// bytes).
 pub(crate) type Inbox = mpsc::UnboundedSender<Inbound>;
 
 /// What the loop and the workers share.

@@ -1,9 +1,9 @@
-//! Every server has timeouts and limits of its own, as in the middle of a change of configuration that went
-//! halfway: one stands for election four times as fast as another and sends heartbeats more rarely, one
-//! sends single entries where another sends megabytes, keeps a log many times as long, and refuses
-//! values that its neighbour takes.
-//! Nothing may assume that all are alike: leases respect the shortest timeout of the group, a quiet
-//! group keeps its leader, and after each fault a leader comes back within the longest timeout.
+//! Every server has timeouts and limits of its own, as in the middle of a change of configuration
+//! that went halfway: one stands for election four times as fast as another and sends heartbeats
+//! more rarely, one sends single entries where another sends megabytes, keeps a log many times as
+//! long, and refuses values that its neighbour takes. Nothing may assume that all are alike:
+//! leases respect the shortest timeout of the group, a quiet group keeps its leader, and after
+//! each fault a leader comes back within the longest timeout.
 
 use crate::asks;
 use crate::steps::{draws, newest_term, readers_and_writers};

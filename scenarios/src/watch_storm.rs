@@ -1,8 +1,7 @@
 //! Many clients wait for keys, for a whole prefix and for the health of services, at every server,
-//! with default and stale reads, while leaders are cut off and killed and keys and checks change all
-//! the time. No waiter may sleep
-//! through a change, an index never goes back, and a body is never older than its index. At the end
-//! every waiter has seen the last change.
+//! with default and stale reads, while leaders are cut off and killed and keys and checks change
+//! all the time. No waiter may sleep through a change, an index never goes back, and a body is
+//! never older than its index. At the end every waiter has seen the last change.
 
 use crate::steps::draws;
 use proconsul_sim::{

@@ -46,8 +46,8 @@ impl Hello {
         decode_as(GREETING_VERSION, content)
     }
 
-    /// Whether this side, which speaks [`crate::VERSION`] alone, and `other` can talk: a newer build writes
-    /// what this one reads, an older one would read nothing.
+    /// Whether this side, which speaks [`crate::VERSION`] alone, and `other` can talk: a newer
+    /// build writes what this one reads, an older one would read nothing.
     #[must_use]
     pub fn can_talk(&self, other: &Self) -> bool {
         other.version >= self.version

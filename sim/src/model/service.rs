@@ -163,9 +163,9 @@ mod tests {
         assert_eq!(service.stretches(passes), [(5, 9), (11, u64::MAX)]);
         assert_eq!(service.stretches(|it| !it.is_empty()), [(5, u64::MAX)]);
         assert_eq!(service.registered_after(5, "n0", passing), Some(7));
-        let gone = Deregister { node: "n0".into(), service_id: None, check_id: None };
-        service.deregisters(0, &gone, 12, 0);
-        service.deregisters(1, &gone, 13, 0);
+        let gone = |service_id| Deregister { node: "n0".into(), service_id, check_id: None };
+        service.deregisters(1, &gone(Some("svc0".into())), 12, 0);
+        service.deregisters(1, &gone(None), 13, 0);
         assert_eq!(service.stretches(Instances::is_empty), [(0, 5), (13, u64::MAX)]);
         assert_eq!(service.deregistered_after(12, "n0"), Some(13));
         assert_eq!(service.changed().map(|(index, _)| index), Some(13));

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use proconsul_catalog::{Catalog, Command, NodeRegistration, Register};
 use proconsul_checks::{Local, LocalConfig, LocalEffect};
 use proconsul_http::{
-    AgentFacts, BodyCache, KeyringAnswer, KeyringOp, Leadership, LocalOp, LogPosition, Method,
-    Plan, PlanContext, Request, Response, Server, UserEvent, View, done, event_fired,
+    AgentFacts, BodyCache, HostOp, KeyringAnswer, KeyringOp, Leadership, LocalOp, LogPosition,
+    Method, Plan, PlanContext, Request, Response, Server, UserEvent, View, done, event_fired,
     keys_answered, local_refused, plan, read, render,
 };
 use proconsul_types::{
@@ -144,6 +144,9 @@ impl World {
         let first = self.read(request);
         if let Plan::Answer(response) = first {
             return response;
+        }
+        if let Plan::Host(HostOp::Snapshot { head }) = first {
+            return head;
         }
         assert_eq!(first, Plan::Enter, "a worker answers or hands over");
         let mut confirmed = false;
