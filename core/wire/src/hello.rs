@@ -33,7 +33,7 @@ impl Hello {
     /// The greeting as a frame.
     ///
     /// # Errors
-    /// As [`crate::frame`].
+    /// As [`crate::frame()`].
     pub fn to_frame(&self) -> Result<Bytes, EncodeError> {
         frame_as(GREETING_VERSION, self)
     }

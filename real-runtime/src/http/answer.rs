@@ -26,6 +26,8 @@ use tracing::Level;
 
 /// Largest snapshot archive that is taken.
 const SNAPSHOT_BYTES_MAX: usize = 1 << 30;
+/// Compressing more than this takes milliseconds.
+const PACKED_ASIDE_BYTES: usize = 256 * 1024;
 /// The headers core wants to see.
 const HEADERS: [&str; 5] =
     ["x-consul-token", "accept", "authorization", "cache-control", "content-type"];
@@ -49,7 +51,7 @@ pub(super) async fn answer(
         .is_some_and(accepts_gzip);
     let answer = match collect(shared, request).await {
         Ok(request) => match decide(shared, request).await {
-            Decided::Whole(response) => convert(response, packed),
+            Decided::Whole(response) => whole(response, packed).await,
             Decided::Log(head, lines) => {
                 convert(head, false).map(|_| Either::Right(Either::Left(lines)))
             }
@@ -310,6 +312,15 @@ fn plain(status: u16, text: String) -> Response {
     Response { status, headers: vec![content_type, vary], body: Bytes::from(text) }
 }
 
+/// A response; a large one is compressed aside, so that the loop and its heartbeats are not late.
+async fn whole(response: Response, packed: bool) -> Answer {
+    if !packed || response.body.len() < PACKED_ASIDE_BYTES {
+        return convert(response, packed);
+    }
+    let converted = net::aside(move || convert(response, true)).await;
+    converted.unwrap_or_else(|reason| convert(plain(500, reason), false))
+}
+
 /// Core's response as hyper's, compressed if the client takes that.
 fn convert(response: Response, packed: bool) -> Answer {
     let mut body = response.body;
@@ -339,6 +350,7 @@ fn convert(response: Response, packed: bool) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read as _;
 
     #[test]
     fn oversized_values_are_refused_in_consuls_words() {
@@ -359,6 +371,20 @@ mod tests {
         assert_eq!(hidden("/v1/kv/a?token=s&b=1"), "/v1/kv/a?token=<hidden>&b=1");
         assert_eq!(hidden("/v1/kv/a?dc=x&token=s"), "/v1/kv/a?dc=x&token=<hidden>");
         assert_eq!(hidden("/v1/kv/token=s"), "/v1/kv/token=s");
+    }
+
+    #[test]
+    fn a_large_body_is_compressed_aside() {
+        let text = "a key, a value\n".repeat(PACKED_ASIDE_BYTES / 10);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let body = runtime.block_on(async {
+            let answer = whole(plain(200, text.clone()), true).await;
+            assert_eq!(answer.headers()["content-encoding"], "gzip");
+            answer.into_body().collect().await.unwrap().to_bytes()
+        });
+        let mut unpacked = String::new();
+        flate2::read::GzDecoder::new(&body[..]).read_to_string(&mut unpacked).unwrap();
+        assert!(body.len() < text.len() && unpacked == text);
     }
 
     #[test]
