@@ -53,6 +53,7 @@ pub const FAULTS: &[Fault] = &[
     Fault::NoLockDelay,
     Fault::SessionTimersNotRearmed,
     Fault::RenewalKeepsDeadline,
+    Fault::RenewalWithoutLease,
     Fault::LockDelayEndsWithLeader,
     Fault::LostWakeup,
     Fault::FollowerServesDefault,
@@ -123,6 +124,10 @@ pub const BY_HAND: &[(Fault, &str)] = &[
     (
         Fault::OldNameTakesSeat,
         "all servers lost, and an agent that heard nothing of it; regressions/old_name_takes_seat",
+    ),
+    (
+        Fault::RenewalWithoutLease,
+        "a renewal at a leader cut off after it handed over; regressions/renewal_by_the_deposed",
     ),
     (
         Fault::OldTransferBlocksSnapshots,

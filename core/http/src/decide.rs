@@ -177,6 +177,10 @@ pub(crate) struct Modes {
 }
 
 impl Modes {
+    /// What only a leader under its lease may answer, at once.
+    pub(crate) const LED: Self =
+        Self { consistency: Consistency::Default, max_stale: None, index: 0, wait: Duration::ZERO };
+
     /// Reads them, in the order in which Consul complains.
     pub(crate) fn parse(call: &Call<'_>) -> Result<Self, Response> {
         let params = &call.params;

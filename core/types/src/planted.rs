@@ -100,6 +100,8 @@ pub enum Fault {
     SessionTimersNotRearmed,
     /// A renewal is answered, but the session's deadline stays where it was.
     RenewalKeepsDeadline,
+    /// A leader that may have been replaced answers renewals, of which its successor knows nothing.
+    RenewalWithoutLease,
     /// A new leader takes the lock-delays it finds for passed.
     LockDelayEndsWithLeader,
     // reads and watches

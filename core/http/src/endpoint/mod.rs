@@ -48,7 +48,7 @@ pub(crate) fn decide(call: &Call<'_>, desk: &mut Desk<'_>) -> Result<Plan, Respo
         Endpoint::Txn => txn::decide(call, desk),
         Endpoint::SessionCreate => session::create(call, desk),
         Endpoint::SessionDestroy => session::destroy(call),
-        Endpoint::SessionRenew => session::renew(call),
+        Endpoint::SessionRenew => session::renew(call, desk),
         Endpoint::SessionOne => session::one(call, desk),
         Endpoint::SessionNode => session::of_node(call, desk),
         Endpoint::SessionList => session::all(call, desk),

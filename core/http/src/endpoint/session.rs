@@ -1,7 +1,7 @@
 //! `/v1/session`.
 
 use super::{Decoded, each_field, name, propose, undecodable};
-use crate::decide::{Body, Call, CatalogRead, Desk, Modes, serve};
+use crate::decide::{Body, Call, CatalogRead, Desk, Modes, serve, standing};
 use crate::json::{Json, records};
 use crate::{Plan, Reply, Response, error, respond};
 use alloc::boxed::Box;
@@ -14,7 +14,7 @@ use proconsul_catalog::{Catalog, Command, SessionCreate, Topic};
 use proconsul_checks::parse::json;
 use proconsul_syntax::duration;
 use proconsul_types::limits::{LOCK_DELAY_DEFAULT, SESSION_TTL_MAX, SESSION_TTL_MIN};
-use proconsul_types::{CatalogIndex, Duration, Session, SessionBehavior, SessionId};
+use proconsul_types::{CatalogIndex, Duration, Fault, Session, SessionBehavior, SessionId};
 use serde_json::Value;
 
 /// The check of gossip, on which sessions hang unless their maker says otherwise.
@@ -118,12 +118,17 @@ pub(super) fn destroy(call: &Call<'_>) -> Result<Plan, Response> {
     }
 }
 
-pub(super) fn renew(call: &Call<'_>) -> Result<Plan, Response> {
+pub(super) fn renew(call: &Call<'_>, desk: &Desk<'_>) -> Result<Plan, Response> {
     let text = call.required(error::MISSING_SESSION)?;
     own_datacenter(call)?;
     let id = id_of_write(call, text)?;
-    if !call.leads() {
-        return Ok(Plan::Leader);
+    // The leader alone keeps clocks. One that may have been replaced already, after a transfer for
+    // instance, would promise time in the name of another.
+    if let (_, Some(plan)) = standing(call, desk, Modes::LED) {
+        let blind = call.leads() && call.view.agent.planted.is(Fault::RenewalWithoutLease);
+        if !blind {
+            return Ok(plan);
+        }
     }
     let Some(session) = id.and_then(|id| call.view.catalog.session(id)) else {
         let text = format!("Session id '{text}' not found");
