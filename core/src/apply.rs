@@ -24,17 +24,12 @@ impl Node {
                 "committed entries are applied in order, each exactly once"
             );
             let proposed = self.proposals.committed(entry.id);
+            // Another leader: whoever restored is not there to end it.
+            if entry.id.term > self.applied.term && self.catalog.restore_lost() {
+                self.replaced();
+            }
             let outcome = match entry.payload {
-                Payload::Noop => {
-                    if self.catalog.restore_lost() {
-                        self.replaced();
-                    }
-                    Outcome::Done
-                }
-                Payload::Membership(_) => {
-                    self.group_kept(entry.id.index, out);
-                    Outcome::Done
-                }
+                Payload::Noop | Payload::Membership(_) => Outcome::Done,
                 Payload::Command(bytes) => {
                     self.snapshots.log_grew(bytes.len());
                     let kept = proposed.as_ref().and_then(|(_, command)| command.as_ref());
@@ -74,9 +69,12 @@ impl Node {
         self.consider_snapshot(out);
     }
 
-    /// The membership of entry `index` is committed.
-    fn group_kept(&mut self, index: LogIndex, out: &mut Vec<Effect>) {
-        if self.forming.take_if(|end| index > *end).is_some() {
+    /// Says once when the group that this start was given by hand is what the state rests on, by
+    /// the log or by a snapshot.
+    pub(crate) fn tell_group_kept(&mut self, out: &mut Vec<Effect>) {
+        let recorded = self.raft.membership_index();
+        if self.forming && recorded > LogIndex(0) && recorded <= self.applied.index {
+            self.forming = false;
             out.push(Effect::Event(Event::GroupKept));
         }
     }

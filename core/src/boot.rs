@@ -64,10 +64,7 @@ impl Node {
         };
         mark(&mut catalog, config.id);
         let raft_boot = raft_boot(&boot, recovered.as_ref(), kept.as_ref().map(|kept| &kept.0))?;
-        let forming = raft_boot.force_bootstrap.then(|| {
-            let last = raft_boot.entries.last().map(|entry| entry.id);
-            last.or_else(|| kept.as_ref().map(|(meta, _)| meta.last)).unwrap_or_default().index
-        });
+        let forming = raft_boot.force_bootstrap;
         let raft = Raft::new(config.raft.clone(), rng.split("raft"), raft_boot, Instant::START);
         let applied = kept.as_ref().map_or_else(EntryId::default, |(meta, _)| meta.last);
         let state_bytes = recovered

@@ -35,7 +35,7 @@ use proconsul_catalog::Catalog;
 use proconsul_gossip as gossip;
 use proconsul_http::{BodyCache, View};
 use proconsul_raft::Raft;
-use proconsul_types::{EntryId, Instant, LogIndex, Planted, Rng, TimerTable, WallTime};
+use proconsul_types::{EntryId, Instant, Planted, Rng, TimerTable, WallTime};
 
 /// One server: raft, catalog, disk, checks and everything between them. Cloning it is cheap and
 /// gives a second, independent future.
@@ -70,8 +70,8 @@ pub struct Node {
     // what joins them
     pub(crate) durable: Durable,
     pub(crate) applied: EntryId,
-    /// The group is that of `peers.json`, and no entry behind this one is known to say so yet.
-    pub(crate) forming: Option<LogIndex>,
+    /// The group is that of `peers.json`, and nothing applied is known to say so yet.
+    pub(crate) forming: bool,
     pub(crate) agreement: Agreement,
     pub(crate) snapshots: Snapshots,
     pub(crate) restoring: Option<Restoring>,
@@ -201,6 +201,7 @@ impl Node {
                 self.run(origin, out);
             }
         }
+        self.tell_group_kept(out);
         self.publish_if_changed(out);
         self.answer_finished();
         out.append(&mut self.answers);

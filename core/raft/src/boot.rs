@@ -144,15 +144,27 @@ fn recover_memberships(
     bootstrap: Option<Membership>,
     force: bool,
 ) -> Memberships {
-    let mut memberships = match bootstrap {
-        Some(base) if force => return Memberships::new(base, LogIndex(0), true),
+    let known = Memberships::new(snapshot.membership.clone(), snapshot.membership_index, false);
+    match bootstrap {
+        Some(base) if force => {
+            let recorded = recorded_behind(known, log, snapshot);
+            // The group that is forced may have been written down before an earlier start ended.
+            let is_kept = recorded.current_index() > LogIndex(0) && *recorded.current() == base;
+            if is_kept { recorded } else { Memberships::new(base, LogIndex(0), true) }
+        }
         Some(base) if snapshot.membership.members.is_empty() => {
-            Memberships::new(base, LogIndex(0), true)
+            recorded_behind(Memberships::new(base, LogIndex(0), true), log, snapshot)
         }
-        Some(_) | None => {
-            Memberships::new(snapshot.membership.clone(), snapshot.membership_index, false)
-        }
-    };
+        Some(_) | None => recorded_behind(known, log, snapshot),
+    }
+}
+
+/// With what the log says behind the snapshot.
+fn recorded_behind(
+    mut memberships: Memberships,
+    log: &Log,
+    snapshot: &SnapshotMeta,
+) -> Memberships {
     let mut index = snapshot.last.index.next();
     while let Some(entry) = log.get(index) {
         if let Payload::Membership(membership) = &entry.payload {

@@ -2,7 +2,7 @@
 
 use crate::table::{Table, config, text};
 use proconsul_core::http::{Method, Response};
-use proconsul_core::types::{Duration, EntryId, Planted};
+use proconsul_core::types::{Duration, EntryId, LogIndex, Planted};
 
 #[test]
 fn a_single_server_remembers() {
@@ -221,4 +221,23 @@ fn a_group_of_one_is_recovered_from_what_it_has() {
     assert_eq!(table.put(0, "/v1/kv/more", "2"), "true");
     assert_eq!(table.nodes[0].as_ref().unwrap().raft().membership().members.len(), 1);
     assert_eq!(table.get(0, "/v1/kv/kept?raw"), "1");
+}
+
+#[test]
+fn a_group_that_was_written_down_is_not_formed_again() {
+    let mut table = Table::new(3, true);
+    let leader = table.elect();
+    table.put(leader, "/v1/kv/kept", "1");
+    table.converge();
+    (0..3).for_each(|number| table.kill(number));
+    table.recover(0, &[0, 1]);
+    table.recover(1, &[0, 1]);
+    table.until(|table| table.kept.contains(&0) && table.kept.contains(&1));
+    // One of them died before it put its file aside. The other leads, and has no more to say.
+    table.kill(1);
+    table.kept.remove(&1);
+    table.recover(1, &[0, 1]);
+    table.until(|table| table.kept.contains(&1));
+    let index = table.nodes[1].as_ref().unwrap().raft().membership_index();
+    assert!(index > LogIndex(0), "its log says who belongs to the group");
 }

@@ -160,6 +160,22 @@ fn a_leader_that_dies_leaves_nothing_of_its_restore() {
 }
 
 #[test]
+fn a_group_recovered_by_hand_forgets_a_restore() {
+    let (mut table, leader) = group(Planted::none());
+    write_pages(&mut table, leader, "saved");
+    let state = saved(&mut table, leader);
+    write_pages(&mut table, leader, "later");
+    begin(&mut table, leader, 1, &state);
+    table.until(|table| is_restoring(table, leader));
+    (0..3).for_each(|number| table.kill(number));
+    // Its first entry is the group, not an empty one.
+    table.recover(leader, &[leader]);
+    table.until(|table| table.kept.contains(&leader));
+    assert!(!is_restoring(&table, leader));
+    assert_eq!(pages(&mut table, leader, "later"), (PAGES, PAGES));
+}
+
+#[test]
 fn a_write_that_no_follower_could_be_sent_is_refused() {
     let mut only = config(1, false);
     only.facts.kv_value_bytes_max = 80 << 20;
