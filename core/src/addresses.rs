@@ -1,8 +1,8 @@
 //! Where agents can be reached, as far as anyone has told.
 //!
 //! Servers are known by identity (design D15); an address is looked up each time something is
-//! sent. Gossip feeds this book. What a greeting says counts only of those whom gossip does not
-//! hold for alive, and of those without pools; `peers.json` and operators name the others.
+//! sent. Gossip feeds this book, and greetings of this datacenter do; of those of others the WAN
+//! knows better, while it holds them alive. `peers.json` and operators name the others.
 
 use crate::node::Node;
 use crate::open::Origin;
@@ -81,10 +81,10 @@ impl Node {
     }
 
     /// An agent greeted, and said where it can be dialled. It says so in every datacenter alike, so
-    /// of a server that is alive in a pool, the pool knows better: servers of other datacenters are
-    /// where the WAN says.
+    /// servers of other datacenters are where the WAN says, while it holds them alive. In the own
+    /// datacenter a greeting is the newest word: who came back elsewhere may not be missed yet.
     pub(crate) fn greeted(&mut self, peer: NodeId, address: SocketAddr) {
-        let known = self.servers.address_of(peer, &self.config.facts.datacenter);
+        let known = self.servers.address_afar(peer, &self.config.facts.datacenter);
         let known = known.filter(|_| !self.planted.is(Fault::GreetingBeatsGossip));
         self.peer_at(peer, known.unwrap_or(address));
         if self.addresses.is_full() {

@@ -116,17 +116,12 @@ impl Servers {
         self.local.contains_key(&id) || self.remote.values().any(|there| there.values().any(is_it))
     }
 
-    /// Where a server answers that is alive in the LAN, or in the WAN and of another datacenter
-    /// than `own`.
-    pub(crate) fn address_of(&self, id: NodeId, own: &str) -> Option<SocketAddr> {
+    /// Where a server answers that is alive in the WAN and of another datacenter than `own`.
+    pub(crate) fn address_afar(&self, id: NodeId, own: &str) -> Option<SocketAddr> {
         let is_it =
             |server: &&Server| server.id == Some(id) && server.status == MemberStatus::Alive;
-        let near = self.local.get(&id).filter(is_it);
-        let far = || {
-            let others = self.remote.iter().filter(|(name, _)| &***name != own);
-            others.flat_map(|(_, there)| there.values()).find(is_it)
-        };
-        near.or_else(far).map(Server::rpc)
+        let others = self.remote.iter().filter(|(name, _)| &***name != own);
+        others.flat_map(|(_, there)| there.values()).find(is_it).map(Server::rpc)
     }
 
     /// Whether this server is here under another name than this one.
