@@ -244,18 +244,20 @@ impl Node {
     pub(crate) fn reload(&mut self, configured: Configured, answer: Option<RequestId>) {
         let Configured { services, checks, node_meta, dns, discard_check_output } = configured;
         let Agent { local, effects, .. } = &mut self.agent;
-        if let Some(dns) = dns {
-            Arc::make_mut(&mut self.config).dns = dns;
-        }
-        if let Some(discard) = discard_check_output {
-            local.discard_output(discard);
-        }
-        if let Some(meta) = node_meta {
-            Arc::make_mut(&mut self.config).facts.meta = meta.clone();
-            self.publisher.agent_changed(&self.config.facts);
-            local.set_node_meta(meta, self.now);
-        }
         let done = local.configure(services, checks, self.now, effects);
+        if done.is_ok() {
+            if let Some(dns) = dns {
+                Arc::make_mut(&mut self.config).dns = dns;
+            }
+            if let Some(discard) = discard_check_output {
+                local.discard_output(discard);
+            }
+            if let Some(meta) = node_meta {
+                Arc::make_mut(&mut self.config).facts.meta = meta.clone();
+                self.publisher.agent_changed(&self.config.facts);
+                local.set_node_meta(meta, self.now);
+            }
+        }
         if let Some(id) = answer {
             match done {
                 Ok(()) => self.answer_empty(Origin::Client(id)),
