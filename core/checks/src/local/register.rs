@@ -225,9 +225,6 @@ impl Local {
         if definition.id.is_empty() {
             return Err(LocalError::internal("CheckID missing".into()));
         }
-        let asked = Some(definition.output_bytes_max).filter(|asked| *asked > 0);
-        let bytes_max = self.config.output_bytes_max;
-        definition.output_bytes_max = asked.map_or(bytes_max, |asked| asked.min(bytes_max));
         raise_interval(&mut definition, out);
         definition.deregister_after = definition
             .deregister_after

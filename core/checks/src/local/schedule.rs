@@ -4,7 +4,10 @@ use super::{Local, Timer};
 use crate::config::REAP_INTERVAL;
 use crate::output::{cut_note, cut_output, ttl_expired};
 use crate::persist;
-use crate::{CheckKind, CheckOutcome, CheckRun, LocalEffect, LocalError, ProbeSpec, Tail, Ticket};
+use crate::{
+    CheckDefinition, CheckKind, CheckOutcome, CheckRun, LocalEffect, LocalError, ProbeSpec, Tail,
+    Ticket,
+};
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -65,7 +68,9 @@ impl Local {
     ) -> Result<Option<Ticket>, LocalError> {
         let Some((id, ttl, max)) = self.view.checks.get_key_value(id).and_then(|(id, check)| {
             match check.definition.kind {
-                CheckKind::Ttl(ttl) => Some((id.clone(), ttl, check.definition.output_bytes_max)),
+                CheckKind::Ttl(ttl) => {
+                    Some((id.clone(), ttl, self.output_bytes_max(&check.definition)))
+                }
                 CheckKind::Http { .. }
                 | CheckKind::Tcp { .. }
                 | CheckKind::Script { .. }
@@ -225,7 +230,7 @@ impl Local {
                     body: body.clone(),
                     tls_skip_verify: *tls_skip_verify,
                     timeout: *timeout,
-                    output_bytes_max: check.definition.output_bytes_max,
+                    output_bytes_max: self.output_bytes_max(&check.definition),
                 },
                 *timeout,
             ),
@@ -236,7 +241,7 @@ impl Local {
                 ProbeSpec::Script {
                     args: args.clone(),
                     timeout: *timeout,
-                    output_bytes_max: check.definition.output_bytes_max,
+                    output_bytes_max: self.output_bytes_max(&check.definition),
                 },
                 *timeout,
             ),
@@ -261,9 +266,9 @@ impl Local {
         now: Instant,
         out: &mut Vec<LocalEffect>,
     ) {
-        let (Some(check), Some(state)) = (self.view.checks.get(id), self.checks.get_mut(id)) else {
-            return;
-        };
+        let Some(check) = self.view.checks.get(id) else { return };
+        let output_bytes_max = self.output_bytes_max(&check.definition);
+        let Some(state) = self.checks.get_mut(id) else { return };
         state.running = None;
         let definition = &check.definition;
         if let CheckKind::Http { interval, .. }
@@ -289,10 +294,16 @@ impl Local {
                 out.push(LocalEffect::CheckFailed(id.clone(), status));
             }
             // The wording around a body may exceed what is kept of the body itself.
-            let room = definition.output_bytes_max.saturating_add(1024);
+            let room = output_bytes_max.saturating_add(1024);
             let output = cut_output(output, room).into();
             self.set_status(id, status, output, now, out);
         }
+    }
+
+    /// Bytes of a check's output that are kept.
+    fn output_bytes_max(&self, definition: &CheckDefinition) -> usize {
+        let own = self.config.output_bytes_max;
+        if definition.output_bytes_max == 0 { own } else { definition.output_bytes_max.min(own) }
     }
 
     /// Deregisters every service with a check that has been critical for too long.
