@@ -11,16 +11,21 @@ pub(crate) struct Raised {
     pub(crate) to: Option<u64>,
 }
 
-/// Raises the bound to the highest the system lets this user have. Many systems start programs with
-/// 1024, and allow a million to whoever asks.
+/// Enough for every client and peer of a large agent. Programs of checks inherit the bound, and
+/// some close every file below it before they begin.
+const ENOUGH: u64 = 65_536;
+
+/// Raises the bound as far as the system lets this user, up to [`ENOUGH`]. Many systems start
+/// programs with 1024, and allow a million to whoever asks.
 ///
 /// # Errors
 /// What the operating system says; the bound is what it was.
 pub(crate) fn raise_bound() -> std::io::Result<Raised> {
     let mut limit = getrlimit(Resource::Nofile);
     let from = limit.current;
-    if from != limit.maximum {
-        limit.current = limit.maximum;
+    let to = limit.maximum.map_or(ENOUGH, |maximum| maximum.min(ENOUGH));
+    if from.is_some_and(|from| from < to) {
+        limit.current = Some(to);
         setrlimit(Resource::Nofile, limit)?;
     }
     Ok(Raised { from, to: limit.current })
