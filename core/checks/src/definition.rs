@@ -37,8 +37,8 @@ pub struct CheckDefinition {
     pub failures_before_critical: u32,
     /// Deregister its service after it was critical for this long.
     pub deregister_after: Option<Duration>,
-    /// Bytes of output that are kept, as its author asked; 0 leaves it to the agent, whose own bound
-    /// no check exceeds.
+    /// Bytes of output that are kept, as its author asked; 0 leaves it to the agent, whose own
+    /// bound no check exceeds.
     pub output_bytes_max: usize,
     /// Token to register it with; kept, never shown.
     pub token: Arc<str>,
