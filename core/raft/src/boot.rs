@@ -5,9 +5,9 @@ use crate::log::Log;
 use crate::membership::Memberships;
 use crate::role::RoleState;
 use crate::timers::Timers;
-use crate::{Boot, Config, Entry, Membership, Payload, Raft, SnapshotMeta, Timer};
+use crate::{Boot, Config, Entry, HardState, Membership, Payload, Raft, SnapshotMeta, Timer};
 use alloc::vec::Vec;
-use proconsul_types::{EntryId, Fault, Instant, LogIndex, Rng};
+use proconsul_types::{EntryId, Fault, Instant, LogIndex, Rng, Term};
 
 impl Raft {
     /// A server that starts at `now` with what its disk remembered. The first step (due at once)
@@ -45,7 +45,7 @@ impl Raft {
             config,
             rng,
             now,
-            hard: boot.hard_state,
+            hard: recover_hard_state(boot.hard_state, log.last().term),
             leader: None,
             heard_at: None,
             promise_until,
@@ -108,6 +108,12 @@ impl Raft {
         let is_guarded = self.now < self.promise_until;
         is_guarded && !is_settled && !self.memberships.is_alone(self.config.id)
     }
+}
+
+/// The term and the vote. Snapshots have a lane of their own, so one of a newer term may be durable
+/// before that term is. Nothing was promised in it then: promises wait for their record.
+fn recover_hard_state(recorded: HardState, newest: Term) -> HardState {
+    if recorded.term < newest { HardState { term: newest, vote: None } } else { recorded }
 }
 
 /// The log behind what the snapshot covers, and whether entries were dropped because they conflict

@@ -134,6 +134,25 @@ fn the_vote_survives_a_restart() {
     assert_eq!(vote_said(&bench.hear(2, request(3, entry_id(2, 1), false, false))), Some(true));
 }
 
+// 5.1 with 3.8: a snapshot may be durable before the term it came in. The vote of an earlier term is
+// none of that one.
+#[test]
+fn a_snapshot_of_a_newer_term_brings_its_term() {
+    let snapshot = proconsul_raft::SnapshotMeta {
+        last: entry_id(3, 28),
+        membership: proconsul_raft::Membership::of_voters((1..=3).map(id)),
+        membership_index: LogIndex(1),
+    };
+    let hard_state = HardState { term: Term(2), vote: Some(id(2)) };
+    let boot = Boot { hard_state, snapshot: Some(snapshot), restarted: true, ..Boot::default() };
+    let mut bench = Bench::boot(config(1, Planted::none()), boot);
+    bench.raft.check_invariants();
+    assert_eq!(bench.raft.term(), Term(3));
+    bench.now = bench.now.after(Duration::from_millis(251));
+    bench.hear(3, request(3, entry_id(3, 28), false, false));
+    assert_eq!(vote_said(&bench.sync()), Some(true));
+}
+
 // 6.4.1 with 3.8: what was promised to a leader before a crash holds after it.
 #[test]
 fn a_restarted_server_does_not_vote_at_once() {
