@@ -134,8 +134,8 @@ fn the_vote_survives_a_restart() {
     assert_eq!(vote_said(&bench.hear(2, request(3, entry_id(2, 1), false, false))), Some(true));
 }
 
-// 5.1 with 3.8: a snapshot may be durable before the term it came in. The vote of an earlier term is
-// none of that one.
+// 5.1 with 3.8: a snapshot may be durable before the term it came in. The vote of an earlier term
+// is none of that one.
 #[test]
 fn a_snapshot_of_a_newer_term_brings_its_term() {
     let snapshot = proconsul_raft::SnapshotMeta {
