@@ -1,18 +1,17 @@
 //! DNS over UDP and TCP: core's function on the published view, on worker tasks.
 
 use crate::clock::wall;
+use crate::dns_line::Line;
 use crate::net;
 use crate::recurse;
 use crate::shared::{Inbound, Shared};
 use arc_swap::ArcSwap;
-use bytes::{Buf, BytesMut};
 use proconsul_core::DnsTransport;
 use proconsul_core::dns::{Config, Facts, elsewhere, other_datacenter, read};
 use proconsul_core::types::{Rng, Seed};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
@@ -226,7 +225,7 @@ async fn serve_client(
 ) -> std::io::Result<()> {
     let mut line = Line::new(stream, TCP_IDLE_MAX);
     let mut facts = resolver.facts();
-    while let Some(question) = line.question().await? {
+    while let Some(question) = line.receive().await? {
         let own = if resolver.is_for_servers(&question) {
             None
         } else {
@@ -239,49 +238,9 @@ async fn serve_client(
         let Some(answer) = answer.filter(|answer| !answer.is_empty()) else {
             return Ok(());
         };
-        line.answer(&answer).await?;
+        line.send(&answer).await?;
     }
     Ok(())
-}
-
-/// A connection on which questions come one after another, each after its length, and answers go
-/// likewise.
-struct Line<S> {
-    stream: S,
-    buffer: BytesMut,
-    /// How long each wait for the client may last.
-    patience: Duration,
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
-    fn new(stream: S, patience: Duration) -> Self {
-        Self { stream, buffer: BytesMut::with_capacity(512), patience }
-    }
-
-    /// The next question; `None` once the client is gone.
-    async fn question(&mut self) -> std::io::Result<Option<Vec<u8>>> {
-        if !self.fill(2).await? {
-            return Ok(None);
-        }
-        let length = usize::from(self.buffer.get_u16());
-        if !self.fill(length).await? {
-            return Ok(None);
-        }
-        Ok(Some(self.buffer.split_to(length).to_vec()))
-    }
-
-    async fn fill(&mut self, bytes: usize) -> std::io::Result<bool> {
-        timeout(self.patience, net::fill(&mut self.stream, &mut self.buffer, bytes)).await?
-    }
-
-    async fn answer(&mut self, answer: &[u8]) -> std::io::Result<()> {
-        let length = u16::try_from(answer.len()).map_err(std::io::Error::other)?;
-        let mut framed = Vec::with_capacity(answer.len() + 2);
-        framed.extend_from_slice(&length.to_be_bytes());
-        framed.extend_from_slice(answer);
-        timeout(self.patience, self.stream.write_all(&framed)).await??;
-        timeout(self.patience, self.stream.flush()).await?
-    }
 }
 
 /// Binds both sockets of one DNS address; with port 0 both get the same free port.
@@ -299,42 +258,4 @@ pub(crate) async fn bind(address: SocketAddr) -> std::io::Result<(UdpSocket, Tcp
         }
     }
     Err(last.unwrap_or_else(|| std::io::Error::other("no free port for DNS")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::io::AsyncReadExt;
-
-    #[tokio::test]
-    async fn who_goes_on_asking_is_answered() {
-        let (mut client, server) = tokio::io::duplex(64);
-        let patience = Duration::from_millis(400);
-        let served = tokio::spawn(async move {
-            let mut line = Line::new(server, patience);
-            loop {
-                match line.question().await {
-                    Ok(Some(question)) => line.answer(&question).await.unwrap(),
-                    Ok(None) => panic!("the client is not gone"),
-                    Err(error) => return error.kind(),
-                }
-            }
-        });
-        for letter in *b"0123456789" {
-            tokio::time::sleep(patience / 4).await;
-            client.write_all(&[0, 1, letter]).await.unwrap();
-            let mut answer = [0; 3];
-            client.read_exact(&mut answer).await.unwrap();
-            assert_eq!(answer, [0, 1, letter]);
-        }
-        assert_eq!(served.await.unwrap(), std::io::ErrorKind::TimedOut, "silence ends it");
-    }
-
-    #[tokio::test]
-    async fn half_a_question_is_silence_too() {
-        let (mut client, server) = tokio::io::duplex(64);
-        client.write_all(&[0, 9, 1]).await.unwrap();
-        let asked = Line::new(server, Duration::from_millis(50)).question().await;
-        assert_eq!(asked.unwrap_err().kind(), std::io::ErrorKind::TimedOut);
-    }
 }

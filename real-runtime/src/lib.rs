@@ -10,6 +10,7 @@ pub mod agent;
 pub mod archive;
 pub mod clock;
 mod dns;
+mod dns_line;
 mod driver;
 mod events;
 #[cfg(not(madsim))]

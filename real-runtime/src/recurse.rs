@@ -1,11 +1,11 @@
 //! Asking other name servers what is not ours to answer.
 
+use crate::dns_line::Line;
 use crate::net;
-use bytes::{Buf, BytesMut};
 use proconsul_core::dns::{Config, elsewhere};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use tokio::io::AsyncWriteExt;
+use std::time::Duration;
 use tokio::net::{TcpStream, UdpSocket};
 
 /// No reply by datagram is longer than this.
@@ -13,11 +13,15 @@ const UDP_BYTES_MAX: usize = 4096;
 
 /// The first reply that settles the question; `None` if no recursor gives one.
 pub(crate) async fn ask(config: &Config, question: &[u8], tcp: bool) -> Option<Vec<u8>> {
+    let patience = config.recursor_timeout;
     for recursor in &config.recursors {
         let asked = async {
-            if tcp { by_tcp(*recursor, question).await } else { by_udp(*recursor, question).await }
+            match tcp {
+                true => by_tcp(*recursor, question, patience).await,
+                false => by_udp(*recursor, question).await,
+            }
         };
-        match tokio::time::timeout(config.recursor_timeout, asked).await {
+        match tokio::time::timeout(patience, asked).await {
             Ok(Ok(mut reply)) if elsewhere::settles(question, &reply) => {
                 elsewhere::relay(&mut reply);
                 return Some(reply);
@@ -50,19 +54,8 @@ async fn by_udp(recursor: SocketAddr, question: &[u8]) -> io::Result<Vec<u8>> {
     }
 }
 
-async fn by_tcp(recursor: SocketAddr, question: &[u8]) -> io::Result<Vec<u8>> {
-    let mut stream = TcpStream::connect(recursor).await?;
-    let length = u16::try_from(question.len()).map_err(io::Error::other)?;
-    stream.write_all(&length.to_be_bytes()).await?;
-    stream.write_all(question).await?;
-    stream.flush().await?;
-    let mut buffer = BytesMut::with_capacity(512);
-    if !net::fill(&mut stream, &mut buffer, 2).await? {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    let length = usize::from(buffer.get_u16());
-    if !net::fill(&mut stream, &mut buffer, length).await? {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    Ok(buffer.split_to(length).to_vec())
+async fn by_tcp(recursor: SocketAddr, question: &[u8], patience: Duration) -> io::Result<Vec<u8>> {
+    let mut line = Line::new(TcpStream::connect(recursor).await?, patience);
+    line.send(question).await?;
+    line.receive().await?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
