@@ -150,17 +150,17 @@ pub fn stream<W: Write>(view: &View, now: WallTime, out: W) -> io::Result<W> {
         sum.update(&piece);
     }
     let meta = Meta::of(view, view.catalog.index().0, now, size);
-    let state = Pieces { reader: view.catalog.snapshot(), piece: Bytes::new() };
+    let state = StateReader { reader: view.catalog.snapshot(), piece: Bytes::new() };
     write(&meta, &hex(&sum.finalize()), state, out)
 }
 
 /// A state as it is made.
-struct Pieces {
+struct StateReader {
     reader: SnapshotReader,
     piece: Bytes,
 }
 
-impl Read for Pieces {
+impl Read for StateReader {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.piece.is_empty() {
             self.piece = self.reader.next_chunk(PIECE_BYTES).unwrap_or_default();
