@@ -343,13 +343,18 @@ impl Node {
         if self.agent.leader_is_new || self.agent.departing.is_some() {
             return; // everything is compared when its catalog is the one here too
         }
-        if !self.config.facts.server && self.agent.local.compares_next() {
+        if self.agent.local.compares_next() {
+            // The leader is asked, not the catalog here, which may lag.
             self.fetch();
             return;
         }
+        self.write_differences();
+    }
+
+    /// Writes what is marked as out of sync.
+    fn write_differences(&mut self) {
         let Agent { local, effects, known, .. } = &mut self.agent;
-        let catalog = if self.config.facts.server { &self.catalog } else { &*known };
-        let plan = local.sync_plan(self.now, catalog, effects);
+        let plan = local.sync_plan(self.now, known, effects);
         for (id, command) in plan {
             self.agent_write(Write::Sync(id), command);
         }
@@ -426,11 +431,7 @@ impl Node {
             known.apply(CatalogIndex(1), &Command::Register(register));
         }
         self.agent.known = known;
-        let Agent { local, effects, known, .. } = &mut self.agent;
-        let plan = local.sync_plan(self.now, known, effects);
-        for (id, command) in plan {
-            self.agent_write(Write::Sync(id), command);
-        }
+        self.write_differences();
     }
 
     /// There may be news between this client agent and the servers.
