@@ -1,6 +1,7 @@
 //! Listening for clients.
 
 use crate::http::answer::answer;
+use crate::http::eager::Eager;
 use crate::limit::ClientLimit;
 use crate::shared::Shared;
 use hyper::server::conn::http1;
@@ -41,12 +42,11 @@ fn open(stream: TcpStream, client: SocketAddr, shared: &Arc<Shared>, limit: &Arc
     tokio::spawn(async move {
         let _slot = slot;
         let service = service_fn(|request| answer(&shared, client, request));
-        let served = http1::Builder::new()
+        let connection = http1::Builder::new()
             .title_case_headers(true)
             .max_buf_size(CONNECTION_BUFFER_BYTES_MAX)
-            .serve_connection(TokioIo::new(stream), service)
-            .await;
-        if let Err(error) = served {
+            .serve_connection(TokioIo::new(stream), service);
+        if let Err(error) = Eager::new(connection).await {
             tracing::trace!(target: "agent.http", "connection ended: from={client} error={error}");
         }
     });

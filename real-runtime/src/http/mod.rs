@@ -3,6 +3,7 @@
 mod accept;
 mod answer;
 mod compress;
+mod eager;
 mod pieces;
 
 pub(crate) use accept::serve;
