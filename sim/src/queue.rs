@@ -7,6 +7,9 @@ use std::collections::BinaryHeap;
 const BUCKET_BITS: u32 = 20;
 /// Buckets that lie ready: about two seconds.
 const BUCKETS: u64 = 2_048;
+/// Words with a bit for each bucket.
+const WORDS: usize = 32;
+const _: () = assert!(WORDS * 64 == 2_048, "each bucket has a bit");
 
 /// When, in which order, and where the event lies.
 type Entry = (u64, u64, u32);
@@ -22,6 +25,8 @@ pub struct Queue<E> {
     sorted: Vec<Entry>,
     end: u64,
     wheel: Vec<Vec<Entry>>,
+    /// A bit for each bucket that is not empty.
+    filled: [u64; WORDS],
     /// How many wait in the wheel.
     waiting: usize,
     later: BinaryHeap<Reverse<Entry>>,
@@ -36,6 +41,7 @@ impl<E> Default for Queue<E> {
             sorted: Vec::new(),
             end: 0,
             wheel: Vec::new(),
+            filled: [0; WORDS],
             waiting: 0,
             later: BinaryHeap::new(),
             slots: Vec::new(),
@@ -73,8 +79,27 @@ impl<E> Queue<E> {
         if self.wheel.is_empty() {
             self.wheel.resize_with(place_of(BUCKETS), Vec::new);
         }
-        self.wheel[place_of((entry.0 >> BUCKET_BITS) % BUCKETS)].push(entry);
+        let bucket = place_of((entry.0 >> BUCKET_BITS) % BUCKETS);
+        self.wheel[bucket].push(entry);
+        self.filled[bucket / 64] |= 1 << (bucket % 64);
         self.waiting += 1;
+    }
+
+    /// How many empty buckets come before one that is not, from `bucket` on.
+    fn empty_from(&self, bucket: usize) -> u64 {
+        let (first, bit) = (bucket / 64, bucket % 64);
+        let mut word = self.filled[first] >> bit;
+        let mut passed = 0;
+        let mut next = 64 - bit;
+        for further in 1..=WORDS {
+            if word != 0 {
+                break;
+            }
+            passed = next;
+            next += 64;
+            word = self.filled[(first + further) % WORDS];
+        }
+        wide(passed) + u64::from(word.trailing_zeros())
     }
 
     /// Sorts the next bucket that is not empty, if nothing is sorted.
@@ -84,6 +109,10 @@ impl<E> Queue<E> {
                 let Some(Reverse((at, _, _))) = self.later.peek() else { return };
                 self.end = at >> BUCKET_BITS << BUCKET_BITS;
             }
+            if self.waiting > 0 {
+                let bucket = place_of((self.end >> BUCKET_BITS) % BUCKETS);
+                self.end += self.empty_from(bucket) << BUCKET_BITS;
+            }
             let ready = (self.end >> BUCKET_BITS) + BUCKETS;
             while self.later.peek().is_some_and(|Reverse((at, _, _))| at >> BUCKET_BITS < ready) {
                 let Some(Reverse(entry)) = self.later.pop() else { return };
@@ -91,6 +120,7 @@ impl<E> Queue<E> {
             }
             let bucket = place_of((self.end >> BUCKET_BITS) % BUCKETS);
             std::mem::swap(&mut self.sorted, &mut self.wheel[bucket]);
+            self.filled[bucket / 64] &= !(1 << (bucket % 64));
             self.sorted.sort_unstable_by(|one, other| other.cmp(one));
             self.waiting -= self.sorted.len();
             self.end = self.end.saturating_add(1 << BUCKET_BITS);
@@ -127,6 +157,10 @@ impl<E> Queue<E> {
 
 fn place(slot: u32) -> usize {
     usize::try_from(slot).expect("32 bits fit an index")
+}
+
+fn wide(buckets: usize) -> u64 {
+    u64::try_from(buckets).expect("there are fewer than 2^64 buckets")
 }
 
 fn place_of(bucket: u64) -> usize {
