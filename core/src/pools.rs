@@ -235,13 +235,16 @@ impl Node {
         result: &Result<(), IoError>,
         out: &mut Vec<Effect>,
     ) {
-        let parts = [self.pools.lan.as_deref_mut(), self.pools.wan.as_deref_mut()];
-        for part in parts.into_iter().flatten() {
-            for file in [&mut part.rejoin, &mut part.keys] {
-                if let Err(error) = file.on_io(token, result.clone(), out) {
-                    let text = format!("a file of gossip could not be written: {error}");
-                    out.push(Effect::Event(Event::Notice(text)));
-                }
+        for pool in [Pool::Lan, Pool::Wan] {
+            let Some(part) = self.pools.get_mut(pool) else { continue };
+            let remembered = part.rejoin.on_io(token, result.clone(), out);
+            let saved = part.keys.on_io(token, result.clone(), out);
+            if remembered.is_err() {
+                self.pools.tell(pool, gossip::Input::Unwritten);
+            }
+            for error in [remembered, saved].into_iter().filter_map(Result::err) {
+                let text = format!("a file of gossip could not be written: {error}");
+                out.push(Effect::Event(Event::Notice(text)));
             }
         }
     }

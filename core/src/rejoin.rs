@@ -19,10 +19,18 @@ pub(crate) struct KeptFile {
     path: Arc<str>,
     /// Bytes in it; `None` if there is no such file.
     bytes: Option<u64>,
+    /// A write to it failed: what it holds is not known, and it takes nothing until it is replaced.
+    lost: bool,
     files: LocalFiles,
+    /// Names of the syncs of what was appended: the first, and the next.
+    first_sync: u64,
+    next_sync: u64,
     replacing: Option<Replacing>,
     ops: Vec<FileOp>,
 }
+
+/// Completions of appends are named from so far behind the first name on.
+const SYNCS: u64 = 1 << 30;
 
 /// The newest replacement, which is under way.
 #[derive(Clone, Debug)]
@@ -38,7 +46,10 @@ impl KeptFile {
         Self {
             path: path.into(),
             bytes: files.get(path).map(length),
+            lost: false,
             files: LocalFiles::new(token),
+            first_sync: token + SYNCS,
+            next_sync: token + SYNCS,
             replacing: None,
             ops: Vec::new(),
         }
@@ -49,10 +60,13 @@ impl KeptFile {
         self.bytes.is_none()
     }
 
-    /// Adds to its end. Not synced: a crash may cost the newest lines.
+    /// Adds to its end.
     pub(crate) fn append(&mut self, bytes: Bytes, out: &mut Vec<Effect>) {
         if let Some(replacing) = &mut self.replacing {
             replacing.behind.extend_from_slice(&bytes);
+            return;
+        }
+        if self.lost {
             return;
         }
         let lane = Lane::Local;
@@ -64,6 +78,9 @@ impl KeptFile {
         self.bytes = Some(offset + length(&bytes));
         let file = Arc::clone(&self.path);
         out.push(Effect::Io(FileOp::Write { lane, file, offset, bytes }));
+        let (file, token) = (Arc::clone(&self.path), IoToken(self.next_sync));
+        self.next_sync += 1;
+        out.push(Effect::Io(FileOp::Sync { lane, file, token }));
     }
 
     /// Replaces it: at every moment either the old or the new content is there.
@@ -76,13 +93,17 @@ impl KeptFile {
     /// Takes a completion; those of others change nothing.
     ///
     /// # Errors
-    /// The file could not be replaced and is what it was.
+    /// What it holds is not known: it should be replaced.
     pub(crate) fn on_io(
         &mut self,
         token: IoToken,
         result: Result<(), IoError>,
         out: &mut Vec<Effect>,
     ) -> Result<(), IoError> {
+        if (self.first_sync..self.next_sync).contains(&token.0) {
+            self.lost |= result.is_err();
+            return result;
+        }
         let done = self.files.on_io(token, result, &mut self.ops);
         out.extend(self.ops.drain(..).map(Effect::Io));
         let Some(done) = done else {
@@ -92,6 +113,7 @@ impl KeptFile {
             if done.result.is_ok() {
                 self.bytes = Some(replacing.bytes);
             }
+            self.lost = done.result.is_err();
             if !replacing.behind.is_empty() {
                 self.append(replacing.behind.freeze(), out);
             }
@@ -139,7 +161,7 @@ mod tests {
         let mut file = KeptFile::new("serf/x", &files, 7);
         let mut out = Vec::new();
         file.append(Bytes::from_static(b"de"), &mut out);
-        assert!(matches!(ops(&out)[..], [FileOp::Write { offset: 3, .. }]));
+        assert!(matches!(ops(&out)[..], [FileOp::Write { offset: 3, .. }, FileOp::Sync { .. }]));
         out.clear();
         file.replace(Bytes::from_static(b"z"), &mut out);
         assert!(matches!(
@@ -160,25 +182,35 @@ mod tests {
         ));
         out.clear();
         file.on_io(IoToken(9), Ok(()), &mut out).unwrap();
-        assert!(matches!(ops(&out)[..], [FileOp::Write { offset: 1, .. }]));
+        assert!(matches!(ops(&out)[..], [FileOp::Write { offset: 1, .. }, FileOp::Sync { .. }]));
     }
 
     #[test]
-    fn a_file_that_cannot_be_replaced_stays_as_it_is() {
+    fn after_a_failure_it_takes_nothing_until_it_is_replaced() {
         let files = BTreeMap::from([(Arc::from("serf/x"), Bytes::from_static(b"abc"))]);
+        let error = IoError { file: "serf/x".into(), reason: "no space left".into() };
+        let failed = || Err(error.clone());
         let mut file = KeptFile::new("serf/x", &files, 7);
         let mut out = Vec::new();
-        file.replace(Bytes::from_static(b"z"), &mut out);
-        file.append(Bytes::from_static(b"y"), &mut out);
+        file.append(Bytes::from_static(b"de"), &mut out);
+        assert_eq!(file.on_io(IoToken(7 + SYNCS), failed(), &mut out), failed());
         out.clear();
-        let error = IoError { file: "serf/x.tmp".into(), reason: "no space left".into() };
-        assert_eq!(file.on_io(IoToken(8), Err(error.clone()), &mut out), Err(error));
-        let [FileOp::Unlink { file: gone, .. }, FileOp::Write { file, offset: 3, .. }] =
-            ops(&out)[..]
-        else {
-            panic!("it is not renamed: {out:?}");
-        };
-        assert_eq!((&**gone, &**file), ("serf/x.tmp", "serf/x"));
+        file.append(Bytes::from_static(b"f"), &mut out);
+        assert!(out.is_empty());
+        // The rename was done, whether it is durable is not known.
+        file.replace(Bytes::from_static(b"z"), &mut out);
+        file.on_io(IoToken(8), Ok(()), &mut out).unwrap();
+        file.append(Bytes::from_static(b"y"), &mut out);
+        assert_eq!(file.on_io(IoToken(9), failed(), &mut out), failed());
+        out.clear();
+        file.append(Bytes::from_static(b"y"), &mut out);
+        assert!(out.is_empty());
+        file.replace(Bytes::from_static(b"zyx"), &mut out);
+        file.on_io(IoToken(10), Ok(()), &mut out).unwrap();
+        file.on_io(IoToken(11), Ok(()), &mut out).unwrap();
+        out.clear();
+        file.append(Bytes::from_static(b"w"), &mut out);
+        assert!(matches!(ops(&out)[..], [FileOp::Write { offset: 3, .. }, FileOp::Sync { .. }]));
     }
 
     #[test]
@@ -187,6 +219,10 @@ mod tests {
         assert!(file.is_new());
         let mut out = Vec::new();
         file.append(Bytes::from_static(b"de"), &mut out);
-        assert!(matches!(ops(&out)[..], [FileOp::Create { .. }, FileOp::Write { offset: 0, .. }]));
+        let [FileOp::Create { .. }, FileOp::Write { offset: 0, .. }, FileOp::Sync { .. }] =
+            ops(&out)[..]
+        else {
+            panic!("it is there before it is written: {out:?}");
+        };
     }
 }

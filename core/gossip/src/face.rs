@@ -69,6 +69,9 @@ pub enum Input {
     Respond(QueryId, Bytes),
     /// A change of keys, everywhere. The number says how many others pass each answer on as well.
     Keys(Asked, KeyOp, u8),
+    /// What was to be remembered could not be written, and nothing is known of what the file holds:
+    /// the next [`Effect`] about it is a whole file.
+    Unwritten,
 }
 
 /// What can happen on a stream.

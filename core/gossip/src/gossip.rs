@@ -126,6 +126,7 @@ impl Gossip {
             Input::Query(asked, params) => turn.serf.query(now, asked, params),
             Input::Respond(id, payload) => turn.serf.respond(now, id, payload),
             Input::Keys(asked, op, relays) => turn.serf.keys(now, asked, op, relays),
+            Input::Unwritten => turn.serf.unwritten(),
         }
         self.settle(now, out);
     }

@@ -415,6 +415,11 @@ impl Serf {
         }
     }
 
+    /// What was written last may not be there.
+    pub(crate) fn unwritten(&mut self) {
+        self.rejoin.unwritten();
+    }
+
     /// Writes what is to be remembered.
     fn flush(&mut self) {
         self.rejoin.on_member_clock(self.clocks.member);

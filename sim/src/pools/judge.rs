@@ -278,7 +278,8 @@ impl Judge {
             | Input::Fire { .. }
             | Input::Query(..)
             | Input::Respond(..)
-            | Input::Keys(..) => {}
+            | Input::Keys(..)
+            | Input::Unwritten => {}
         }
     }
 

@@ -480,6 +480,7 @@ fn kind_of(input: &Input) -> u64 {
         Input::Respond(..) => 11,
         Input::Keys(..) => 12,
         Input::Doubt(_) => 13,
+        Input::Unwritten => 14,
     }
 }
 

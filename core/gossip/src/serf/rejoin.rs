@@ -38,6 +38,7 @@ pub(super) struct Rejoin {
     last: Clocks,
     lines: String,
     bytes: usize,
+    /// More must not be appended: the file ends within a line, or nobody knows how.
     torn: bool,
     leaving: bool,
 }
@@ -106,6 +107,11 @@ impl Rejoin {
     /// Who was here.
     pub(super) fn known(&self) -> impl Iterator<Item = (&Arc<str>, SocketAddr)> {
         self.known.iter().map(|(name, address)| (name, *address))
+    }
+
+    /// Nothing is known of what the file holds: it is written anew with the next line.
+    pub(super) fn unwritten(&mut self) {
+        self.torn = true;
     }
 
     /// Whether lines wait to be written.
@@ -259,6 +265,18 @@ mod tests {
         rejoin.on_gone("a b");
         let lines = "query-clock: 5\nnot-alive: a b\n";
         assert_eq!(rejoin.flush(), Some(FileChange::Append(Bytes::from(lines))));
+    }
+
+    #[test]
+    fn after_a_failed_write_the_file_is_written_anew() {
+        let mut rejoin = Rejoin::new(true, false, b"");
+        rejoin.on_here(&Arc::from("a"), "10.0.0.1:8301".parse().unwrap());
+        assert!(matches!(rejoin.flush(), Some(FileChange::Append(_))));
+        rejoin.unwritten();
+        assert_eq!(rejoin.flush(), None, "what is not news waits for some");
+        rejoin.on_event(LamportTime(4));
+        let whole = "alive: a 10.0.0.1:8301\nclock: 0\nevent-clock: 4\nquery-clock: 0\n";
+        assert_eq!(rejoin.flush(), Some(FileChange::Replace(Bytes::from(whole))));
     }
 
     #[test]
