@@ -292,18 +292,20 @@ impl<'a> Answer<'a> {
         self.along = along;
     }
 
-    /// A text that comes along, on the same terms.
+    /// A text that comes along if it has room: it is worth less than any answer.
     pub(crate) fn along_text(&mut self, owner: Owner<'_>, ttl: u32, text: &str) {
-        if !self.has_room(text) {
-            return;
-        }
         let mut along = core::mem::take(&mut self.along);
-        if self.push_owner(&mut along, owner) {
-            push_head(&mut along, Type::Txt, ttl);
-            let at = along.len();
-            push_text(&mut along, text);
-            self.overfull |= !close(&mut along, at);
+        let before = along.len();
+        let mut fits = self.push_owner(&mut along, owner);
+        push_head(&mut along, Type::Txt, ttl);
+        let at = along.len();
+        push_text(&mut along, text);
+        fits &= close(&mut along, at);
+        fits &= self.message.len() + along.len() + self.edns_bytes() <= self.bytes_max;
+        if fits {
             self.counts[2] += 1;
+        } else {
+            along.truncate(before);
         }
         self.along = along;
     }

@@ -538,6 +538,23 @@ fn metadata_that_fits_in_no_message_is_left_out() {
 }
 
 #[test]
+fn an_answer_is_worth_more_than_the_texts_beside_it() {
+    for length in [400, 440, 480, 511] {
+        let mut catalog = Catalog::new("dc1".into(), Planted::none());
+        let long = "v".repeat(length);
+        let host = meta(node("long", "10.0.0.1"), &[("a", "short"), ("b", &long)]);
+        put(&mut catalog, service(host, "web", &[], 80));
+        let mut rng = Rng::new(Seed(1));
+        let bytes = question("web.service.consul.", "SRV", None);
+        let answer = read(&catalog, &Config::default(), &facts(), &mut rng, false, &bytes).unwrap();
+        assert!(answer.len() <= 512);
+        let message = Message::from_vec(&answer).unwrap();
+        let beside = message.additionals.len();
+        assert!(message.answers.len() == 1 && beside >= 2, "{length}: {beside} beside");
+    }
+}
+
+#[test]
 fn a_domain_that_is_no_name_does_no_harm() {
     let mut rng = Rng::new(Seed(1));
     for domain in ["x".repeat(64), "abcdefg.".repeat(31), "a..b".into()] {
