@@ -181,7 +181,10 @@ impl Node {
             self.servers.failed(from);
         }
         match answer {
-            CallAnswer::Http(response) => self.answer(origin, error::forwarded(response)),
+            CallAnswer::Http(response) => {
+                let response = error::forwarded(self.publisher.peek(), response);
+                self.answer(origin, response);
+            }
             CallAnswer::Applied(outcome) => self.answer_applied(origin, outcome),
             CallAnswer::NotLeader(_) => self.hold(origin, Some(LOOK_AGAIN)),
             CallAnswer::Failed(text) => self.fail(origin, &format!("{RPC_PREFIX}{text}")),

@@ -38,6 +38,9 @@ pub struct Config {
     pub recursor_timeout: Duration,
     /// SOA.
     pub soa: Soa,
+    /// `translate_wan_addrs`, as the datacenter of the agent that was asked: in any other one,
+    /// addresses are those by which the WAN reaches them. Empty for never.
+    pub translate_beyond: String,
 }
 
 /// `dns_config.soa`, in seconds.
@@ -72,6 +75,7 @@ impl Default for Config {
             recursors: Vec::new(),
             recursor_timeout: Duration::from_secs(2),
             soa: Soa::default(),
+            translate_beyond: String::new(),
         }
     }
 }

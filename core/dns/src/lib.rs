@@ -11,6 +11,7 @@ mod config;
 pub mod elsewhere;
 mod name;
 mod question;
+mod reach;
 mod reverse;
 mod service;
 mod zone;

@@ -6,6 +6,7 @@
 use crate::Asked;
 use crate::answer::{Answer, Code, Owner, Type};
 use crate::question::Kind;
+use crate::reach;
 use crate::zone::{meta_text, negative, seconds, wants};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
@@ -27,13 +28,11 @@ struct Pick<'a> {
     service: &'a Service,
     status: CheckStatus,
     shared: bool,
-}
-
-impl<'a> Pick<'a> {
-    fn address(&self) -> &'a str {
-        let own = &*self.service.registration.address;
-        if own.is_empty() { &self.node.address } else { own }
-    }
+    /// Its own address, where it is reached; empty if that is its node's.
+    own: &'a str,
+    /// Where it is reached.
+    address: &'a str,
+    port: i32,
 }
 
 impl Asked<'_> {
@@ -68,6 +67,7 @@ impl Asked<'_> {
         let mut healthy = false;
         let ttl = self.service_ttl(name);
         let this = &*self;
+        let from_afar = self.from_afar();
         // One walk over the service's checks instead of one search for each instance.
         let mut sick: BTreeMap<(&str, &str), CheckStatus> = BTreeMap::new();
         for check in catalog.service_checks(name) {
@@ -83,7 +83,10 @@ impl Asked<'_> {
             let nodes = catalog.node_only_checks(&service.node).map(|check| check.status);
             let status = nodes.chain(own).max().unwrap_or(CheckStatus::Passing);
             let node = catalog.node(&service.node)?;
-            (status <= worst).then_some(Pick { node, service, status, shared: instance.shared })
+            let (own, port) = reach::of_service(service, from_afar);
+            let address = if own.is_empty() { reach::of_node(node, from_afar) } else { own };
+            let shared = instance.shared;
+            (status <= worst).then_some(Pick { node, service, status, shared, own, address, port })
         });
         let mut picks = picks.by_ref().inspect(|_| healthy = true);
         match this.question.kind {
@@ -133,7 +136,7 @@ impl Asked<'_> {
         let mut seen: BTreeSet<IpAddr> = BTreeSet::new();
         let mut seen_hosts: BTreeSet<&str> = BTreeSet::new();
         for pick in picks {
-            let address = pick.address();
+            let address = pick.address;
             let mark = answer.mark();
             match address.parse::<IpAddr>() {
                 Ok(ip) if !wants(kind, ip) || !seen.insert(ip) => continue,
@@ -160,11 +163,7 @@ impl Asked<'_> {
         let mut hex = String::new();
         let mut seen: BTreeSet<(&str, &str, i32)> = BTreeSet::new();
         for pick in picks {
-            let key = (
-                &*pick.node.name,
-                &*pick.service.registration.address,
-                pick.service.registration.port,
-            );
+            let key = (&*pick.node.name, pick.own, pick.port);
             if pick.shared && !seen.insert(key) {
                 continue;
             }
@@ -174,13 +173,13 @@ impl Asked<'_> {
                 CheckStatus::Warning | CheckStatus::Critical => weights.warning,
             };
             let weight = u16::try_from(weight).unwrap_or(0);
-            let port = u16::try_from(pick.service.registration.port).unwrap_or(0);
+            let port = u16::try_from(pick.port).unwrap_or(0);
             let node_name = [&*pick.node.name, "node", datacenter, domain];
             let mark = answer.mark();
-            let own = !pick.service.registration.address.is_empty();
-            let place = match pick.address().parse::<IpAddr>() {
+            let own = !pick.own.is_empty();
+            let place = match pick.address.parse::<IpAddr>() {
                 Err(_) => {
-                    if answer.service(ttl, weight, port, &[pick.address()]).is_none() {
+                    if answer.service(ttl, weight, port, &[pick.address]).is_none() {
                         continue;
                     }
                     None

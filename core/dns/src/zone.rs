@@ -3,6 +3,7 @@
 use crate::Asked;
 use crate::answer::{Answer, Code, Owner, Type};
 use crate::question::Kind;
+use crate::reach;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -107,14 +108,15 @@ impl Asked<'_> {
         }
         let ttl = seconds(self.config.node_ttl);
         if kind != Kind::Txt {
-            match node.address.parse::<IpAddr>() {
+            let place = reach::of_node(node, self.from_afar());
+            match place.parse::<IpAddr>() {
                 Ok(address) => {
                     if wants(kind, address) {
                         answer.address(Owner::Question, ttl, address);
                     }
                 }
                 Err(_) => {
-                    answer.pointer(Type::Cname, ttl, &[&node.address]);
+                    answer.pointer(Type::Cname, ttl, &[place]);
                 }
             }
         }

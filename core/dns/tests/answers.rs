@@ -6,7 +6,8 @@ use hickory_proto::rr::{Name, Record, RecordType};
 use proconsul_catalog::{Catalog, CheckRegistration, Command, NodeRegistration, Register};
 use proconsul_dns::{Config, Facts, other_datacenter, read};
 use proconsul_types::{
-    CatalogIndex, CheckStatus, Duration, Planted, Rng, Seed, ServiceRegistration, TextMap, Weights,
+    CatalogIndex, CheckStatus, Duration, Planted, Rng, Seed, ServiceAddress, ServiceRegistration,
+    TextMap, Weights,
 };
 use proptest::prelude::*;
 use std::str::FromStr;
@@ -534,6 +535,37 @@ fn metadata_that_fits_in_no_message_is_left_out() {
         let message = Message::from_vec(&answer).unwrap();
         let counted = (message.answers.len(), message.additionals.len());
         assert_eq!(counted, (answers, along), "{name} {kind}");
+    }
+}
+
+#[test]
+fn who_asks_from_afar_is_told_addresses_of_the_wan() {
+    let mut catalog = Catalog::new("dc1".into(), Planted::none());
+    let mut far = at(service(node("n", "10.0.0.1"), "web", &[], 80), "10.0.0.2");
+    far.node.tagged_addresses = [("wan".into(), "198.51.100.1".into())].into();
+    let wan = ServiceAddress { address: "198.51.100.2".into(), port: 8080 };
+    far.services[0].tagged_addresses = [("wan".into(), wan)].into();
+    put(&mut catalog, far);
+    let mut bare = service(node("m", "10.0.0.3"), "bare", &[], 81);
+    bare.node.tagged_addresses = [("wan".into(), "198.51.100.3".into())].into();
+    put(&mut catalog, bare);
+    for (from, name, kind, expected) in [
+        ("dc2", "n.node.consul.", "A", "198.51.100.1"),
+        ("dc2", "web.service.consul.", "A", "198.51.100.2"),
+        ("dc2", "web.service.consul.", "SRV", "1 1 8080 c6336402.addr.dc1.consul."),
+        ("dc2", "bare.service.consul.", "A", "198.51.100.3"),
+        ("dc2", "bare.service.consul.", "SRV", "1 1 81 m.node.dc1.consul."),
+        ("dc1", "n.node.consul.", "A", "10.0.0.1"),
+        ("dc1", "web.service.consul.", "A", "10.0.0.2"),
+        ("dc1", "web.service.consul.", "SRV", "1 1 80 0a000002.addr.dc1.consul."),
+        ("", "bare.service.consul.", "A", "10.0.0.3"),
+    ] {
+        let config = Config { translate_beyond: from.into(), ..Config::default() };
+        let mut rng = Rng::new(Seed(1));
+        let bytes = question(name, kind, None);
+        let answer = read(&catalog, &config, &facts(), &mut rng, false, &bytes).unwrap();
+        let message = Message::from_vec(&answer).unwrap();
+        assert_eq!(message.answers[0].data.to_string(), expected, "{from} {name} {kind}");
     }
 }
 

@@ -6,6 +6,7 @@
 use crate::respond;
 use crate::route;
 use crate::{Request, Response, View};
+use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -82,9 +83,14 @@ pub fn leadership_lost(view: &View, request: &Request) -> Response {
     server(view, request, LEADERSHIP_LOST)
 }
 
-/// The answer of another server as this agent passes it on: each hop prefixes errors once.
+/// The answer of another server as this agent passes it on: each hop prefixes errors once, and
+/// what this agent says of every answer is said of it.
 #[must_use]
-pub fn forwarded(response: Response) -> Response {
+pub fn forwarded(view: &View, mut response: Response) -> Response {
+    let translates = view.agent.translate_wan_addrs;
+    if translates && response.header(respond::TRANSLATES).is_none() {
+        response.headers.push((Cow::Borrowed(respond::TRANSLATES), "true".into()));
+    }
     if response.status != 500 {
         return response;
     }

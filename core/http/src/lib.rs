@@ -22,6 +22,7 @@ mod render;
 mod respond;
 mod route;
 mod view;
+mod wan;
 
 pub use cache::BodyCache;
 pub use decide::{PlanContext, plan, read};

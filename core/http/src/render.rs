@@ -3,7 +3,9 @@
 use crate::endpoint::render_txn;
 use crate::json::Json;
 use crate::params::Params;
-use crate::{KeyAction, KeyringAnswer, Reply, Request, Response, UserEvent, View, error, respond};
+use crate::{
+    KeyAction, KeyringAnswer, Reply, Request, Response, UserEvent, View, error, respond, wan,
+};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -178,13 +180,17 @@ pub fn snapshot(view: &View, now: Instant, index: CatalogIndex, archive: Bytes) 
 #[must_use]
 pub fn forward(view: &View, request: &Request) -> Request {
     let mut request = request.clone();
+    let params = Params::parse(&request.query);
+    let pretty = view.agent.dev && !params.has("pretty");
+    let mut translate = false;
     if !request.headers.iter().any(|(name, _)| name == ORIGIN) {
+        translate = view.agent.translate_wan_addrs && wan::is_elsewhere(view, &params);
         request.headers.push((ORIGIN.into(), view.agent.name.to_string()));
     }
-    if view.agent.dev && !Params::parse(&request.query).has("pretty") {
+    for word in [pretty.then_some("pretty"), translate.then_some(wan::WISH)].into_iter().flatten() {
         let separator = if request.query.is_empty() { "" } else { "&" };
         request.query.push_str(separator);
-        request.query.push_str("pretty");
+        request.query.push_str(word);
     }
     request
 }

@@ -10,6 +10,8 @@ use bytes::Bytes;
 pub(crate) type Headers = Vec<(Cow<'static, str>, String)>;
 
 pub(crate) const JSON: &str = "application/json";
+/// Tells clients that addresses may be those of the WAN.
+pub(crate) const TRANSLATES: &str = "X-Consul-Translate-Addresses";
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Headers of every routed response: what the operator configured, the type, `Vary`.
@@ -17,6 +19,9 @@ pub(crate) fn headers(view: &View, content_type: Option<&str>) -> Headers {
     let mut headers = Vec::with_capacity(8 + view.agent.response_headers.len());
     for (name, value) in &view.agent.response_headers {
         headers.push((Cow::Owned(name.clone()), value.clone()));
+    }
+    if view.agent.translate_wan_addrs {
+        headers.push((Cow::Borrowed(TRANSLATES), "true".into()));
     }
     if let Some(content_type) = content_type {
         headers.push((Cow::Borrowed("Content-Type"), content_type.into()));

@@ -165,6 +165,8 @@ pub struct AgentFacts {
     pub txn_bytes_max: usize,
     /// `session_ttl_min`; the API's own bound if `None`.
     pub session_ttl_min: Option<Duration>,
+    /// `translate_wan_addrs`: clients are told WAN addresses of what is in another datacenter.
+    pub translate_wan_addrs: bool,
     /// `http_config.response_headers`.
     pub response_headers: Vec<(String, String)>,
     /// `http_config.block_endpoints`: paths that begin like this are refused.

@@ -208,8 +208,58 @@ fn a_forwarded_request_keeps_the_node_it_came_to() {
     let forwarded = proconsul_http::forward(&other, &request("PUT /v1/session/create", ""));
     let response = world.ask(&forwarded);
     assert_eq!(&response.body[..], b"Missing node registration");
-    let passed_on = proconsul_http::error::forwarded(response);
+    let passed_on = proconsul_http::error::forwarded(&other, response);
     assert_eq!(&passed_on.body[..], b"rpc error making call: Missing node registration");
+}
+
+#[test]
+fn what_is_in_another_datacenter_is_shown_where_the_wan_reaches_it() {
+    let mut world = World::new();
+    let node = r#"{"Node":"n","Address":"10.0.0.1","TaggedAddresses":{"wan":"198.51.100.1"},
+        "Service":{"Service":"web","Port":80,"Address":"10.0.0.2",
+        "TaggedAddresses":{"wan":{"Address":"198.51.100.2","Port":8080}}}}"#;
+    put(&mut world, "/v1/catalog/register", node);
+    let mut asked = world.view.clone();
+    let mut facts = (*asked.agent).clone();
+    (facts.datacenter, facts.translate_wan_addrs) = ("dc2".into(), true);
+    asked.agent = facts.into();
+    for (target, own, wan) in [
+        ("/v1/catalog/nodes", vec!["10.0.0.1"], vec!["198.51.100.1"]),
+        ("/v1/catalog/node/n", vec!["10.0.0.1"], vec!["198.51.100.1"]),
+        (
+            "/v1/catalog/service/web",
+            vec!["10.0.0.1", "10.0.0.2"],
+            vec!["198.51.100.1", "198.51.100.2"],
+        ),
+        (
+            "/v1/health/service/web",
+            vec!["10.0.0.1", "10.0.0.2"],
+            vec!["198.51.100.1", "198.51.100.2"],
+        ),
+    ] {
+        // `Address` and `ServiceAddress`, and nothing that is tagged.
+        let shown = |response: &proconsul_http::Response, address: &str| {
+            let text = String::from_utf8_lossy(&response.body).replace(": ", ":");
+            text.contains(&format!("Address\":\"{address}\",\"Datacenter"))
+                || text.contains(&format!("ServiceAddress\":\"{address}"))
+                || text.contains(&format!("\"Address\":\"{address}\",\"TaggedAddresses"))
+        };
+        for (dc, expected, others) in [("dc1", &wan, &own), ("dc2", &own, &wan)] {
+            let request = get(&format!("{target}?dc={dc}"));
+            let mut request = proconsul_http::forward(&asked, &request);
+            // Whoever answers is in dc1 in either case.
+            request.query = request.query.replace("dc=dc2", "dc=dc1");
+            let response = world.ask(&request);
+            let response = proconsul_http::error::forwarded(&asked, response);
+            for address in expected {
+                assert!(shown(&response, address), "{target} {dc} {address}: {response:?}");
+            }
+            for address in others {
+                assert!(!shown(&response, address), "{target} {dc} {address}: {response:?}");
+            }
+            assert_eq!(response.header("X-Consul-Translate-Addresses"), Some("true"));
+        }
+    }
 }
 
 #[test]

@@ -255,6 +255,7 @@ fn facts(settings: &Settings, id: NodeId, name: &str, address: IpAddr) -> AgentF
             default: settings.default_query_time,
             max: settings.max_query_time,
         },
+        translate_wan_addrs: settings.translate_wan_addrs,
         response_headers: settings.response_headers.clone(),
         block_endpoints: settings.block_endpoints.clone(),
         script_checks: settings.enable_script_checks,

@@ -178,6 +178,7 @@ pub(super) const KEYS: &[Key] = &[
     works("sync_coordinate_interval_min", Span),
     works("sync_coordinate_rate_target", Whole),
     works("tagged_addresses", TextMap),
+    works("translate_wan_addrs", Switch),
     // Nothing depends on them, or what they ask for is done anyway, or their author is warned.
     ignored("acl", Object(ACL)),
     idle("cache", Any, Off),
@@ -232,7 +233,6 @@ pub(super) const KEYS: &[Key] = &[
     missing("tls_cipher_suites", Text),
     missing("tls_min_version", Text),
     missing("tls_prefer_server_cipher_suites", Switch),
-    missing("translate_wan_addrs", Switch),
     missing("ui", Switch),
     missing("ui_content_path", Text),
     missing("ui_dir", Text),

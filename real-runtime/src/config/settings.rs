@@ -73,6 +73,7 @@ pub struct Settings {
     pub txn_bytes_max: usize,
     pub http_conns_per_client_max: usize,
     pub rpc_conns_per_client_max: usize,
+    pub translate_wan_addrs: bool,
     pub response_headers: Vec<(String, String)>,
     pub block_endpoints: Vec<String>,
     pub tagged_addresses: Vec<(String, String)>,
@@ -173,9 +174,7 @@ impl Settings {
             bootstrap_expect: read.whole("bootstrap_expect").unwrap_or(0),
             data_dir: read.text("data_dir").map(PathBuf::from),
             primary_datacenter: read.text("primary_datacenter"),
-            datacenter: read
-                .text("datacenter")
-                .map_or_else(|| "dc1".to_owned(), |name| name.to_ascii_lowercase()),
+            datacenter: datacenter(&read),
             node_name: read.text("node_name"),
             node_id: read.text("node_id"),
             node_meta: read
@@ -213,6 +212,7 @@ impl Settings {
             txn_bytes_max: write_size(&read, "limits.txn_max_req_len", kv_value_bytes_max)?,
             http_conns_per_client_max: read.size("limits.http_max_conns_per_client", 200),
             rpc_conns_per_client_max: read.size("limits.rpc_max_conns_per_client", 100),
+            translate_wan_addrs: read.on("translate_wan_addrs") == Some(true),
             response_headers: read.texts("http_config.response_headers"),
             block_endpoints: read.list("http_config.block_endpoints"),
             tagged_addresses: read.texts("tagged_addresses"),
@@ -424,6 +424,11 @@ fn check_update_interval(read: &Reader<'_>) -> Duration {
     given.unwrap_or(Duration::from_secs(300))
 }
 
+fn datacenter(read: &Reader<'_>) -> String {
+    let given = read.text("datacenter");
+    given.map_or_else(|| "dc1".to_owned(), |name| name.to_ascii_lowercase())
+}
+
 fn dns_config(read: &Reader<'_>) -> Result<dns::Config, String> {
     let defaults = dns::Config::default();
     for limit in ["udp_answer_limit", "a_record_limit"] {
@@ -462,6 +467,10 @@ fn dns_config(read: &Reader<'_>) -> Result<dns::Config, String> {
         ),
         recursors: recursors(read)?,
         recursor_timeout: read.span("dns_config.recursor_timeout", defaults.recursor_timeout),
+        translate_beyond: match read.on("translate_wan_addrs") {
+            Some(true) => datacenter(read),
+            Some(false) | None => String::new(),
+        },
         soa: dns::Soa {
             refresh: seconds("refresh", defaults.soa.refresh),
             retry: seconds("retry", defaults.soa.retry),

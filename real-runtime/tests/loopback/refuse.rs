@@ -77,7 +77,7 @@ fn files_are_refused_with_file_key_and_reason() {
             &["alt_domain cannot be \"x0123", "is longer than 63 bytes"],
         ),
         (&long_domain, &["domain cannot be \"a.a.a", "names in it would be longer than 255"]),
-        (r#"{"translate_wan_addrs": true}"#, &["translate_wan_addrs: what this key asks for"]),
+        (r#"{"syslog_facility": "x"}"#, &["syslog_facility: what this key asks for"]),
         (r#"{"check_output_max_size": 0}"#, &["check_output_max_size must be positive"]),
         ("{ broken", &["t.json"]),
     ];

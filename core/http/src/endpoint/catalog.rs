@@ -4,7 +4,7 @@ use super::filter::{Filter, Kind};
 use crate::decide::{Body, Call, CatalogRead, Desk, Modes, serve};
 use crate::json::Json;
 use crate::json::records::{self, Empty};
-use crate::{Plan, Response, error, near, respond};
+use crate::{Plan, Response, error, near, respond, wan};
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -141,7 +141,7 @@ impl CatalogRead for Nodes {
         let mut found: Vec<&Node> = call.view.catalog.nodes().filter(wanted).collect();
         near::sort(call, &mut found, |node| &node.name);
         for node in found {
-            records::node(&mut json, node);
+            records::node(&mut json, &wan::node(call, node));
         }
         json.end_array();
         Ok(Body::Json(json.finish()))
@@ -265,7 +265,8 @@ impl CatalogRead for Instances<'_> {
                 && self.wants.node(&node.meta)
                 && filter.catalog_service(node, service)
             {
-                records::catalog_service(&mut json, node, service);
+                let (node, service) = (wan::node(call, node), wan::service(call, service));
+                records::catalog_service(&mut json, &node, &service);
             }
         }
         json.end_array();
@@ -308,7 +309,7 @@ impl CatalogRead for OneNode<'_> {
         };
         json.begin_object();
         json.key("Node");
-        records::node(&mut json, node);
+        records::node(&mut json, &wan::node(call, node));
         json.key("Services");
         let services = catalog.node_services(self.name).filter(|service| filter.service(service));
         if self.listed {

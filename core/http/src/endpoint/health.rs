@@ -5,7 +5,7 @@ use super::filter::{Filter, Kind};
 use crate::decide::{Body, Call, CatalogRead, Desk, Modes, serve};
 use crate::json::Json;
 use crate::json::records::{self, Empty};
-use crate::{Plan, Response, error, near};
+use crate::{Plan, Response, error, near, wan};
 use alloc::vec;
 use alloc::vec::Vec;
 use proconsul_catalog::{Catalog, Topic};
@@ -166,9 +166,9 @@ impl CatalogRead for Instances<'_> {
             }
             json.begin_object();
             json.key("Node");
-            records::node(&mut json, node);
+            records::node(&mut json, &wan::node(call, node));
             json.key("Service");
-            records::node_service(&mut json, service, Empty::Shown);
+            records::node_service(&mut json, &wan::service(call, service), Empty::Shown);
             json.key("Checks");
             json.begin_array();
             for check in &checks {
