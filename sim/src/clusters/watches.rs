@@ -94,7 +94,7 @@ impl World {
     /// Who has waited for too long; and who does not wait asks again.
     pub(super) fn look_at_watches(&mut self) {
         for number in 0..self.watches.len() {
-            let Watch { by, key, index, asked_at, .. } = self.watches[number];
+            let Watch { by, key, index, era, asked_at } = self.watches[number];
             let Some(asked_at) = asked_at else {
                 self.ask_again(number);
                 continue;
@@ -104,7 +104,10 @@ impl World {
                 continue;
             }
             let missed = self.judge.keys.first_acknowledged(key, asked_at);
+            // Indexes begin anew where all is lost: one of before may be ahead, and waits.
+            let same_life = era == self.judge.era(key.0.into());
             if index > 0
+                && same_life
                 && let Some(at) = missed.filter(|at| self.now > at + WOKEN)
             {
                 let late = (self.now - at) / SECOND;
