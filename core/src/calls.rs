@@ -221,13 +221,14 @@ impl Node {
         }
     }
 
-    /// Gossip says that a server failed, or that it left. Reads that it has are asked again. One
-    /// that failed answers no writes; one that leaves may, for a while.
-    pub(crate) fn server_away(&mut self, server: NodeId, has_failed: bool) {
+    /// Gossip says that a server failed, or that it left. Reads that it has are asked again. A write
+    /// that it has may still be answered: who leaves works for a while, and who is held for failed
+    /// may be well, behind datagrams that are lost. If it is not, its connection breaks.
+    pub(crate) fn server_away(&mut self, server: NodeId) {
         self.calls.silent.insert(server);
         for origin in self.forwarded_to(|to| to == server) {
             let is_read = self.opens.get(&origin).is_some_and(|open| open.job.is_read());
-            if has_failed || is_read {
+            if is_read || self.planted.is(Fault::FailureTakesWrites) {
                 self.call_lost(origin, &[]);
             } else {
                 self.wait_no_longer(origin);

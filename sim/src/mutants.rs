@@ -101,6 +101,7 @@ pub const CLUSTER: &[Fault] = &[
     Fault::GreetingBeatsGossip,
     Fault::ForwardDropsIndex,
     Fault::LostServerKeepsWatches,
+    Fault::FailureTakesWrites,
 ];
 
 /// Faults that need a story told by hand, and why. The scenario or test named finds them.
@@ -145,6 +146,11 @@ pub const BY_HAND: &[(Fault, &str)] = &[
     (
         Fault::GreetingBeatsGossip,
         "a server with two addresses, of which worlds give it one; core/tests/node/faults.rs",
+    ),
+    (
+        Fault::FailureTakesWrites,
+        "a server held for failed that answers after all; \
+         regressions/write_at_one_held_for_failed",
     ),
 ];
 

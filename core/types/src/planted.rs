@@ -197,6 +197,9 @@ pub enum Fault {
     ForwardDropsIndex,
     /// A watch waits on at a server that is gone: nothing wakes it any more.
     LostServerKeepsWatches,
+    /// A write that is under way fails as soon as gossip holds the server that has it for gone,
+    /// rightly or not.
+    FailureTakesWrites,
 }
 
 /// Which fault, if any, this build of a part carries.
