@@ -102,6 +102,7 @@ pub const CLUSTER: &[Fault] = &[
     Fault::ForwardDropsIndex,
     Fault::LostServerKeepsWatches,
     Fault::FailureTakesWrites,
+    Fault::WaitBeginsAnew,
 ];
 
 /// Faults that need a story told by hand, and why. The scenario or test named finds them.
@@ -151,6 +152,11 @@ pub const BY_HAND: &[(Fault, &str)] = &[
         Fault::FailureTakesWrites,
         "a server held for failed that answers after all; \
          regressions/write_at_one_held_for_failed",
+    ),
+    (
+        Fault::WaitBeginsAnew,
+        "servers that die late in a wait in which nobody writes; \
+         regressions/wait_goes_on_elsewhere",
     ),
 ];
 

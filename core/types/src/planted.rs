@@ -200,6 +200,8 @@ pub enum Fault {
     /// A write that is under way fails as soon as gossip holds the server that has it for gone,
     /// rightly or not.
     FailureTakesWrites,
+    /// A watch that is asked again, because its server is gone, waits as long again.
+    WaitBeginsAnew,
 }
 
 /// Which fault, if any, this build of a part carries.

@@ -115,8 +115,7 @@ impl World {
                     format!("m{by} waits for {key:?} although it was written {late} s ago")
                 });
             }
-            // Of a server that is gone another one is asked, which waits as long again.
-            if self.now > asked_at + WAIT_MAX + WOKEN && self.is_calm_for(WAIT_MAX + WOKEN) {
+            if self.now > asked_at + WAIT_MAX + WOKEN {
                 let late = (self.now - asked_at) / SECOND;
                 self.judge.broken("watch.silent", self.now, || {
                     format!("m{by} waits for {key:?} for {late} s, and wanted {WAIT}")
