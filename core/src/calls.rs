@@ -195,8 +195,28 @@ impl Node {
     }
 
     /// The connection to `peer` broke. Nobody there wants an answer any more, and what it owes
-    /// will not come. The calls in `unsent` never left.
-    pub(crate) fn peer_lost(&mut self, peer: NodeId, unsent: &[CallId], out: &mut Vec<Effect>) {
+    /// will not come.
+    pub(crate) fn peer_lost(&mut self, peer: NodeId, out: &mut Vec<Effect>) {
+        self.forget_calls_of(peer, out);
+        self.peer_unreached(peer, &[]);
+    }
+
+    /// Nobody at `peer` wants an answer any more.
+    pub(crate) fn forget_calls_of(&mut self, peer: NodeId, out: &mut Vec<Effect>) {
+        let theirs: Vec<Origin> = self
+            .opens
+            .range(Origin::Peer(peer, CallId(0))..=Origin::Peer(peer, CallId(u64::MAX)))
+            .map(|(origin, _)| *origin)
+            .collect();
+        for origin in theirs {
+            self.forget(origin, out);
+        }
+    }
+
+    /// Nothing reaches `peer` where it was dialled, and what it owes will not come. The calls in
+    /// `unsent` never left. What it asks stands: it may be elsewhere by now, on a connection of its
+    /// own that nobody saw break.
+    pub(crate) fn peer_unreached(&mut self, peer: NodeId, unsent: &[CallId]) {
         self.raft_input(proconsul_raft::Input::PeerLost(peer));
         // Nothing is ever forwarded to strangers.
         let is_stranger = self.pools.pool(Pool::Lan).is_some()
@@ -209,14 +229,6 @@ impl Node {
         }
         self.servers.failed(peer);
         self.doubt(peer);
-        let theirs: Vec<Origin> = self
-            .opens
-            .range(Origin::Peer(peer, CallId(0))..=Origin::Peer(peer, CallId(u64::MAX)))
-            .map(|(origin, _)| *origin)
-            .collect();
-        for origin in theirs {
-            self.forget(origin, out);
-        }
         for origin in self.forwarded_to(|to| to == peer) {
             self.call_lost(origin, unsent);
         }

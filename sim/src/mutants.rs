@@ -103,6 +103,7 @@ pub const CLUSTER: &[Fault] = &[
     Fault::LostServerKeepsWatches,
     Fault::FailureTakesWrites,
     Fault::WaitBeginsAnew,
+    Fault::UnreachedIsForgotten,
 ];
 
 /// Faults that need a story told by hand, and why. The scenario or test named finds them.
@@ -157,6 +158,10 @@ pub const BY_HAND: &[(Fault, &str)] = &[
         Fault::WaitBeginsAnew,
         "servers that die late in a wait in which nobody writes; \
          regressions/wait_goes_on_elsewhere",
+    ),
+    (
+        Fault::UnreachedIsForgotten,
+        "a watcher that comes back elsewhere; regressions/asked_from_a_new_address",
     ),
 ];
 

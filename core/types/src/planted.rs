@@ -202,6 +202,9 @@ pub enum Fault {
     FailureTakesWrites,
     /// A watch that is asked again, because its server is gone, waits as long again.
     WaitBeginsAnew,
+    /// Who cannot be dialled is forgotten with what it asks on a connection of its own: a watcher
+    /// that came back elsewhere waits in vain.
+    UnreachedIsForgotten,
 }
 
 /// Which fault, if any, this build of a part carries.
