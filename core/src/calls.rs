@@ -234,9 +234,9 @@ impl Node {
         }
     }
 
-    /// Gossip says that a server failed, or that it left. Reads that it has are asked again. A write
-    /// that it has may still be answered: who leaves works for a while, and who is held for failed
-    /// may be well, behind datagrams that are lost. If it is not, its connection breaks.
+    /// Gossip says that a server failed, or that it left. Reads that it has are asked again. Writes
+    /// may still be answered: who leaves works for a while, and who is held for failed may be well,
+    /// behind datagrams that are lost. If it is not, its connection breaks.
     pub(crate) fn server_away(&mut self, server: NodeId) {
         self.calls.silent.insert(server);
         for origin in self.forwarded_to(|to| to == server) {
