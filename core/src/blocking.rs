@@ -163,11 +163,8 @@ impl Node {
         };
         open.stage = Stage::Parked;
         open.confirmed = false;
-        if open.wait_until.is_none() {
-            let until = self.now.after(wait.at_most);
-            open.wait_until = Some(until);
-            self.timers.set(Timer::Blocking(origin), until);
-        }
+        let until = *open.wait_until.get_or_insert_with(|| self.now.after(wait.at_most));
+        self.timers.set(Timer::Blocking(origin), until.max(self.now));
         if self.planted.is(Fault::LostWakeup) {
             self.blocking.late.push((origin, wait, true));
         } else {

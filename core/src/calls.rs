@@ -19,7 +19,7 @@ use proconsul_catalog::Outcome;
 use proconsul_http::error::{NO_LEADER, RPC_CLOSED, RPC_EOF, RPC_PREFIX};
 use proconsul_http::{self as http, Reply, Request, Response, error};
 use proconsul_types::limits::BLOCKING_WAIT_MAX;
-use proconsul_types::{Duration, Fault, Instant, NodeId, Pool};
+use proconsul_types::{Duration, Fault, NodeId, Pool};
 
 /// Calls that are open in either direction.
 #[derive(Clone, Debug)]
@@ -45,7 +45,8 @@ const CALLERS_MAX: usize = 16_384;
 const PASSES_MAX: u8 = 3;
 /// Between two looks at a request whose called server did not lead.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
-/// How long a silent server may keep a call before its outcome counts as unknown.
+/// How long a silent server may keep a call before its outcome counts as unknown: one that need not
+/// wait for a change, or whose wait is over.
 const SILENCE_MAX: Duration = Duration::from_secs(32);
 /// The same for a DNS question: who asked has asked again by then.
 const DNS_PATIENCE: Duration = Duration::from_secs(5);
@@ -197,8 +198,28 @@ impl Node {
     }
 
     /// The connection to `peer` broke. Nobody there wants an answer any more, and what it owes
-    /// will not come. The calls in `unsent` never left.
-    pub(crate) fn peer_lost(&mut self, peer: NodeId, unsent: &[CallId], out: &mut Vec<Effect>) {
+    /// will not come.
+    pub(crate) fn peer_lost(&mut self, peer: NodeId, out: &mut Vec<Effect>) {
+        self.forget_calls_of(peer, out);
+        self.peer_unreached(peer, &[]);
+    }
+
+    /// Nobody at `peer` wants an answer any more.
+    pub(crate) fn forget_calls_of(&mut self, peer: NodeId, out: &mut Vec<Effect>) {
+        let theirs: Vec<Origin> = self
+            .opens
+            .range(Origin::Peer(peer, CallId(0))..=Origin::Peer(peer, CallId(u64::MAX)))
+            .map(|(origin, _)| *origin)
+            .collect();
+        for origin in theirs {
+            self.forget(origin, out);
+        }
+    }
+
+    /// Nothing reaches `peer` where it was dialled, and what it owes will not come. The calls in
+    /// `unsent` never left. What it asks stands: it may be elsewhere by now, on a connection of its
+    /// own that nobody saw break.
+    pub(crate) fn peer_unreached(&mut self, peer: NodeId, unsent: &[CallId]) {
         self.raft_input(proconsul_raft::Input::PeerLost(peer));
         // Nothing is ever forwarded to strangers.
         let is_stranger = self.pools.pool(Pool::Lan).is_some()
@@ -211,26 +232,19 @@ impl Node {
         }
         self.servers.failed(peer);
         self.doubt(peer);
-        let theirs: Vec<Origin> = self
-            .opens
-            .range(Origin::Peer(peer, CallId(0))..=Origin::Peer(peer, CallId(u64::MAX)))
-            .map(|(origin, _)| *origin)
-            .collect();
-        for origin in theirs {
-            self.forget(origin, out);
-        }
         for origin in self.forwarded_to(|to| to == peer) {
             self.call_lost(origin, unsent);
         }
     }
 
-    /// Gossip says that a server failed, or that it left. Reads that it has are asked again. One
-    /// that failed answers no writes; one that leaves may, for a while.
-    pub(crate) fn server_away(&mut self, server: NodeId, has_failed: bool) {
+    /// Gossip says that a server failed, or that it left. Reads that it has are asked again. Writes
+    /// may still be answered: who leaves works for a while, and who is held for failed may be well,
+    /// behind datagrams that are lost. If it is not, its connection breaks.
+    pub(crate) fn server_away(&mut self, server: NodeId) {
         self.calls.silent.insert(server);
         for origin in self.forwarded_to(|to| to == server) {
             let is_read = self.opens.get(&origin).is_some_and(|open| open.job.is_read());
-            if has_failed || is_read {
+            if is_read || self.planted.is(Fault::FailureTakesWrites) {
                 self.call_lost(origin, &[]);
             } else {
                 self.wait_no_longer(origin);
@@ -315,16 +329,24 @@ impl Node {
     /// Sends a request on, to `to`.
     pub(crate) fn forward(&mut self, origin: Origin, to: NodeId, way: Way, out: &mut Vec<Effect>) {
         let id = self.calls.fresh();
+        let anew = self.planted.is(Fault::WaitBeginsAnew);
         let Some(open) = self.opens.get_mut(&origin) else {
             return;
         };
         let (call, patience) = match &open.job {
             Job::Http(request) => {
-                // Who answers may let it wait longer than we would.
-                let wait_max = self.config.facts.query_times.max.max(BLOCKING_WAIT_MAX);
-                let patience = if waits(request) { wait_max * 2 } else { SILENCE_MAX };
-                let request = http::forward(self.publisher.peek(), request);
-                let mut request = shortened(request, open.wait_until, self.now);
+                let times = self.config.facts.query_times;
+                // Who answers may let a query wait longer that does not say how long.
+                let wait_max = times.max.max(BLOCKING_WAIT_MAX);
+                let again = open.wait_until.filter(|_| !anew);
+                let mut request = http::forward(self.publisher.peek(), request);
+                if let Some(until) = again {
+                    request = shortened(request, until.since(self.now));
+                } else if let Some(wait) = http::wait_asked(&request, times.default) {
+                    open.wait_until = Some(self.now.after(wait.min(wait_max)));
+                }
+                let wait = http::wait_asked(&request, wait_max).unwrap_or(Duration::ZERO);
+                let patience = wait.min(wait_max) * 17 / 16 + SILENCE_MAX;
                 if way == Way::Server && self.planted.is(Fault::ForwardDropsIndex) {
                     request.query = request.query.replace("index=", "_=");
                 }
@@ -427,7 +449,8 @@ impl Node {
         let Stage::Forwarded(id, to) = open.stage else {
             return;
         };
-        let waits = matches!(&open.job, Job::Http(request) if waits(request));
+        let waits = matches!(&open.job, Job::Http(request)
+            if http::wait_asked(request, BLOCKING_WAIT_MAX).is_some());
         if waits && self.planted.is(Fault::LostServerKeepsWatches) {
             return;
         }
@@ -600,23 +623,8 @@ fn knows_no_leader(answer: &CallAnswer) -> bool {
     }
 }
 
-/// Whether a request is answered only when something changes.
-fn waits(request: &Request) -> bool {
-    request.method == proconsul_http::Method::Get && request.query.contains("index=")
-}
-
-/// The request with its `wait` cut to what is left of it.
-fn shortened(mut request: Request, wait_until: Option<Instant>, now: Instant) -> Request {
-    if let Some(until) = wait_until {
-        let left = until.since(now).as_millis().max(1);
-        let mut query: Vec<Cow<'_, str>> = request
-            .query
-            .split('&')
-            .filter(|part| !part.is_empty() && !part.starts_with("wait="))
-            .map(Cow::Borrowed)
-            .collect();
-        query.push(Cow::Owned(format!("wait={left}ms")));
-        request.query = query.join("&");
-    }
+/// The request with its `wait` cut to what is `left` of it. The first value of a parameter counts.
+fn shortened(mut request: Request, left: Duration) -> Request {
+    request.query = format!("wait={}ms&{}", left.as_millis().max(1), request.query);
     request
 }

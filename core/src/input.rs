@@ -44,10 +44,12 @@ pub enum Input {
         /// What.
         message: PeerMessage,
     },
-    /// The connection to an agent broke; answers still owed by it will not come.
+    /// The connection on which an agent is heard broke, and it knows; answers still owed by it will
+    /// not come.
     PeerLost(NodeId),
-    /// The same, or there never was one; and these calls were certainly never sent to it: no byte
-    /// of them left this machine. A host that is not certain does not name a call.
+    /// An agent cannot be dialled, or what was dialled broke; answers still owed by it will not
+    /// come. These calls were certainly never sent to it: no byte of them left this machine. A host
+    /// that is not certain does not name a call.
     PeerUnreached(NodeId, Vec<CallId>),
     /// A greeting told where an agent can be reached now.
     PeerAt(NodeId, SocketAddr),

@@ -46,6 +46,10 @@ impl Node {
         for (id, origin) in self.calls.outgoing() {
             let waits = matches!(stage(origin), Some(Stage::Forwarded(call, _)) if call == id);
             assert!(waits, "every call to another agent has someone here who waits for it");
+            assert!(
+                self.timers.get(&Timer::Call(*origin)).is_some(),
+                "whoever waits for another agent has a deadline"
+            );
         }
         for origin in self.blocking.parked() {
             assert!(stage(origin) == Some(&Stage::Parked), "who is registered is parked");

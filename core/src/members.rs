@@ -30,7 +30,7 @@ impl Node {
     pub(crate) fn member_away(&mut self, pool: Pool, member: &Arc<Member>, out: &mut Vec<Effect>) {
         self.note_change(pool, member, out);
         if let Some(server) = self.server_gone(pool, member) {
-            self.server_away(server, member.status == MemberStatus::Failed);
+            self.server_away(server);
         }
         if pool == Pool::Lan {
             self.reconcile_soon(&member.name);

@@ -35,7 +35,7 @@ use proconsul_catalog::Catalog;
 use proconsul_gossip as gossip;
 use proconsul_http::{BodyCache, View};
 use proconsul_raft::Raft;
-use proconsul_types::{EntryId, Instant, Planted, Rng, TimerTable, WallTime};
+use proconsul_types::{EntryId, Fault, Instant, Planted, Rng, TimerTable, WallTime};
 
 /// One server: raft, catalog, disk, checks and everything between them. Cloning it is cheap and
 /// gives a second, independent future.
@@ -126,8 +126,13 @@ impl Node {
         match input {
             Input::Wake => self.wake(out),
             Input::Peer { from, message } => self.peer(from, message, out),
-            Input::PeerLost(peer) => self.peer_lost(peer, &[], out),
-            Input::PeerUnreached(peer, unsent) => self.peer_lost(peer, &unsent, out),
+            Input::PeerLost(peer) => self.peer_lost(peer, out),
+            Input::PeerUnreached(peer, unsent) => {
+                if self.planted.is(Fault::UnreachedIsForgotten) {
+                    self.forget_calls_of(peer, out);
+                }
+                self.peer_unreached(peer, &unsent);
+            }
             Input::PeerAt(peer, address) => self.greeted(peer, address),
             Input::Http(id, request) => {
                 self.accept(Origin::Client(id), Job::Http(request), 0);

@@ -99,7 +99,8 @@ pub(crate) struct Open {
     pub(crate) last_chance: bool,
     /// When holding it is given up; set when it is first held.
     pub(crate) hold_until: Option<Instant>,
-    /// When its blocking wait is over; set when it is first parked, and kept from then on.
+    /// When its blocking wait is over; set when it is first parked or forwarded, and kept from then
+    /// on, so that whoever is asked next lets it wait for the rest only.
     pub(crate) wait_until: Option<Instant>,
     /// Whether a quorum round confirmed the state it is about to read.
     pub(crate) confirmed: bool,

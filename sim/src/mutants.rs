@@ -101,6 +101,9 @@ pub const CLUSTER: &[Fault] = &[
     Fault::GreetingBeatsGossip,
     Fault::ForwardDropsIndex,
     Fault::LostServerKeepsWatches,
+    Fault::FailureTakesWrites,
+    Fault::WaitBeginsAnew,
+    Fault::UnreachedIsForgotten,
 ];
 
 /// Faults that need a story told by hand, and why. The scenario or test named finds them.
@@ -145,6 +148,20 @@ pub const BY_HAND: &[(Fault, &str)] = &[
     (
         Fault::GreetingBeatsGossip,
         "a server with two addresses, of which worlds give it one; core/tests/node/faults.rs",
+    ),
+    (
+        Fault::FailureTakesWrites,
+        "a server held for failed that answers after all; \
+         regressions/write_at_one_held_for_failed",
+    ),
+    (
+        Fault::WaitBeginsAnew,
+        "servers that die late in a wait in which nobody writes; \
+         regressions/wait_goes_on_elsewhere",
+    ),
+    (
+        Fault::UnreachedIsForgotten,
+        "a watcher that comes back elsewhere; regressions/asked_from_a_new_address",
     ),
 ];
 

@@ -4,7 +4,7 @@ use crate::cache::{BodyKey, Stamp, effective};
 use crate::params::Params;
 use crate::render::ORIGIN;
 use crate::route::{self, Endpoint, Family};
-use crate::{BodyCache, Consistency, Plan, QueryTimes, Request, Response, View, Wait};
+use crate::{BodyCache, Consistency, Method, Plan, QueryTimes, Request, Response, View, Wait};
 use crate::{endpoint, error, near, respond};
 use alloc::borrow::Cow;
 use alloc::format;
@@ -15,6 +15,19 @@ use core::cell::Cell;
 use proconsul_catalog::{Catalog, Topic};
 use proconsul_syntax::duration;
 use proconsul_types::{CatalogIndex, Duration, Fault, Instant, Rng};
+
+/// How long a read asks to wait for a change, if it asks for that: `unsaid` if it does not say.
+/// Whoever answers adds up to a sixteenth.
+#[must_use]
+pub fn wait_asked(request: &Request, unsaid: Duration) -> Option<Duration> {
+    if request.method != Method::Get {
+        return None;
+    }
+    let params = Params::parse(&request.query);
+    let index = unsigned(params.text("index")).unwrap_or(0);
+    let wait = duration::parse_unsigned(params.text("wait")).unwrap_or(Duration::ZERO);
+    (index > 0).then_some(if wait.is_zero() { unsaid } else { wait })
+}
 
 /// What the event loop lends to [`plan`].
 #[derive(Debug)]

@@ -25,7 +25,7 @@ mod view;
 mod wan;
 
 pub use cache::BodyCache;
-pub use decide::{PlanContext, plan, read};
+pub use decide::{PlanContext, plan, read, wait_asked};
 pub use message::{Method, Request, Response};
 pub use plan::{Consistency, HostOp, LocalOp, OperatorOp, Plan, Reply, Wait};
 pub use pools::{

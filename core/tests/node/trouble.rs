@@ -109,6 +109,20 @@ fn a_watch_leaves_a_server_that_fell_silent() {
 }
 
 #[test]
+fn a_watch_that_is_asked_again_waits_for_the_rest() {
+    let mut table = sound(3, 1);
+    assert_eq!(table.put(3, "/v1/kv/a", "1"), "true");
+    let first = table.ask(3, Method::Get, "/v1/kv/a", "");
+    let target = format!("/v1/kv/a?index={}&wait=30s", index(&first));
+    let watch = table.send(3, Method::Get, &target, "");
+    table.run(Duration::from_secs(20));
+    assert!(!table.answers.contains_key(&watch), "nothing changed");
+    table.kill(table.called.expect("it asked a server"));
+    table.run(Duration::from_secs(13));
+    assert_eq!(text(&table.answers[&watch]), text(&first));
+}
+
+#[test]
 fn places_are_written_after_leadership_came_back() {
     let mut table = Table::with(
         (1..=2)

@@ -197,6 +197,14 @@ pub enum Fault {
     ForwardDropsIndex,
     /// A watch waits on at a server that is gone: nothing wakes it any more.
     LostServerKeepsWatches,
+    /// A write that is under way fails as soon as gossip holds the server that has it for gone,
+    /// rightly or not.
+    FailureTakesWrites,
+    /// A watch that is asked again, because its server is gone, waits as long again.
+    WaitBeginsAnew,
+    /// Who cannot be dialled is forgotten with what it asks on a connection of its own: a watcher
+    /// that came back elsewhere waits in vain.
+    UnreachedIsForgotten,
 }
 
 /// Which fault, if any, this build of a part carries.

@@ -94,7 +94,7 @@ impl World {
     /// Who has waited for too long; and who does not wait asks again.
     pub(super) fn look_at_watches(&mut self) {
         for number in 0..self.watches.len() {
-            let Watch { by, key, index, asked_at, .. } = self.watches[number];
+            let Watch { by, key, index, era, asked_at } = self.watches[number];
             let Some(asked_at) = asked_at else {
                 self.ask_again(number);
                 continue;
@@ -104,7 +104,10 @@ impl World {
                 continue;
             }
             let missed = self.judge.keys.first_acknowledged(key, asked_at);
+            // Indexes begin anew where all is lost: one of before may be ahead, and waits.
+            let same_life = era == self.judge.era(key.0.into());
             if index > 0
+                && same_life
                 && let Some(at) = missed.filter(|at| self.now > at + WOKEN)
             {
                 let late = (self.now - at) / SECOND;
@@ -112,8 +115,7 @@ impl World {
                     format!("m{by} waits for {key:?} although it was written {late} s ago")
                 });
             }
-            // Of a server that is gone another one is asked, which waits as long again.
-            if self.now > asked_at + WAIT_MAX + WOKEN && self.is_calm_for(WAIT_MAX + WOKEN) {
+            if self.now > asked_at + WAIT_MAX + WOKEN {
                 let late = (self.now - asked_at) / SECOND;
                 self.judge.broken("watch.silent", self.now, || {
                     format!("m{by} waits for {key:?} for {late} s, and wanted {WAIT}")

@@ -17,6 +17,27 @@ use std::net::SocketAddr;
 /// How long silence lasts before a connection counts as broken, at most.
 const SILENCE: u64 = 1_500_000_000;
 
+/// What could not be sent to an agent.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Unsent {
+    calls: Vec<CallId>,
+    /// Whether there is something among it that the agent waits for.
+    answers: bool,
+}
+
+impl Unsent {
+    fn add(&mut self, message: &PeerMessage) {
+        self.calls.extend(message.call());
+        self.answers |= matches!(message, PeerMessage::Reply { .. });
+    }
+
+    fn of(message: &PeerMessage) -> Self {
+        let mut unsent = Self::default();
+        unsent.add(message);
+        unsent
+    }
+}
+
 /// A connection between two agents.
 #[derive(Clone, Debug, Default)]
 struct Wire {
@@ -27,8 +48,8 @@ struct Wire {
     who: Option<[NodeId; 2]>,
     /// The last arrival, by direction.
     last: [u64; 2],
-    /// By direction: who is dialled in vain, and the calls that wait for it.
-    dialled: [Option<(NodeId, Vec<CallId>)>; 2],
+    /// By direction: who is dialled in vain, and what waits for it.
+    dialled: [Option<(NodeId, Unsent)>; 2],
     sent: u64,
 }
 
@@ -60,7 +81,7 @@ impl World {
             let drawn = draw(seed, stream::BREAK, self.now, wide(from));
             let life = self.machines[from].life;
             let at = self.now + between(drawn, SILENCE / 3, SILENCE);
-            let unsent = message.call();
+            let unsent = Unsent::of(&message);
             self.queue.push(at, Ev::Lost { machine: from, life, who: to, unsent });
             return;
         };
@@ -71,7 +92,9 @@ impl World {
         let way = usize::from(from > other);
         if let Some((who, unsent)) = &mut wire.dialled[way] {
             // Whoever waits for another one there waits in vain, too.
-            unsent.extend(message.call().filter(|_| *who == to));
+            if *who == to {
+                unsent.add(&message);
+            }
             return;
         }
         if wire.breaking {
@@ -89,7 +112,7 @@ impl World {
         if !is_linked || !answers {
             let late = if is_linked { 30_000_000 } else { SILENCE };
             let at = self.now + between(drawn, 1_000_000, late);
-            let (life, unsent) = (one.life, message.call());
+            let (life, unsent) = (one.life, Unsent::of(&message));
             if wire.open {
                 wire.breaking = true;
                 self.queue.push(at, Ev::Broken { between: key, epoch: wire.epoch });
@@ -98,7 +121,7 @@ impl World {
                     self.queue.push(at, Ev::Lost { machine: from, life, who: to, unsent });
                 }
             } else {
-                wire.dialled[way] = Some((to, unsent.into_iter().collect()));
+                wire.dialled[way] = Some((to, unsent));
                 self.queue.push(at, Ev::Undialled { from, life, to: other });
             }
             return;
@@ -144,7 +167,22 @@ impl World {
         if self.machines[from].life == life
             && let Some((who, unsent)) = wire.dialled[usize::from(from > to)].take()
         {
-            self.feed(from, Input::PeerUnreached(who, unsent));
+            self.unsent(from, who, unsent);
+        }
+    }
+
+    /// An agent learns that something could not be sent. Whoever waits for an answer that is among
+    /// it sees its own connection end, as the adapter has it.
+    pub(super) fn unsent(&mut self, from: usize, who: NodeId, unsent: Unsent) {
+        let (seed, answers) = (self.plan.seed, unsent.answers);
+        self.feed(from, Input::PeerUnreached(who, unsent.calls));
+        let mut wires = self.wires.wires.iter_mut().filter(|(key, _)| {
+            (key.0 == from && self.machines[key.1].id(seed) == who)
+                || (key.1 == from && self.machines[key.0].id(seed) == who)
+        });
+        if let Some((key, wire)) = wires.find(|(_, wire)| answers && wire.open && !wire.breaking) {
+            wire.breaking = true;
+            self.queue.push(self.now, Ev::Broken { between: *key, epoch: wire.epoch });
         }
     }
 

@@ -5,7 +5,7 @@ use super::judge::Judge;
 use super::machines::Machine;
 use super::plan::{Options, Plan, Who};
 use super::watches::Watch;
-use super::wires::Wires;
+use super::wires::{Unsent, Wires};
 use crate::draw::{draw, stream};
 use crate::links::{End, Fate, Network, Place, Streams, Ways};
 use crate::log::Lines;
@@ -18,7 +18,7 @@ use proconsul_core::checks::{CheckOutcome, CheckRun};
 use proconsul_core::gossip::StreamEvent;
 use proconsul_core::types::NodeId;
 use proconsul_core::wire::packet::Datagram;
-use proconsul_core::{CallId, Input, Lookup};
+use proconsul_core::{Input, Lookup};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
@@ -35,7 +35,7 @@ pub(super) enum Ev {
     /// A connection is noticed to be broken.
     Broken { between: (usize, usize), epoch: u32 },
     /// What was sent to an address that nobody has is given up.
-    Lost { machine: usize, life: u32, who: NodeId, unsent: Option<CallId> },
+    Lost { machine: usize, life: u32, who: NodeId, unsent: Unsent },
     /// A machine gives up dialling another.
     Undialled { from: usize, life: u32, to: usize },
     /// A datagram comes to an address.
@@ -170,8 +170,7 @@ impl World {
             Ev::Broken { between, epoch } => self.broken(between, epoch),
             Ev::Lost { machine, life, who, unsent } => {
                 if self.machines[machine].life == life {
-                    let unsent = unsent.into_iter().collect();
-                    self.feed(machine, Input::PeerUnreached(who, unsent));
+                    self.unsent(machine, who, unsent);
                 }
             }
             Ev::Undialled { from, life, to } => self.undialled(from, life, to),
