@@ -10,7 +10,7 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use proconsul_gossip::Server;
 use proconsul_raft::{Member, Membership};
-use proconsul_types::{Duration, Fault, LogIndex, MemberStatus, NodeId};
+use proconsul_types::{Duration, Fault, LogIndex, MemberStatus, NodeId, Pool};
 
 /// Where a server stands that waits for others.
 #[derive(Clone, Debug, Default)]
@@ -91,8 +91,12 @@ impl Node {
         self.raft.last().index == LogIndex(0) && self.raft.membership().members.is_empty()
     }
 
-    /// Everyone who would belong to the group, if they are enough and want the same.
+    /// Everyone who would belong to the group, if they are enough and want the same. A server that
+    /// is on its way to others does not know yet whom to ask: they may have a group.
     fn who_would_found(&self) -> Option<BTreeMap<NodeId, Member>> {
+        if self.is_joining(Pool::Lan) {
+            return None;
+        }
         let awaited = self.expecting.count;
         let mut servers = BTreeMap::new();
         let here = |server: &Server| server.status == MemberStatus::Alive;
@@ -125,7 +129,7 @@ impl Node {
             CallAnswer::Peers(peers) if peers.is_empty() => {
                 if round.open.is_empty() {
                     let servers = core::mem::take(&mut round.servers);
-                    self.found_group(servers, out);
+                    self.all_answered(servers, out);
                 }
             }
             CallAnswer::Peers(_) => {
@@ -143,6 +147,16 @@ impl Node {
             | CallAnswer::Keys(_) => {}
         }
         true
+    }
+
+    /// Nobody who was asked has a group. Who came meanwhile is asked too.
+    fn all_answered(&mut self, servers: BTreeMap<NodeId, Member>, out: &mut Vec<Effect>) {
+        if self.who_would_found().as_ref() == Some(&servers) {
+            self.found_group(servers, out);
+        } else {
+            self.expecting.round = None;
+            self.expect_servers();
+        }
     }
 
     fn found_group(&mut self, servers: BTreeMap<NodeId, Member>, out: &mut Vec<Effect>) {

@@ -83,6 +83,11 @@ impl Node {
         })
     }
 
+    /// Whether an attempt to meet others is under way.
+    pub(crate) fn is_joining(&self, pool: Pool) -> bool {
+        self.joins.attempts.values().any(|attempt| attempt.pool == pool)
+    }
+
     /// The list of a pool is tried, again.
     pub(crate) fn retry_join(&mut self, pool: Pool, out: &mut Vec<Effect>) {
         if let Some(list) = self.joining(pool).map(|list| list.retry.clone()) {
@@ -198,6 +203,9 @@ impl Node {
         let Some(mut attempt) = self.joins.attempts.remove(&asked) else {
             return;
         };
+        if attempt.pool == Pool::Lan {
+            self.expect_servers();
+        }
         for (address, text) in failed {
             let text = match text.as_str() {
                 REFUSED => format!("dial tcp {address}: connect: {REFUSED}"),

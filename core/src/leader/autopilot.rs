@@ -176,13 +176,16 @@ impl Node {
         (follower.heard_at > Instant::START).then(|| self.now.since(follower.heard_at))
     }
 
-    /// Whether a server of the group answers raft, whatever gossip says of it.
+    /// Whether a server of the group answers raft, whatever gossip says of it. One that a new leader
+    /// has not heard yet may do so at any moment.
     pub(crate) fn is_heard(&self, id: NodeId) -> bool {
         let patience = self.patience(&self.autopilot_config());
         let raft = self.raft.status();
         let follower = raft.followers.iter().find(|follower| follower.id == id);
-        let contact = follower.and_then(|follower| self.contact(follower));
-        contact.is_some_and(|contact| contact <= patience)
+        follower.is_some_and(|follower| {
+            let silence = self.now.since(self.duties.since);
+            self.contact(follower).unwrap_or(silence) <= patience
+        })
     }
 
     /// Does what the judgement asks for.

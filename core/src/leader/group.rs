@@ -120,17 +120,24 @@ impl Node {
         others.filter(move |other| self.addresses.get(*other) == Some(at))
     }
 
-    /// Whether a member is said to be here who cannot be: another server answers raft from its
-    /// address. Agents that lived through the loss of all servers still tell of the old ones, until
-    /// the new ones refute it.
+    /// Whether what is said of a member cannot be, by who answers raft: it is here, and another
+    /// server answers from its address; or it left, and answers itself. Agents that lived through
+    /// the loss of all servers still tell of the old ones, until the new ones refute it; a leader
+    /// may not have heard that a server came back, and one that leaves asks for it itself.
     pub(crate) fn is_of_the_past(&self, member: &Member) -> bool {
-        if member.status != MemberStatus::Alive || self.planted.is(Fault::OldNameTakesSeat) {
+        if self.planted.is(Fault::OldNameTakesSeat) {
             return false;
         }
         let Some(server) = server_of(member) else { return false };
         let Some(id) = server.id else { return false };
-        !self.raft.membership().contains(id)
-            && self.seats_at(id, &server).any(|other| self.is_heard(other))
+        let is_member = self.raft.membership().contains(id);
+        match member.status {
+            MemberStatus::Alive => {
+                !is_member && self.seats_at(id, &server).any(|other| self.is_heard(other))
+            }
+            MemberStatus::Left => is_member && self.is_heard(id),
+            MemberStatus::Leaving | MemberStatus::Failed | MemberStatus::None => false,
+        }
     }
 
     /// The seat of a server that left and was forgotten at once, as an operator wished. Whoever

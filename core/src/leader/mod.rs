@@ -30,6 +30,8 @@ use proconsul_types::{Duration, Fault, Instant, MemberStatus, NodeId, Pool};
 pub(crate) struct Duties {
     /// Whether this server does them: it leads, and has applied what earlier leaders promised.
     active: bool,
+    /// Since when.
+    since: Instant,
     /// Members to look at in this step.
     pending: BTreeSet<Arc<str>>,
     /// Members of which a write is under way.
@@ -78,7 +80,7 @@ impl Node {
         if !self.publisher.is_leader() || self.duties.active || !has_pools {
             return;
         }
-        self.duties = Duties { active: true, ..Duties::default() };
+        self.duties = Duties { active: true, since: self.now, ..Duties::default() };
         self.announce_leader();
         self.store_autopilot();
         if self.planted.is(Fault::ReconcileOnlyEvents) {

@@ -181,8 +181,8 @@ pub enum Fault {
     /// Autopilot counts as missing only those that gossip holds for failed: a leader that has not
     /// met the dead gives up others beside them.
     AutopilotCountsFailedOnly,
-    /// What old members tell of a server that was lost with its disk takes the seat of the one that
-    /// lives under its name.
+    /// What gossip tells of the past takes a seat: of a server that was lost with its disk, that of
+    /// the one that lives under its name; of one that came back, its own.
     OldNameTakesSeat,
     /// Autopilot makes a server a voter the moment it is added.
     AutopilotPromotesAtOnce,

@@ -12,7 +12,13 @@ pub fn plan(seed: u64) -> Plan {
     let mut more = Rng::new(Seed(seed)).split("more");
     let options = options(&mut rng, &mut more);
     let mut plan = Plan { seed, options, ..Plan::default() };
-    let mut draw = Draw { rng: &mut rng, plan: &mut plan, server_died: false, founds_again: false };
+    let mut draw = Draw {
+        rng: &mut rng,
+        plan: &mut plan,
+        server_died: false,
+        founds_again: false,
+        keeps_one: false,
+    };
     draw.all();
     // A stream of its own: what it draws leaves the rest of the world as it was.
     if more.chance(1, 4) {
@@ -72,6 +78,8 @@ struct Draw<'a> {
     server_died: bool,
     /// Whether all servers of a datacenter lose their state.
     founds_again: bool,
+    /// Whether one of them keeps it.
+    keeps_one: bool,
 }
 
 impl Draw<'_> {
@@ -186,11 +194,12 @@ impl Draw<'_> {
         }
     }
 
-    /// Of five servers one comes later.
+    /// Of five servers one comes later. Not where all but one lose their disks: they would be as many
+    /// as found a group, and do so beside the one that is cut off from them just then.
     fn newcomer(&mut self) {
         let dc = usize::from(self.dc());
         let options = &mut self.plan.options;
-        if options.datacenters[dc].0 < 5 || !options.off.is_empty() {
+        if options.datacenters[dc].0 < 5 || !options.off.is_empty() || self.keeps_one {
             return;
         }
         let number = options.first_of(dc) + 4;
@@ -328,6 +337,7 @@ impl Draw<'_> {
             let dc = usize::from(self.dc());
             let first = self.plan.options.first_of(dc);
             let kept = u16::from(self.rng.chance(1, 3));
+            self.keeps_one |= kept > 0;
             Who::Span(first + kept, first + self.plan.options.datacenters[dc].0)
         } else {
             Who::One(self.client())

@@ -21,7 +21,7 @@ use crate::links::Fate;
 use crate::machine::{View, catalog_index, state_hash};
 use proconsul_core::Event;
 use proconsul_core::raft;
-use proconsul_core::types::{MemberStatus, NodeId, Pool, Term};
+use proconsul_core::types::{LogIndex, MemberStatus, NodeId, Pool, Term};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -361,8 +361,15 @@ impl World {
     /// Whether a majority of those who voted in a datacenter last is still there.
     pub(super) fn has_quorum(&self, dc: usize) -> bool {
         let members = self.judge.groups[dc].members.iter();
-        let voters: Vec<NodeId> =
+        let mut voters: Vec<NodeId> =
             members.filter(|(_, (_, voter))| *voter).map(|(id, _)| *id).collect();
+        if voters.is_empty() {
+            // It may have come and gone between two looks: those who keep it know.
+            let here = self.machines.iter().filter(|machine| machine.place.dc == dc);
+            let mut kept = here.filter_map(|machine| machine.node.as_ref());
+            let kept = kept.find(|node| node.raft().membership_index() > LogIndex(0));
+            voters.extend(kept.iter().flat_map(|node| node.raft().membership().voters()));
+        }
         let is_there = |id: &&NodeId| {
             let machine = self.machine_of(**id).map(|number| &self.machines[number]);
             machine.is_some_and(|machine| matches!(machine.fate, Fate::Up | Fate::Leaving))

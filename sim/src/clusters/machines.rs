@@ -9,7 +9,7 @@ use crate::draw::{between, draw, stream};
 use crate::links::{Fate, Place, address};
 use crate::machine::{self, BodyCache, Node, View};
 use proconsul_core::checks::{CheckOutcome, CheckRun};
-use proconsul_core::types::{NodeId, Pool, Seed, WallTime};
+use proconsul_core::types::{MemberStatus, NodeId, Pool, Seed, WallTime};
 use proconsul_core::{Boot, Effect, ExitReason, Input, Lookup, RequestId};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -285,8 +285,10 @@ impl World {
         match reason {
             ExitReason::Left => {
                 self.end(number, Fate::Left, false);
-                // Who was not heard when it left may be taken for dead.
-                self.machines[number].forced |= !self.active.is_empty();
+                // Whose leave the leader did not hear may be taken for dead: those who start later
+                // are told nothing of strangers that are gone.
+                let heard = self.active.is_empty() && self.is_held_for_left(number);
+                self.machines[number].forced |= !heard;
             }
             ExitReason::Stopped
             | ExitReason::Disk(_)
@@ -297,6 +299,15 @@ impl World {
                 self.judge.broken("exit", self.now, || format!("m{number} stops: {reason:?}"));
             }
         }
+    }
+
+    /// Whether the leader of a machine's datacenter holds it for left.
+    fn is_held_for_left(&self, number: usize) -> bool {
+        let of = &self.machines[number];
+        let leader = self.leader_of(of.place.dc).and_then(|at| self.machines[at].node.as_ref());
+        let pool = leader.and_then(|leader| leader.pool(Pool::Lan));
+        let held = pool.and_then(|pool| pool.member(&of.name));
+        held.is_some_and(|member| member.status == MemberStatus::Left)
     }
 
     fn run_check(&mut self, number: usize, run: CheckRun) {

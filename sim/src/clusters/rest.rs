@@ -235,14 +235,17 @@ impl World {
             return Some((Rule::Leader, format!("nobody leads dc{dc}")));
         };
         let id = leader.id(self.plan.seed);
-        for server in &servers {
+        let node = leader.node.as_ref().expect("who leads runs");
+        // Who left unheard and came back before it was missed has no seat until the next full look.
+        let has_seat =
+            |server: &&&Machine| node.raft().membership().contains(server.id(self.plan.seed));
+        for server in servers.iter().filter(has_seat) {
             let view = server.view.as_ref().expect("who is up shows something");
             if view.leadership.leader != Some(id) {
                 let text = format!("{} follows {:?}", server.name, view.leadership.leader);
                 return Some((Rule::Leader, text));
             }
         }
-        let node = leader.node.as_ref().expect("who leads runs");
         self.wrong_group(node, &servers)
             .or_else(|| self.wrong_nodes(node.catalog(), &here))
             .or_else(|| wrong_offers(node.catalog(), &here))
