@@ -176,8 +176,8 @@ impl Node {
         (follower.heard_at > Instant::START).then(|| self.now.since(follower.heard_at))
     }
 
-    /// Whether a server of the group answers raft, whatever gossip says of it. One that a new leader
-    /// has not heard yet may do so at any moment.
+    /// Whether a server of the group answers raft, whatever gossip says of it. One that a new
+    /// leader has not heard yet may do so at any moment.
     pub(crate) fn is_heard(&self, id: NodeId) -> bool {
         let patience = self.patience(&self.autopilot_config());
         let raft = self.raft.status();

@@ -194,8 +194,8 @@ impl Draw<'_> {
         }
     }
 
-    /// Of five servers one comes later. Not where all but one lose their disks: they would be as many
-    /// as found a group, and do so beside the one that is cut off from them just then.
+    /// Of five servers one comes later. Not where all but one lose their disks: they would be as
+    /// many as found a group, and do so beside the one that is cut off from them just then.
     fn newcomer(&mut self) {
         let dc = usize::from(self.dc());
         let options = &mut self.plan.options;
