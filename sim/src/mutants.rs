@@ -101,6 +101,8 @@ pub const CLUSTER: &[Fault] = &[
     Fault::GreetingBeatsGossip,
     Fault::ForwardDropsIndex,
     Fault::LostServerKeepsWatches,
+    Fault::LeaveNeedsIntent,
+    Fault::ReturnKeepsLeft,
 ];
 
 /// Faults that need a story told by hand, and why. The scenario or test named finds them.
@@ -124,6 +126,14 @@ pub const BY_HAND: &[(Fault, &str)] = &[
     (
         Fault::OldNameTakesSeat,
         "all servers lost, and an agent that heard nothing of it; regressions/old_name_takes_seat",
+    ),
+    (
+        Fault::LeaveNeedsIntent,
+        "an intent that goes to the dead, its last word to the living; regressions/intent_unheard",
+    ),
+    (
+        Fault::ReturnKeepsLeft,
+        "two agents that speak of one who came back; regressions/back_before_it_was_met",
     ),
     (
         Fault::RenewalWithoutLease,

@@ -164,6 +164,11 @@ pub enum Fault {
     PushPullForgetsLeft,
     /// A pool lets in whoever comes: a stray join mixes the LAN and the WAN, or two datacenters.
     GuardLetsOtherPoolIn,
+    /// Who leaves has failed for all that heard its last word and not its intent.
+    LeaveNeedsIntent,
+    /// Who contradicts a leave stays left until the failure detector meets it: what others are told
+    /// meanwhile are later leaves.
+    ReturnKeepsLeft,
     /// Answers to a query are counted, not answerers, so a relayed copy counts twice and a change
     /// of keys is reported complete while members have not answered.
     AnswersCountedTwice,
