@@ -103,6 +103,7 @@ pub const CLUSTER: &[Fault] = &[
     Fault::LostServerKeepsWatches,
     Fault::LeaveNeedsIntent,
     Fault::ReturnKeepsLeft,
+    Fault::OneIncarnationTwice,
 ];
 
 /// Faults that need a story told by hand, and why. The scenario or test named finds them.
@@ -134,6 +135,11 @@ pub const BY_HAND: &[(Fault, &str)] = &[
     (
         Fault::ReturnKeepsLeft,
         "two agents that speak of one who came back; regressions/back_before_it_was_met",
+    ),
+    (
+        Fault::OneIncarnationTwice,
+        "all servers lost, as old as before, and no exchange with an agent that missed it; \
+         regressions/one_incarnation_twice",
     ),
     (
         Fault::RenewalWithoutLease,

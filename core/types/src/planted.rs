@@ -169,6 +169,8 @@ pub enum Fault {
     /// Who contradicts a leave stays left until the failure detector meets it: what others are told
     /// meanwhile are later leaves.
     ReturnKeepsLeft,
+    /// Nobody asks a member which of two words of one incarnation is its own.
+    OneIncarnationTwice,
     /// Answers to a query are counted, not answerers, so a relayed copy counts twice and a change
     /// of keys is reported complete while members have not answered.
     AnswersCountedTwice,
