@@ -101,7 +101,7 @@ pub const CLUSTER: &[Fault] = &[
     Fault::GreetingBeatsGossip,
     Fault::ForwardDropsIndex,
     Fault::LostServerKeepsWatches,
-    Fault::LeaveNeedsIntent,
+    Fault::LeaveToldBefore,
     Fault::ReturnKeepsLeft,
     Fault::OneIncarnationTwice,
 ];
@@ -129,8 +129,8 @@ pub const BY_HAND: &[(Fault, &str)] = &[
         "all servers lost, and an agent that heard nothing of it; regressions/old_name_takes_seat",
     ),
     (
-        Fault::LeaveNeedsIntent,
-        "an intent that goes to the dead, its last word to the living; regressions/intent_unheard",
+        Fault::LeaveToldBefore,
+        "an intent that goes to the dead, its death to the living; regressions/intent_unheard",
     ),
     (
         Fault::ReturnKeepsLeft,

@@ -164,8 +164,8 @@ pub enum Fault {
     PushPullForgetsLeft,
     /// A pool lets in whoever comes: a stray join mixes the LAN and the WAN, or two datacenters.
     GuardLetsOtherPoolIn,
-    /// Who leaves has failed for all that heard its last word and not its intent.
-    LeaveNeedsIntent,
+    /// Who leaves says so before its death only: who hears of that alone takes it for a failure.
+    LeaveToldBefore,
     /// Who contradicts a leave stays left until the failure detector meets it: what others are told
     /// meanwhile are later leaves.
     ReturnKeepsLeft,

@@ -372,20 +372,12 @@ impl Serf {
         member
     }
 
-    /// Someone is dead, or gone by its own word (`left`), this member itself included.
-    ///
-    /// An intent can miss those who hear that word: the leave is then of the tick after the last
-    /// one that they know of, which its member had passed.
-    pub(crate) fn on_gone(&mut self, now: Instant, name: &str, left: bool) {
+    /// Someone is dead or left, this member itself included.
+    pub(crate) fn on_gone(&mut self, now: Instant, name: &str) {
         let Some(known) = self.members.get(name) else { return };
         let (status, time) = (known.status, known.time);
         match status {
             MemberStatus::Leaving => self.go(now, name, MemberStatus::Left, time, Event::Left),
-            MemberStatus::Alive if left && !self.planted.is(Fault::LeaveNeedsIntent) => {
-                let time = LamportTime(time.0.saturating_add(1));
-                self.witness_member(time);
-                self.go(now, name, MemberStatus::Left, time, Event::Left);
-            }
             MemberStatus::Alive => self.go(now, name, MemberStatus::Failed, time, Event::Failed),
             MemberStatus::None | MemberStatus::Left | MemberStatus::Failed => {}
         }

@@ -177,7 +177,7 @@ impl Pool {
         let now = self.now;
         for (other, serf) in &mut self.serfs {
             if other != name {
-                serf.on_gone(now, name, false);
+                serf.on_gone(now, name);
             }
         }
         self.settle();
@@ -229,7 +229,7 @@ impl Pool {
             Ask::LeaveSwim => {
                 let now = self.now;
                 for serf in self.serfs.values_mut() {
-                    serf.on_gone(now, name, true);
+                    serf.on_gone(now, name);
                 }
                 self.serf(name).on_swim_left(now);
             }

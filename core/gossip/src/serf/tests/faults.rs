@@ -103,11 +103,16 @@ fn who_missed_a_leave_takes_it_for_a_failure() {
 }
 
 #[test]
-fn who_left_without_its_intent_has_failed() {
-    tells_apart(Fault::LeaveNeedsIntent, |planted| {
+fn who_heard_only_of_its_death_takes_a_leave_for_a_failure() {
+    tells_apart(Fault::LeaveToldBefore, |planted| {
         let mut pool = pool(&["a", "b"], planted);
         let now = pool.now;
-        pool.serf("a").on_gone(now, "b", true);
+        pool.serf("b").leave(now);
+        // The intent goes to others, until it is told.
+        while pool.serfs["b"].queue_lengths().intents > 0 && pool.serfs["b"].asks.is_empty() {
+            pool.serf("b").broadcasts(1300, &mut Vec::new());
+        }
+        pool.settle();
         pool.status("a", "b") == Some(MemberStatus::Failed)
     });
 }

@@ -115,7 +115,7 @@ enum Act {
     Hear(Bytes),
     Merge(PushPullState, bool),
     Arrive(Arc<str>, Vec<u8>),
-    Go(Arc<str>, bool),
+    Go(Arc<str>),
     Ack(Vec<u8>, f64),
     Pass(u64),
     Ask(u8),
@@ -126,7 +126,7 @@ fn act() -> impl Strategy<Value = Act> {
         6 => message().prop_map(Act::Hear),
         2 => (state(), any::<bool>()).prop_map(|(state, old)| Act::Merge(state, old)),
         1 => (name(), vec(any::<u8>(), 0..20)).prop_map(|(name, meta)| Act::Arrive(name, meta)),
-        1 => (name(), any::<bool>()).prop_map(|(name, left)| Act::Go(name, left)),
+        1 => name().prop_map(Act::Go),
         1 => (vec(any::<u8>(), 0..20), any::<f64>()).prop_map(|(b, f)| Act::Ack(b, f)),
         2 => (0_u64..100_000).prop_map(Act::Pass),
         1 => (0_u8..7).prop_map(Act::Ask),
@@ -142,7 +142,7 @@ fn perform(serf: &mut Serf, now: &mut Instant, act: Act) {
             alive.meta = Some(Bytes::from(meta));
             serf.on_joined(*now, &alive, VERSIONS, address(&name));
         }
-        Act::Go(name, left) => serf.on_gone(*now, &name, left),
+        Act::Go(name) => serf.on_gone(*now, &name),
         Act::Ack(bytes, float) => {
             serf.on_ack(&Arc::from("b"), &bytes, second(1));
             let place =

@@ -37,23 +37,6 @@ fn between_intent_and_death_a_member_is_leaving() {
 }
 
 #[test]
-fn who_says_that_it_goes_has_left_though_its_intent_was_not_heard() {
-    let mut pool = Pool::of(&["a", "b", "c"]);
-    let before = own_time(&pool, "b");
-    let now = pool.now;
-    pool.serf("a").on_gone(now, "b", true);
-    pool.settle();
-    assert_eq!(pool.status("a", "b"), Some(MemberStatus::Left));
-    assert_eq!(count(&pool.take_events("a"), "b", left), 1);
-    // A late copy of its last join does not call it back; a later one does.
-    for (time, status) in [(before, MemberStatus::Left), (before + 2, MemberStatus::Failed)] {
-        let join = Join { time: LamportTime(time), node: Arc::from("b") };
-        pool.deliver("a", &Message::Join(join).to_bytes());
-        assert_eq!(pool.status("a", "b"), Some(status));
-    }
-}
-
-#[test]
 fn a_leave_that_its_member_never_heard_of_is_contradicted() {
     let mut pool = Pool::of(&["a", "b", "c"]);
     let leave = Leave { time: LamportTime(9), node: Arc::from("b"), prune: false };
@@ -494,7 +477,7 @@ fn founded_pools_share_their_members_and_part_when_they_differ() {
     });
     let shared = pools.iter().map(|serf| serf.member("c").unwrap()).collect::<Vec<_>>();
     assert!(Arc::ptr_eq(&shared[0], &shared[1]));
-    pools[0].on_gone(Instant::START, "c", false);
+    pools[0].on_gone(Instant::START, "c");
     let statuses = pools.each_ref().map(|serf| serf.member("c").unwrap().status);
     assert_eq!(statuses, [MemberStatus::Failed, MemberStatus::Alive]);
 }
