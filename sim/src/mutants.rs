@@ -101,6 +101,7 @@ pub const CLUSTER: &[Fault] = &[
     Fault::GreetingBeatsGossip,
     Fault::ForwardDropsIndex,
     Fault::LostServerKeepsWatches,
+    Fault::ListMetOnce,
     Fault::LeaveToldBefore,
     Fault::ReturnKeepsLeft,
     Fault::OneIncarnationTwice,
@@ -127,6 +128,10 @@ pub const BY_HAND: &[(Fault, &str)] = &[
     (
         Fault::OldNameTakesSeat,
         "all servers lost, and an agent that heard nothing of it; regressions/old_name_takes_seat",
+    ),
+    (
+        Fault::ListMetOnce,
+        "an agent that met one server, which died for good; regressions/met_only_the_dead",
     ),
     (
         Fault::LeaveToldBefore,

@@ -175,6 +175,8 @@ pub enum Fault {
     /// of keys is reported complete while members have not answered.
     AnswersCountedTwice,
     // the cluster
+    /// An agent meets the list of its configuration once, though all whom it met there died since.
+    ListMetOnce,
     /// The leader does not look at members that left: they stay in the catalog.
     ReconcileForgetsLeft,
     /// The leader does not look at the whole pool when it takes over: what happened meanwhile is
