@@ -5,15 +5,15 @@ use crate::node::Node;
 use crate::open::{Origin, Stage};
 use crate::timers::Timer;
 use crate::{Effect, Event, ExitReason, Lookup};
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use proconsul_checks::LocalError;
-use proconsul_gossip::{self as gossip, Asked};
-use proconsul_types::Pool;
+use proconsul_gossip::{self as gossip, Asked, server_of};
+use proconsul_types::{Fault, MemberStatus, Pool};
 
 /// What gossip says where nobody listens.
 const REFUSED: &str = "connection refused";
@@ -25,6 +25,8 @@ pub(crate) struct Joins {
     /// Attempts that wait for a name to be looked up.
     lookups: BTreeMap<Lookup, (Asked, u16)>,
     next_lookup: u64,
+    /// Pools whose list was met once: to meet it again is no condition of going on.
+    met: BTreeSet<Pool>,
     /// How often each pool's list was tried.
     tried_lan: u32,
     tried_wan: u32,
@@ -93,6 +95,31 @@ impl Node {
         if let Some(list) = self.joining(pool).map(|list| list.retry.clone()) {
             self.attempt(pool, Why::Retry, &list, out);
         }
+    }
+
+    /// Someone went away. An agent that no server is left to meets its list again: those that it
+    /// met may never come back, and those that live may know nothing of it.
+    pub(crate) fn meet_again_soon(&mut self, pool: Pool) {
+        let is_set = self.timers.get(&Timer::Join(pool)).is_some();
+        if is_set || self.departure.is_some() || self.planted.is(Fault::ListMetOnce) {
+            return;
+        }
+        let Some(interval) = self.joining(pool).map(|list| list.interval) else { return };
+        if self.joins.met.contains(&pool) && self.lacks_servers(pool) {
+            self.timers.set(Timer::Join(pool), self.now.after(interval));
+        }
+    }
+
+    /// Whether no other server of a pool is alive.
+    fn lacks_servers(&self, pool: Pool) -> bool {
+        self.pools.pool(pool).is_some_and(|pool| {
+            let own = pool.local();
+            let helps = |member: &gossip::Member| {
+                let alive = member.status == MemberStatus::Alive && member.name != own.name;
+                alive && server_of(member).is_some()
+            };
+            !pool.members().any(|member| helps(&member))
+        })
     }
 
     /// A request to meet someone.
@@ -220,10 +247,13 @@ impl Node {
             match attempt.why {
                 Why::Request(origin) => self.answer_empty(origin),
                 Why::Start => {}
-                Why::Retry => out.push(Effect::Event(Event::Notice(format!(
-                    "Join cluster completed. Synced with initial agents: cluster={cluster} \
-                     num_agents={met}"
-                )))),
+                Why::Retry => {
+                    self.joins.met.insert(attempt.pool);
+                    out.push(Effect::Event(Event::Notice(format!(
+                        "Join cluster completed. Synced with initial agents: cluster={cluster} \
+                         num_agents={met}"
+                    ))));
+                }
             }
             return;
         }
@@ -231,6 +261,9 @@ impl Node {
         match attempt.why {
             Why::Request(origin) => self.refuse(origin, &LocalError { status: 500, text }),
             Why::Start => self.stop(ExitReason::Join(text), out),
+            Why::Retry if self.joins.met.contains(&attempt.pool) => {
+                self.meet_again_soon(attempt.pool);
+            }
             Why::Retry => self.join_failed(attempt.pool, &text, attempt.is_listed, out),
         }
     }

@@ -32,6 +32,9 @@ impl Node {
         if let Some(server) = self.server_gone(pool, member) {
             self.server_away(server);
         }
+        if server_of(member).is_some() {
+            self.meet_again_soon(pool);
+        }
         if pool == Pool::Lan {
             self.reconcile_soon(&member.name);
         }

@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Seeds that a scenario is played with until it shows a fault that it says it catches.
-const SEEDS: u64 = 120;
+const SEEDS: u64 = 300;
 
 #[test]
 fn a_sample_of_planted_faults_is_found_and_shrunk() {

@@ -104,6 +104,10 @@ pub const CLUSTER: &[Fault] = &[
     Fault::FailureTakesWrites,
     Fault::WaitBeginsAnew,
     Fault::UnreachedIsForgotten,
+    Fault::ListMetOnce,
+    Fault::LeaveToldBefore,
+    Fault::ReturnKeepsLeft,
+    Fault::OneIncarnationTwice,
 ];
 
 /// Faults that need a story told by hand, and why. The scenario or test named finds them.
@@ -127,6 +131,23 @@ pub const BY_HAND: &[(Fault, &str)] = &[
     (
         Fault::OldNameTakesSeat,
         "all servers lost, and an agent that heard nothing of it; regressions/old_name_takes_seat",
+    ),
+    (
+        Fault::ListMetOnce,
+        "an agent that met one server, which died for good; regressions/met_only_the_dead",
+    ),
+    (
+        Fault::LeaveToldBefore,
+        "an intent that goes to the dead, its death to the living; regressions/intent_unheard",
+    ),
+    (
+        Fault::ReturnKeepsLeft,
+        "two agents that speak of one who came back; regressions/back_before_it_was_met",
+    ),
+    (
+        Fault::OneIncarnationTwice,
+        "all servers lost, as old as before, and no exchange with an agent that missed it; \
+         regressions/one_incarnation_twice",
     ),
     (
         Fault::RenewalWithoutLease,

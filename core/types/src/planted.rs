@@ -164,10 +164,19 @@ pub enum Fault {
     PushPullForgetsLeft,
     /// A pool lets in whoever comes: a stray join mixes the LAN and the WAN, or two datacenters.
     GuardLetsOtherPoolIn,
+    /// Who leaves says so before its death only: who hears of that alone takes it for a failure.
+    LeaveToldBefore,
+    /// Who contradicts a leave stays left until the failure detector meets it: what others are told
+    /// meanwhile are later leaves.
+    ReturnKeepsLeft,
+    /// Nobody asks a member which of two words of one incarnation is its own.
+    OneIncarnationTwice,
     /// Answers to a query are counted, not answerers, so a relayed copy counts twice and a change
     /// of keys is reported complete while members have not answered.
     AnswersCountedTwice,
     // the cluster
+    /// An agent meets the list of its configuration once, though all whom it met there died since.
+    ListMetOnce,
     /// The leader does not look at members that left: they stay in the catalog.
     ReconcileForgetsLeft,
     /// The leader does not look at the whole pool when it takes over: what happened meanwhile is

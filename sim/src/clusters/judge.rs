@@ -154,6 +154,8 @@ impl Judge {
             self.keys.lose(u8::try_from(dc).unwrap_or(u8::MAX), now);
             self.seen.retain(|(of, _), _| machines[*of].place.dc != dc);
             self.groups[dc] = Group::default();
+            // Terms begin anew: that a former leader of the same one met someone says nothing.
+            self.met.retain(|of, _| machines[*of].place.dc != dc);
         }
     }
 
@@ -167,11 +169,10 @@ impl Judge {
         self.missed.contains_key(&machine)
     }
 
-    /// Someone is forced out: whoever is missed may be forgotten at once.
-    pub(super) fn forced(&mut self, machine: usize) {
-        if let Some(missed) = self.missed.get_mut(&machine) {
-            (missed.at, missed.any) = (0, true);
-        }
+    /// Someone is forced out, or comes `back` from a leave. Until a leader has heard that it is
+    /// here, it may be forgotten at once.
+    pub(super) fn may_have_left(&mut self, machine: usize, back: bool) {
+        self.missed.insert(machine, Missed { at: 0, any: true, back });
     }
 
     /// Someone takes a service out of the catalog: it need not stay, but come back.
@@ -266,6 +267,8 @@ impl World {
         if let Event::Raft(raft::Event::Leader(term)) = event {
             let (id, dc) = (machine.id(self.plan.seed), machine.place.dc);
             self.judge.leads((number, dc), id, *term, self.now);
+            // It begins to look at nodes.
+            self.judge.waits.remove(&(dc, Rule::Nodes));
         }
         if let Event::Member(Pool::Lan, name, status) = event
             && *status != MemberStatus::Alive

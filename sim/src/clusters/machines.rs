@@ -99,6 +99,9 @@ impl World {
     pub(super) fn start(&mut self, number: usize) {
         self.disturbed();
         let seed = self.plan.seed;
+        if self.machines[number].fate == Fate::Left || self.machines[number].forced {
+            self.judge.may_have_left(number, true);
+        }
         let machine = &mut self.machines[number];
         machine.life += 1;
         (machine.fate, machine.since, machine.forced) = (Fate::Up, self.now, false);

@@ -31,6 +31,8 @@ pub(super) struct Missed {
     /// or (`any`) under any.
     pub(super) at: u64,
     pub(super) any: bool,
+    /// It left and came back. A leader that holds it for failed has heard of that.
+    pub(super) back: bool,
 }
 
 impl World {
@@ -50,9 +52,17 @@ impl World {
             self.judge.met.insert(usize::from(machine.place.number), term);
             self.judge.missed.remove(&usize::from(machine.place.number));
         }
-        let missed: Vec<usize> =
-            missed.iter().map(|machine| usize::from(machine.place.number)).collect();
-        for number in missed {
+        let missed: Vec<(usize, bool)> = missed
+            .iter()
+            .map(|machine| {
+                let held = pool.member(&machine.name).map(|member| member.status);
+                (usize::from(machine.place.number), held == Some(MemberStatus::Failed))
+            })
+            .collect();
+        for (number, failed) in missed {
+            if failed && self.judge.missed.get(&number).is_some_and(|missed| missed.back) {
+                self.judge.missed.remove(&number);
+            }
             self.missed(number);
         }
     }
@@ -61,7 +71,7 @@ impl World {
     pub(super) fn missed(&mut self, number: usize) {
         let Some(machine) = self.machines.get(number) else { return };
         let (patience, any) = if machine.server { (0, true) } else { (MISSED_MAX, false) };
-        let missed = Missed { at: self.now + patience, any };
+        let missed = Missed { at: self.now + patience, any, back: false };
         self.judge.missed.entry(number).or_insert(missed);
     }
 

@@ -3,7 +3,7 @@
 use super::{Ask, Serf, Stage, Timer};
 use crate::face::Event;
 use alloc::sync::Arc;
-use proconsul_types::{Instant, LamportTime};
+use proconsul_types::{Fault, Instant, LamportTime};
 use proconsul_wire::serf::{Leave, Message};
 
 impl Serf {
@@ -39,8 +39,15 @@ impl Serf {
         }
     }
 
+    /// The intent goes along once more: those who heard it before may all have been dead already,
+    /// and whoever hears of the death alone takes it for a failure.
     fn tell_death(&mut self) {
         self.timers.clear(&Timer::Leave);
+        if self.someone_else_here() && !self.planted.is(Fault::LeaveToldBefore) {
+            let time = self.members.get(&self.name).map_or(LamportTime(0), |own| own.time);
+            let leave = Leave { time, node: Arc::clone(&self.name), prune: false };
+            self.tell_intent(Message::Leave(leave).to_bytes(), false);
+        }
         self.asks.push_back(Ask::LeaveSwim);
         self.stage = Stage::TellingDeath;
     }

@@ -446,16 +446,25 @@ impl Serf {
     /// Whoever holds a member for gone speaks of a leave one tick after its last word, which may be
     /// the tick at which it says that it is back. Its own word counts then, whichever came first.
     /// What others hold does not: those who know of a leave would call it back among themselves.
+    ///
+    /// Whoever speaks after its leave has not left. Until the failure detector meets it, it is
+    /// missed like one that failed: held for left still, each exchange would tell a later leave.
     pub(super) fn on_join_intent(&mut self, now: Instant, join: &Join) -> bool {
-        let known = self.members.get(&join.node);
-        let tied = known
-            .is_some_and(|known| known.status == MemberStatus::Leaving && known.time == join.time);
-        if tied && join.node != self.name {
-            self.members.change(now, &join.node, MemberStatus::Alive, join.time);
-            self.stays(&join.node);
-            return true;
+        let told = self.members.get(&join.node).filter(|_| join.node != self.name);
+        let keeps_left = self.planted.is(Fault::ReturnKeepsLeft);
+        match told.map(|known| (known.status, known.time)) {
+            Some((MemberStatus::Leaving, time)) if time == join.time => {
+                self.members.change(now, &join.node, MemberStatus::Alive, join.time);
+                self.stays(&join.node);
+                true
+            }
+            Some((MemberStatus::Left, time)) if time <= join.time && !keeps_left => {
+                self.witness_member(join.time);
+                self.go(now, &join.node, MemberStatus::Failed, join.time, Event::Failed);
+                true
+            }
+            Some(_) | None => self.on_join_held(now, join),
         }
-        self.on_join_held(now, join)
     }
 
     /// That someone has joined, as told or as another holds it: whether it is news.

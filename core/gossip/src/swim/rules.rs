@@ -9,7 +9,8 @@ use crate::serf::Candidate;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
-use core::net::IpAddr;
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
 use proconsul_types::{Fault, Incarnation, Liveness};
 use proconsul_wire::memberlist::{Accusation, Alive, Message, NodeState};
 
@@ -69,6 +70,9 @@ impl Swim {
                 return;
             }
         } else if alive.incarnation <= known && !moves {
+            if let Some(held) = held.filter(|held| alive.incarnation == known && !held.is_gone()) {
+                self.ask_which(turn, &held, alive);
+            }
             return;
         }
         if !own && !self.fits(&Message::Alive(Arc::clone(&alive))) {
@@ -190,6 +194,22 @@ impl Swim {
         }
     }
 
+    /// One incarnation says two things: an agent that lost its disk came back before it was
+    /// missed. Neither is newer, so each would stay where it is: its member hears both, and refutes
+    /// the one that is wrong.
+    fn ask_which(&mut self, turn: &mut Turn<'_>, held: &Record, other: Arc<Alive>) {
+        let meta = |alive: &Alive| alive.meta.clone().unwrap_or_default();
+        let same = meta(&held.alive) == meta(&other);
+        if same || self.config.planted.is(Fault::OneIncarnationTwice) {
+            return;
+        }
+        if let Some(address) = held.address() {
+            let checksum = held.protocol_max >= 5;
+            let both = Vec::from([Arc::clone(&held.alive), other].map(Message::Alive));
+            self.send(turn, address, checksum, both);
+        }
+    }
+
     /// Answers what is wrongly said of this member with a higher incarnation.
     fn refute(&mut self, turn: &mut Turn<'_>, said: Incarnation) {
         let Some(own) = self.own().cloned() else {
@@ -206,6 +226,15 @@ impl Swim {
         self.members.set(Record { alive: Arc::clone(&alive), ..own });
         self.tell_all(News::Alive(alive));
         turn.tell(Event::Refuted);
+    }
+
+    /// Whoever was wrong about this member hears what it says now; chance may be late. A leader that
+    /// holds someone for left takes out what it offers.
+    pub(super) fn contradict(&mut self, turn: &mut Turn<'_>, who: SocketAddr) {
+        if let Some(own) = self.own() {
+            let alive = Message::Alive(Arc::clone(&own.alive));
+            self.send(turn, who, false, Vec::from([alive]));
+        }
     }
 
     /// Someone says that a member did not answer.

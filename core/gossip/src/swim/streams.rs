@@ -291,9 +291,15 @@ impl Swim {
         };
         self.hang_up(turn, id);
         let ignore_old = join.is_some_and(|(join, _)| self.ignores_old(join));
+        let before = self.incarnation;
         let merged = self.merge(turn, &theirs, join.is_some(), ignore_old);
         match join {
-            Some((join, seed)) => self.seed_done(turn, join, seed, merged),
+            Some((join, seed)) => {
+                if self.incarnation > before {
+                    self.contradict(turn, seed);
+                }
+                self.seed_done(turn, join, seed, merged);
+            }
             None => {
                 if let Err(reason) = merged {
                     turn.notice(format!("Push/Pull failed: {reason}"));

@@ -199,6 +199,30 @@ fn who_was_met_is_told_before_the_join_is_done() {
 }
 
 #[test]
+fn a_seed_that_held_who_joins_for_gone_hears_its_answer_at_once() {
+    for (held, told) in [(None, 0), (Some(Liveness::Dead), 1), (Some(Liveness::Left), 1)] {
+        let mut solo = Solo::with_others(1, Planted::none());
+        let seeds = vec![Net::address(5)];
+        solo.input(Input::Join { asked: Asked(3), seeds, replay: false });
+        let dialled = solo.out.iter().find_map(|effect| match effect {
+            Effect::Dial(stream, _) => Some(*stream),
+            _other => None,
+        });
+        let stream = dialled.expect("the seed is dialled");
+        solo.input(Input::Stream(stream, StreamEvent::Connected));
+        solo.sent();
+        let mut states = vec![state(5, &VERSIONS, Liveness::Alive)];
+        states.extend(held.map(|held| state(0, &VERSIONS, held)));
+        solo.input(Input::Stream(stream, value(push_pull(states))));
+        let refuted = solo.sent().into_iter().filter(|(to, message)| match message {
+            Message::Alive(own) => *to == Net::address(5) && own.incarnation.0 == 2,
+            _other => false,
+        });
+        assert_eq!(refuted.count(), told, "{held:?}");
+    }
+}
+
+#[test]
 fn a_join_of_nobody_ends_at_once() {
     let mut solo = Solo::new(|_| {});
     solo.input(Input::Join { asked: Asked(3), seeds: vec![], replay: false });

@@ -42,6 +42,19 @@ fn refute_without_higher_incarnation() {
 }
 
 #[test]
+fn one_incarnation_twice() {
+    tells_apart(Fault::OneIncarnationTwice, |planted| {
+        let mut net = pool(1, 3, planted);
+        net.run(secs(5));
+        let (_, now) = net.held(0, 2).unwrap();
+        let other = Alive { meta: None, ..Alive::clone(&alive(2, now.0)) };
+        net.input(0, Input::Datagram(Net::address(1), plain(Message::Alive(Arc::new(other)))));
+        net.run(secs(2));
+        net.held(1, 2).is_some_and(|(_, after)| after > now)
+    });
+}
+
+#[test]
 fn suspicion_never_confirmed() {
     tells_apart(Fault::SuspicionNeverConfirmed, |planted| {
         let mut net = pool(1, 8, planted);

@@ -2,6 +2,7 @@
 
 use crate::net::Net;
 use crate::solo::{Solo, VERSIONS, alive, said};
+use bytes::Bytes;
 use proconsul_gossip::{Admission, Effect, Event, Input};
 use proconsul_types::{Duration, Incarnation, Liveness, NodeId, Planted};
 use proconsul_wire::memberlist::{Ack, Alive, IndirectPing, Message, NodeState, Ping};
@@ -68,6 +69,29 @@ fn a_death_by_the_own_word_is_a_leave() {
     solo.hear(Message::Dead(said(2, 1, 3)));
     assert_eq!(solo.liveness(1), Some(Liveness::Left));
     assert_eq!(solo.liveness(2), Some(Liveness::Dead));
+}
+
+#[test]
+fn of_two_words_of_one_incarnation_its_member_hears_both() {
+    let mut solo = Solo::with_others(2, Planted::none());
+    solo.run(secs(5));
+    solo.sent();
+    let told = |solo: &mut Solo, message: Alive| {
+        solo.hear(Message::Alive(Arc::new(message)));
+        let sent = solo.sent().into_iter().filter_map(|(to, message)| match message {
+            Message::Alive(alive) if to == Net::address(1) => Some(alive.meta.clone()),
+            _other => None,
+        });
+        sent.collect::<Vec<_>>()
+    };
+    let same = Alive::clone(&alive(1, 1));
+    let other = Alive { meta: Some(Bytes::from_static(b"other")), ..same.clone() };
+    assert_eq!(told(&mut solo, other.clone()), [same.meta.clone(), other.meta.clone()]);
+    assert_eq!(told(&mut solo, same.clone()), []);
+    let old = Alive { incarnation: Incarnation(0), ..other.clone() };
+    assert_eq!(told(&mut solo, old), []);
+    solo.hear(Message::Dead(said(1, 1, 2)));
+    assert_eq!(told(&mut solo, other), [], "it is gone, and answers nobody");
 }
 
 #[test]

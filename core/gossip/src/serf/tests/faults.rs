@@ -2,6 +2,7 @@
 
 use super::*;
 use proconsul_types::Fault;
+use proconsul_wire::serf::{Join, Message};
 
 /// A pool of which every member may carry a fault.
 fn pool(names: &[&str], planted: Planted) -> Pool {
@@ -31,7 +32,7 @@ fn an_old_leave_intent_makes_a_member_leave_again() {
             node: Arc::from("b"),
             prune: false,
         };
-        let old = proconsul_wire::serf::Message::Leave(leave).to_bytes();
+        let old = Message::Leave(leave).to_bytes();
         pool.deliver("a", &old);
         pool.status("a", "b") != Some(MemberStatus::Alive)
     });
@@ -98,6 +99,39 @@ fn who_missed_a_leave_takes_it_for_a_failure() {
         pool.cut_off.remove("b");
         pool.exchange("a", "b");
         pool.status("b", "c") != Some(MemberStatus::Left)
+    });
+}
+
+#[test]
+fn who_heard_only_of_its_death_takes_a_leave_for_a_failure() {
+    tells_apart(Fault::LeaveToldBefore, |planted| {
+        let mut pool = pool(&["a", "b"], planted);
+        let now = pool.now;
+        pool.serf("b").leave(now);
+        // The intent goes to others, until it is told.
+        while pool.serfs["b"].queue_lengths().intents > 0 && pool.serfs["b"].asks.is_empty() {
+            pool.serf("b").broadcasts(1300, &mut Vec::new());
+        }
+        pool.settle();
+        pool.status("a", "b") == Some(MemberStatus::Failed)
+    });
+}
+
+#[test]
+fn who_came_back_is_told_to_leave_later() {
+    tells_apart(Fault::ReturnKeepsLeft, |planted| {
+        let mut pool = pool(&["a", "b", "c"], planted);
+        pool.die("b");
+        let now = pool.now;
+        pool.serf("a").force_leave(now, &Arc::from("b"), false);
+        pool.settle();
+        let (alive, _) = is_alive("b", &tags(&[]), Liveness::Alive);
+        pool.serf("c").on_joined(now, &alive, VERSIONS, address("b"));
+        let join = Join { time: pool.serfs["a"].clocks().member, node: Arc::from("b") };
+        pool.deliver("a", &Message::Join(join.clone()).to_bytes());
+        pool.deliver("c", &Message::Join(join).to_bytes());
+        pool.exchange("a", "c");
+        pool.status("c", "b") == Some(MemberStatus::Leaving)
     });
 }
 
