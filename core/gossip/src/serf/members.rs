@@ -449,6 +449,7 @@ impl Serf {
     ///
     /// Whoever speaks after its leave has not left. Until the failure detector meets it, it is
     /// missed like one that failed: held for left still, each exchange would tell a later leave.
+    /// That is no death, and none is told.
     pub(super) fn on_join_intent(&mut self, now: Instant, join: &Join) -> bool {
         let told = self.members.get(&join.node).filter(|_| join.node != self.name);
         let keeps_left = self.planted.is(Fault::ReturnKeepsLeft);
@@ -460,7 +461,8 @@ impl Serf {
             }
             Some((MemberStatus::Left, time)) if time <= join.time && !keeps_left => {
                 self.witness_member(join.time);
-                self.go(now, &join.node, MemberStatus::Failed, join.time, Event::Failed);
+                self.members.change(now, &join.node, MemberStatus::Failed, join.time);
+                self.stays(&join.node);
                 true
             }
             Some(_) | None => self.on_join_held(now, join),
