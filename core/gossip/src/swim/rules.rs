@@ -228,8 +228,8 @@ impl Swim {
         turn.tell(Event::Refuted);
     }
 
-    /// Whoever was wrong about this member hears what it says now; chance may be late. A leader that
-    /// holds someone for left takes out what it offers.
+    /// Whoever was wrong about this member hears what it says now; chance may be late. A leader
+    /// that holds someone for left takes out what it offers.
     pub(super) fn contradict(&mut self, turn: &mut Turn<'_>, who: SocketAddr) {
         if let Some(own) = self.own() {
             let alive = Message::Alive(Arc::clone(&own.alive));
