@@ -14,7 +14,7 @@ use super::machines::Machine;
 use super::plan::Options;
 use super::reads::Keys;
 use super::rest::Rule;
-use super::told::Missed;
+use super::told::{Missed, SHOWN_MAX};
 use super::world::{SECOND, World};
 use crate::judge::Violation;
 use crate::links::Fate;
@@ -47,6 +47,8 @@ pub(super) struct Offer {
     pub(super) sure: bool,
     /// When.
     pub(super) at: u64,
+    /// What the catalog shows counts from then on: what was told before may be on its way still.
+    pub(super) from: u64,
 }
 
 /// The group of a datacenter, as committed.
@@ -184,9 +186,15 @@ impl Judge {
         match asked.purpose {
             Purpose::Put { dc, key } => self.keys.begins((dc, key), number, asked.invoked),
             Purpose::Offer { service, port } => {
-                let offer = Offer { number, port, sure: false, at: asked.invoked };
-                self.offers.insert((asked.by, service), offer);
-                self.seen.remove(&(asked.by, service));
+                let key = (asked.by, service);
+                let (at, before) = (asked.invoked, self.offers.get(&key));
+                let from = match before {
+                    Some(before) if before.port.is_none() => at + SHOWN_MAX,
+                    Some(before) => before.from,
+                    None => 0,
+                };
+                self.offers.insert(key, Offer { number, port, sure: false, at, from });
+                self.seen.remove(&key);
             }
             Purpose::Meddle { of, service } => self.meddled(of, service),
             Purpose::Read { .. }

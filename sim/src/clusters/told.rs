@@ -16,7 +16,7 @@ use proconsul_core::types::{CheckStatus, MemberStatus, Pool};
 use std::sync::Arc;
 
 /// What an agent is told to offer is in the catalog within this.
-const SHOWN_MAX: u64 = 10 * SECOND;
+pub(super) const SHOWN_MAX: u64 = 10 * SECOND;
 /// What the pool knows of a death is in the catalog within this.
 const WRITTEN_MAX: u64 = 5 * SECOND;
 
@@ -141,7 +141,7 @@ impl World {
             let there = is_it && catalog.service(&machine.name, &format!("web{service}")).is_some();
             let seen = self.judge.seen.get(&(number, service)).copied();
             match (there, seen) {
-                (true, None) => {
+                (true, None) if self.now >= offer.from => {
                     self.judge.seen.insert((number, service), index);
                 }
                 (false, Some(at)) if index >= at => {
@@ -156,7 +156,7 @@ impl World {
                         format!("web{service} of {name} does not come into the catalog of dc{dc}")
                     });
                 }
-                (true, Some(_)) | (false, _) => {}
+                (true | false, _) => {}
             }
         }
     }
