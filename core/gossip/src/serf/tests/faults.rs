@@ -109,7 +109,8 @@ fn who_heard_only_of_its_death_takes_a_leave_for_a_failure() {
         let now = pool.now;
         pool.serf("b").leave(now);
         // The intent goes to others, until it is told.
-        while pool.serfs["b"].queue_lengths().intents > 0 && pool.serfs["b"].asks.is_empty() {
+        let told = |serf: &Serf| serf.asks.iter().any(|ask| matches!(ask, Ask::LeaveSwim));
+        while !told(&pool.serfs["b"]) {
             pool.serf("b").broadcasts(1300, &mut Vec::new());
         }
         pool.settle();
