@@ -253,6 +253,8 @@ impl Node {
                         "Join cluster completed. Synced with initial agents: cluster={cluster} \
                          num_agents={met}"
                     ))));
+                    // Whom it met may be about to leave.
+                    self.meet_again_soon(attempt.pool);
                 }
             }
             return;

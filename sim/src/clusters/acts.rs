@@ -52,7 +52,7 @@ impl World {
                 self.disturbed();
                 let Some(of) = self.machines.get_mut(usize::from(who)) else { return };
                 of.forced |= of.fate != Fate::Up;
-                self.judge.may_have_left(who.into(), false);
+                self.judge.may_have_left(who.into(), false, self.now);
                 let target = format!("/v1/agent/force-leave/{}", of.name);
                 self.ask(by.into(), Purpose::Plain, Method::Put, &target, "");
             }

@@ -36,6 +36,9 @@ pub(super) const CALM: u64 = 60 * SECOND;
 /// A death is known after this long, in a small pool without trouble.
 const KNOWN_DEAD: u64 = 30 * SECOND;
 
+/// A leave that others say of someone reaches every leader within this.
+const LEAVE_UNHEARD: u64 = 30 * SECOND;
+
 /// What an agent is known to offer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Offer {
@@ -89,6 +92,8 @@ pub(super) struct Judge {
     pub(super) missed: BTreeMap<usize, Missed>,
     /// The term in which a leader held each agent for alive last.
     pub(super) met: BTreeMap<usize, Term>,
+    /// When one did so again.
+    pub(super) met_at: BTreeMap<usize, u64>,
     /// When something was wrong last.
     pub(super) disturbed_at: u64,
     /// Who died in a calm world, and when.
@@ -118,6 +123,7 @@ impl Judge {
             seen: BTreeMap::new(),
             missed: BTreeMap::new(),
             met: BTreeMap::new(),
+            met_at: BTreeMap::new(),
             disturbed_at: 0,
             deaths: Vec::new(),
             meddled: BTreeSet::new(),
@@ -172,9 +178,10 @@ impl Judge {
     }
 
     /// Someone is forced out, or comes `back` from a leave. Until a leader has heard that it is
-    /// here, it may be forgotten at once.
-    pub(super) fn may_have_left(&mut self, machine: usize, back: bool) {
-        self.missed.insert(machine, Missed { at: 0, any: true, back });
+    /// here, it may be forgotten at once; and a leader may hear of the leave late.
+    pub(super) fn may_have_left(&mut self, machine: usize, back: bool, now: u64) {
+        let until = if back { now } else { now + LEAVE_UNHEARD };
+        self.missed.insert(machine, Missed { at: 0, any: true, back, until });
     }
 
     /// Someone takes a service out of the catalog: it need not stay, but come back.

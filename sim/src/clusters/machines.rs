@@ -9,7 +9,7 @@ use crate::draw::{between, draw, stream};
 use crate::links::{Fate, Place, address};
 use crate::machine::{self, BodyCache, Node, View};
 use proconsul_core::checks::{CheckOutcome, CheckRun};
-use proconsul_core::types::{MemberStatus, NodeId, Pool, Seed, WallTime};
+use proconsul_core::types::{NodeId, Pool, Seed, WallTime};
 use proconsul_core::{Boot, Effect, ExitReason, Input, Lookup, RequestId};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -100,7 +100,7 @@ impl World {
         self.disturbed();
         let seed = self.plan.seed;
         if self.machines[number].fate == Fate::Left || self.machines[number].forced {
-            self.judge.may_have_left(number, true);
+            self.judge.may_have_left(number, true, self.now);
         }
         let machine = &mut self.machines[number];
         machine.life += 1;
@@ -288,10 +288,10 @@ impl World {
         match reason {
             ExitReason::Left => {
                 self.end(number, Fate::Left, false);
-                // Whose leave the leader did not hear may be taken for dead: those who start later
-                // are told nothing of strangers that are gone.
-                let heard = self.active.is_empty() && self.is_held_for_left(number);
-                self.machines[number].forced |= !heard;
+                // Whose leave no leader heard may be taken for dead: those who start later are told
+                // nothing of strangers that are gone.
+                let leader = self.leader_of(self.machines[number].place.dc);
+                self.machines[number].forced |= leader.is_none() || !self.active.is_empty();
             }
             ExitReason::Stopped
             | ExitReason::Disk(_)
@@ -302,15 +302,6 @@ impl World {
                 self.judge.broken("exit", self.now, || format!("m{number} stops: {reason:?}"));
             }
         }
-    }
-
-    /// Whether the leader of a machine's datacenter holds it for left.
-    fn is_held_for_left(&self, number: usize) -> bool {
-        let of = &self.machines[number];
-        let leader = self.leader_of(of.place.dc).and_then(|at| self.machines[at].node.as_ref());
-        let pool = leader.and_then(|leader| leader.pool(Pool::Lan));
-        let held = pool.and_then(|pool| pool.member(&of.name));
-        held.is_some_and(|member| member.status == MemberStatus::Left)
     }
 
     fn run_check(&mut self, number: usize, run: CheckRun) {

@@ -17,6 +17,8 @@ use std::sync::Arc;
 
 /// What an agent is told to offer is in the catalog within this.
 pub(super) const SHOWN_MAX: u64 = 10 * SECOND;
+/// Seconds until an agent that could not compare itself tries again.
+const RETRIED_MAX: u64 = 30;
 /// What the pool knows of a death is in the catalog within this.
 const WRITTEN_MAX: u64 = 5 * SECOND;
 
@@ -33,6 +35,8 @@ pub(super) struct Missed {
     pub(super) any: bool,
     /// It left and came back. A leader that holds it for failed has heard of that.
     pub(super) back: bool,
+    /// Until then it is of no account that a leader still holds it for alive.
+    pub(super) until: u64,
 }
 
 impl World {
@@ -49,8 +53,13 @@ impl World {
         let (held, missed): (Vec<&Machine>, Vec<&Machine>) = here.partition(is_held);
         let term = self.judge.groups[dc].term;
         for machine in held {
-            self.judge.met.insert(usize::from(machine.place.number), term);
-            self.judge.missed.remove(&usize::from(machine.place.number));
+            let number = usize::from(machine.place.number);
+            self.judge.met.insert(number, term);
+            let over = |missed: &Missed| self.now >= missed.until;
+            if self.judge.missed.get(&number).is_some_and(over) {
+                self.judge.missed.remove(&number);
+                self.judge.met_at.insert(number, self.now);
+            }
         }
         let missed: Vec<(usize, bool)> = missed
             .iter()
@@ -71,7 +80,7 @@ impl World {
     pub(super) fn missed(&mut self, number: usize) {
         let Some(machine) = self.machines.get(number) else { return };
         let (patience, any) = if machine.server { (0, true) } else { (MISSED_MAX, false) };
-        let missed = Missed { at: self.now + patience, any, back: false };
+        let missed = Missed { at: self.now + patience, any, back: false, until: self.now };
         self.judge.missed.entry(number).or_insert(missed);
     }
 
@@ -108,7 +117,10 @@ impl World {
 
     /// Whether what an agent was told to offer had all the time that it needs.
     fn is_late(&self, number: usize, offer: &Offer) -> bool {
-        let waited = self.now > offer.at + SHOWN_MAX && self.is_calm_for(CALM);
+        // Whom a leader had forgotten compares itself at its next full look.
+        let full_look = (2 * self.plan.options.anti_entropy_s + RETRIED_MAX) * SECOND;
+        let met = self.judge.met_at.get(&number).map_or(0, |at| at + full_look);
+        let waited = self.now > met.max(offer.at + SHOWN_MAX) && self.is_calm_for(CALM);
         waited && self.machines[number].is_up() && !self.judge.missed.contains_key(&number)
     }
 

@@ -14,8 +14,8 @@ use proconsul_core::http::{Method, Response};
 
 /// Seconds that a question waits for a change.
 const WAIT: u64 = 60;
-/// A sixteenth is added to that by chance.
-const WAIT_MAX: u64 = (WAIT + WAIT / 16 + 1) * SECOND;
+/// A sixteenth is added to that by chance; before, a server may look for a leader for 7 s.
+const WAIT_MAX: u64 = (WAIT + WAIT / 16 + 1 + 7) * SECOND;
 /// Who is woken answers within this.
 const WOKEN: u64 = 5 * SECOND;
 /// After this much calm, what was asked of servers that are gone has been asked of others.
