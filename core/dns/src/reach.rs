@@ -9,7 +9,7 @@ const WAN: &str = "wan";
 
 impl Asked<'_> {
     /// Whether whoever asks is to be told addresses of the WAN.
-    pub(crate) fn from_afar(&self) -> bool {
+    pub(crate) fn is_from_afar(&self) -> bool {
         let beyond = &*self.config.translate_beyond;
         !beyond.is_empty() && *beyond != *self.facts.datacenter
     }

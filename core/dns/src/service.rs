@@ -67,7 +67,7 @@ impl Asked<'_> {
         let mut healthy = false;
         let ttl = self.service_ttl(name);
         let this = &*self;
-        let from_afar = self.from_afar();
+        let from_afar = self.is_from_afar();
         // One walk over the service's checks instead of one search for each instance.
         let mut sick: BTreeMap<(&str, &str), CheckStatus> = BTreeMap::new();
         for check in catalog.service_checks(name) {

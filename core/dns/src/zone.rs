@@ -108,7 +108,7 @@ impl Asked<'_> {
         }
         let ttl = seconds(self.config.node_ttl);
         if kind != Kind::Txt {
-            let place = reach::of_node(node, self.from_afar());
+            let place = reach::of_node(node, self.is_from_afar());
             match place.parse::<IpAddr>() {
                 Ok(address) => {
                     if wants(kind, address) {
