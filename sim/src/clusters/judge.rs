@@ -37,7 +37,7 @@ pub(super) const CALM: u64 = 60 * SECOND;
 const KNOWN_DEAD: u64 = 30 * SECOND;
 
 /// A leave that others say of someone reaches every leader within this.
-const LEAVE_UNHEARD: u64 = 30 * SECOND;
+const LEAVE_UNHEARD: u64 = 5 * SECOND;
 
 /// What an agent is known to offer.
 #[derive(Clone, Copy, Debug)]
