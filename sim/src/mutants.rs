@@ -121,6 +121,14 @@ pub const BY_HAND: &[(Fault, &str)] = &[
         "a snapshot of a small world is mostly one chunk; regressions/chunk_of_another_snapshot",
     ),
     (
+        Fault::OwnMatchBeforeSync,
+        "a leader that dies before its own disk is done; scenario crash_mid_replication",
+    ),
+    (
+        Fault::MembershipOnApply,
+        "a change made before the last one is known to all; core/raft/tests/all/planted.rs",
+    ),
+    (
         Fault::VoteAtOnceAfterRestart,
         "a restart within a lease, beside a candidate; regressions/vote_after_restart",
     ),
