@@ -341,7 +341,7 @@ impl Node {
     /// Writes what the catalog does not know of this agent yet.
     fn tell_catalog(&mut self) {
         if self.agent.leader_is_new || self.agent.departing.is_some() {
-            return; // everything is compared when its catalog is the one here too
+            return; // everything is compared once a new leader has its predecessors' state
         }
         if self.agent.local.compares_next() {
             // The leader is asked, not the catalog here, which may lag.

@@ -137,7 +137,7 @@ impl Call<'_> {
 
     /// Refuses this datacenter unless it is our own.
     pub(crate) fn is_own_datacenter(&self, named: &str) -> Result<(), Response> {
-        if named.is_empty() || named == &*self.view.agent.datacenter {
+        if self.view.agent.is_in(named) {
             return Ok(());
         }
         self.elsewhere.set(Some(named.into()));

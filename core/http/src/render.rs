@@ -180,12 +180,13 @@ pub fn snapshot(view: &View, now: Instant, index: CatalogIndex, archive: Bytes) 
 #[must_use]
 pub fn forward(view: &View, request: &Request) -> Request {
     let mut request = request.clone();
-    let params = Params::parse(&request.query);
-    let pretty = view.agent.dev && !params.has("pretty");
+    let facts = &*view.agent;
+    let pretty = facts.dev && !Params::parse(&request.query).has("pretty");
     let mut translate = false;
     if !request.headers.iter().any(|(name, _)| name == ORIGIN) {
-        translate = view.agent.translate_wan_addrs && wan::is_elsewhere(view, &params);
-        request.headers.push((ORIGIN.into(), view.agent.name.to_string()));
+        translate =
+            facts.translate_wan_addrs && !facts.is_in(Params::parse(&request.query).text("dc"));
+        request.headers.push((ORIGIN.into(), facts.name.to_string()));
     }
     for word in [pretty.then_some("pretty"), translate.then_some(wan::WISH)].into_iter().flatten() {
         let separator = if request.query.is_empty() { "" } else { "&" };

@@ -180,3 +180,10 @@ pub struct AgentFacts {
     /// The bug these functions carry, if any (test builds only).
     pub planted: Planted,
 }
+
+impl AgentFacts {
+    /// Whether a request that names this datacenter, or none, means the agent's own.
+    pub(crate) fn is_in(&self, named: &str) -> bool {
+        named.is_empty() || named == &*self.datacenter
+    }
+}

@@ -3,9 +3,7 @@
 //! The agent that was asked says so in the request that it passes on, and whoever answers for the
 //! other datacenter writes the addresses.
 
-use crate::View;
 use crate::decide::Call;
-use crate::params::Params;
 use alloc::borrow::Cow;
 use alloc::sync::Arc;
 use proconsul_types::{Node, Service};
@@ -14,11 +12,6 @@ use proconsul_types::{Node, Service};
 pub(crate) const WISH: &str = "wan-addresses";
 /// The tag under which they are kept.
 const TAG: &str = "wan";
-
-/// Whether a request names another datacenter than the agent's own.
-pub(crate) fn is_elsewhere(view: &View, params: &Params<'_>) -> bool {
-    params.get("dc").is_some_and(|dc| !dc.is_empty() && *dc != *view.agent.datacenter)
-}
 
 /// A node as the client is to see it.
 pub(crate) fn node<'a>(call: &Call<'_>, node: &'a Node) -> Cow<'a, Node> {
