@@ -188,6 +188,14 @@ impl Node {
         })
     }
 
+    /// Whether a server of the group answered this leader, and did so lately.
+    pub(crate) fn answers(&self, id: NodeId) -> bool {
+        let raft = self.raft.status();
+        let follower = raft.followers.iter().find(|follower| follower.id == id);
+        let asked = follower.filter(|follower| follower.matched > LogIndex(0));
+        asked.is_some() && self.is_heard(id)
+    }
+
     /// Does what the judgement asks for.
     pub(crate) fn promote_or_give_up(&mut self, out: &mut Vec<Effect>) {
         let Some(health) = self.duties.health.clone() else {

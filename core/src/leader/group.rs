@@ -21,6 +21,19 @@ pub(crate) enum Standing {
     Later,
 }
 
+/// What the group needs because of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Need {
+    /// Nothing: it is as it must be.
+    Nothing,
+    /// Another look: it is not known yet.
+    Patience,
+    /// This one goes.
+    Removal(NodeId),
+    /// This one gets a seat without a vote.
+    Seat(NodeId),
+}
+
 impl Node {
     /// Brings the group in line with what gossip says of this name.
     pub(crate) fn reconcile_group(
@@ -29,12 +42,15 @@ impl Node {
         member: Option<&Member>,
         out: &mut Vec<Effect>,
     ) -> Standing {
-        let change = match member {
-            Some(member) => self.group_change(member, out),
-            None => self.seat_of_pruned(name).map(MembershipChange::Remove),
+        let need = match member {
+            Some(member) => self.group_needs(member, out),
+            None => self.seat_of_pruned(name).map_or(Need::Nothing, Need::Removal),
         };
-        let Some(change) = change else {
-            return Standing::Settled;
+        let change = match need {
+            Need::Nothing => return Standing::Settled,
+            Need::Patience => return Standing::Later,
+            Need::Removal(id) => MembershipChange::Remove(id),
+            Need::Seat(id) => MembershipChange::Set(id, Seat { voter: false }),
         };
         self.change_group(change);
         Standing::Later
@@ -54,33 +70,32 @@ impl Node {
         self.raft_input(proconsul_raft::Input::Change(ticket, change));
     }
 
-    fn group_change(&self, member: &Member, out: &mut Vec<Effect>) -> Option<MembershipChange> {
-        let server = server_of(member)?;
-        let id = server.id?;
-        if server.datacenter != self.config.facts.datacenter {
-            return None;
-        }
-        let group = self.raft.membership();
+    fn group_needs(&self, member: &Member, out: &mut Vec<Effect>) -> Need {
+        let Some(server) = server_of(member) else { return Need::Nothing };
+        let Some(id) = server.id.filter(|_| server.datacenter == self.config.facts.datacenter)
+        else {
+            return Need::Nothing;
+        };
+        let has_seat = self.raft.membership().contains(id);
         match member.status {
-            MemberStatus::Alive | MemberStatus::Leaving => {
-                if group.contains(id) {
-                    return None; // a voter that returns keeps its vote
-                }
-                if member.status == MemberStatus::Leaving || self.has_two_founders(&server, out) {
-                    return None;
-                }
-                if let Some(old) = self.predecessor(id, &server) {
-                    return Some(MembershipChange::Remove(old));
-                }
-                Some(MembershipChange::Set(id, Seat { voter: false }))
+            // A voter that returns keeps its vote.
+            MemberStatus::Alive | MemberStatus::Leaving if has_seat => {
+                self.predecessor(id, &server).map_or(Need::Nothing, |old| {
+                    if self.answers(id) { Need::Removal(old) } else { Need::Patience }
+                })
             }
+            MemberStatus::Alive if self.has_two_founders(&server, out) => Need::Nothing,
+            MemberStatus::Alive => match self.predecessor(id, &server) {
+                Some(old) if self.planted.is(Fault::OldNameTakesSeat) => Need::Removal(old),
+                Some(_) | None => Need::Seat(id),
+            },
             MemberStatus::Left => {
-                let goes = group.contains(id)
+                let goes = has_seat
                     && id != self.config.id
                     && !self.servers.lives_as_another(id, &member.name);
-                goes.then_some(MembershipChange::Remove(id))
+                if goes { Need::Removal(id) } else { Need::Nothing }
             }
-            MemberStatus::Failed | MemberStatus::None => None,
+            MemberStatus::Leaving | MemberStatus::Failed | MemberStatus::None => Need::Nothing,
         }
     }
 
@@ -103,7 +118,9 @@ impl Node {
         other.is_some()
     }
 
-    /// A server of the group whose place, its address, this one has taken with a new identity.
+    /// A server of the group whose place, its address, this one has taken with a new identity. It
+    /// keeps its seat until the new one answers raft: agents that did not hear of a new identity
+    /// tell of the former one, and nobody contradicts them while their server is down.
     fn predecessor(&self, id: NodeId, server: &Server) -> Option<NodeId> {
         let is_gone = |other: NodeId| {
             let known = self.servers.get(other);

@@ -164,7 +164,8 @@ pub enum Fault {
     PushPullForgetsLeft,
     /// A pool lets in whoever comes: a stray join mixes the LAN and the WAN, or two datacenters.
     GuardLetsOtherPoolIn,
-    /// Who leaves says so before its death only: who hears of that alone takes it for a failure.
+    /// A leave counts for who heard its intent, and that is told before the death only: who hears
+    /// of the death alone takes it for a failure.
     LeaveToldBefore,
     /// Who contradicts a leave stays left until the failure detector meets it: what others are told
     /// meanwhile are later leaves.

@@ -270,10 +270,16 @@ impl World {
         let dead_voters = dead.iter().filter(|(_, member)| member.voter).count();
         let left = dead.iter().find_map(|(id, member)| {
             let machine = self.machine_of(**id).map(|number| &self.machines[number]);
-            let told = |machine: &Machine| machine.fate == Fate::Left && !machine.forced;
-            let gone = machine.is_none_or(told);
+            // Those who heard of it may all have lost what they knew before anyone led.
+            let known = |machine: &Machine| {
+                let held = node.pool(Pool::Lan).and_then(|pool| pool.member(&machine.name));
+                held.is_some_and(|member| member.status == MemberStatus::Left)
+            };
+            let left = machine.is_some_and(|machine| {
+                machine.fate == Fate::Left && !machine.forced && known(machine)
+            });
             let safe = dead_voters < voters / 2;
-            (!member.voter || safe || (gone && machine.is_some())).then_some(**id)
+            (!member.voter || safe || left).then_some(**id)
         });
         left.map(|id| {
             let who = self.machine_of(id).map(|number| Arc::clone(&self.machines[number].name));

@@ -4,6 +4,7 @@ use super::intents::{Intent, Intents};
 use super::{QUEUE_MAX_MIN, Queue, Serf, Timer};
 use crate::digest::{ByName, Named};
 use crate::face::{Event, Member};
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -105,6 +106,8 @@ pub(super) struct Members {
     left: usize,
     leaving: usize,
     intents: Intents,
+    /// Who is here although it told that it leaves, at a time that was over; and when it was heard.
+    doubted: BTreeMap<Arc<str>, Instant>,
 }
 
 impl Members {
@@ -242,6 +245,7 @@ impl Members {
     fn erase(&mut self, name: &str) {
         let mark = self.marks.remove(name);
         self.uncount(mark.map(|mark| mark.status));
+        self.doubted.remove(name);
         self.founders = None;
         self.tree.remove(name.as_bytes(), 0);
     }
@@ -372,12 +376,20 @@ impl Serf {
         member
     }
 
-    /// Someone is dead or left, this member itself included.
-    pub(crate) fn on_gone(&mut self, now: Instant, name: &str) {
+    /// Someone is dead or left, this member itself included. `own_word`: it says, or once said, so
+    /// itself. If it just told its intent, it has left, even if that was not believed: a later word
+    /// about it may never have reached it. (A Serf agent takes it for failed.)
+    pub(crate) fn on_gone(&mut self, now: Instant, name: &str, own_word: bool) {
         let Some(known) = self.members.get(name) else { return };
         let (status, time) = (known.status, known.time);
+        let leave_lasts = self.timing.broadcast_timeout + self.timing.leave_propagation;
+        let told = self.members.doubted.remove(name);
+        let is_meant = told.is_some_and(|told| own_word && now.since(told) <= leave_lasts);
         match status {
             MemberStatus::Leaving => self.go(now, name, MemberStatus::Left, time, Event::Left),
+            MemberStatus::Alive if is_meant => {
+                self.go(now, name, MemberStatus::Left, time, Event::Left);
+            }
             MemberStatus::Alive => self.go(now, name, MemberStatus::Failed, time, Event::Failed),
             MemberStatus::None | MemberStatus::Left | MemberStatus::Failed => {}
         }
@@ -399,7 +411,19 @@ impl Serf {
         }
     }
 
-    /// A leave intent: whether it should be told on.
+    /// A leave intent that was told: whether it should be told on.
+    pub(super) fn on_leave_told(&mut self, now: Instant, leave: &Leave) -> bool {
+        let is_news = self.on_leave_intent(now, leave);
+        let known = self.members.get(&leave.node).filter(|_| leave.node != self.name);
+        if known.is_some_and(|known| known.status == MemberStatus::Alive)
+            && !self.planted.is(Fault::LeaveToldBefore)
+        {
+            self.members.doubted.insert(Arc::clone(&leave.node), now);
+        }
+        is_news
+    }
+
+    /// A leave intent, as told or as another holds it: whether it is news.
     pub(super) fn on_leave_intent(&mut self, now: Instant, leave: &Leave) -> bool {
         self.witness_member(leave.time);
         let Some(known) = self.members.get(&leave.node) else {
@@ -467,6 +491,12 @@ impl Serf {
             }
             Some(_) | None => self.on_join_held(now, join),
         }
+    }
+
+    /// Whether another left, and its last word is from before `time`.
+    pub(super) fn has_left_before(&self, node: &Arc<str>, time: LamportTime) -> bool {
+        let known = self.members.get(node).filter(|_| *node != self.name);
+        known.is_some_and(|known| known.status == MemberStatus::Left && known.time < time)
     }
 
     /// That someone has joined, as told or as another holds it: whether it is news.

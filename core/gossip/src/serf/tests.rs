@@ -166,8 +166,8 @@ impl Pool {
     fn exchange(&mut self, one: &str, other: &str) {
         let (ours, theirs) = (self.serfs[one].local_state(), self.serfs[other].local_state());
         let now = self.now;
-        self.serf(other).merge(now, &ours, false);
-        self.serf(one).merge(now, &theirs, false);
+        self.serf(other).merge(now, &ours, BTreeSet::new, false);
+        self.serf(one).merge(now, &theirs, BTreeSet::new, false);
         self.settle();
     }
 
@@ -177,7 +177,7 @@ impl Pool {
         let now = self.now;
         for (other, serf) in &mut self.serfs {
             if other != name {
-                serf.on_gone(now, name);
+                serf.on_gone(now, name, false);
             }
         }
         self.settle();
@@ -229,7 +229,7 @@ impl Pool {
             Ask::LeaveSwim => {
                 let now = self.now;
                 for serf in self.serfs.values_mut() {
-                    serf.on_gone(now, name);
+                    serf.on_gone(now, name, true);
                 }
                 self.serf(name).on_swim_left(now);
             }

@@ -281,7 +281,7 @@ impl Swim {
         let liveness = if said.from == said.node { Liveness::Left } else { Liveness::Dead };
         let at = said.incarnation.max(held.incarnation());
         self.members.set(Self::marked(turn, &held, at, liveness));
-        turn.serf.on_gone(turn.now, &said.node);
+        turn.serf.on_gone(turn.now, &said.node, liveness == Liveness::Left);
     }
 
     /// What is held of someone from now on, who said nothing new.

@@ -25,6 +25,42 @@ fn a_leave_is_a_leave_and_a_silence_is_a_failure() {
 }
 
 #[test]
+fn a_leave_at_a_time_that_is_over_counts_when_its_member_goes() {
+    let after = |seconds: u64, own_word: bool| {
+        let mut pool = Pool::of(&["a", "b"]);
+        // Others spoke of "b" later than it knows.
+        let join = Join { time: LamportTime(9), node: Arc::from("b") };
+        let leave = Leave { time: LamportTime(8), node: Arc::from("b"), prune: false };
+        let now = pool.now;
+        pool.serf("a").on_join_intent(now, &join);
+        assert!(!pool.serf("a").on_leave_told(now, &leave), "that is no news");
+        pool.serf("a").on_gone(now.after(second(seconds)), "b", own_word);
+        pool.status("a", "b")
+    };
+    assert_eq!(after(1, true), Some(MemberStatus::Left));
+    assert_eq!(after(1, false), Some(MemberStatus::Failed));
+    assert_eq!(after(60, true), Some(MemberStatus::Failed));
+}
+
+#[test]
+fn who_left_and_is_here_for_another_by_a_later_word_has_come_back() {
+    let after = |here: bool| {
+        let mut pool = Pool::of(&["a", "b", "c"]);
+        let now = pool.now;
+        let leave = Leave { time: LamportTime(9), node: Arc::from("b"), prune: false };
+        pool.serf("a").on_leave_intent(now, &leave);
+        pool.serf("a").on_gone(now, "b", true);
+        let mut state = pool.serfs["c"].local_state();
+        (state.left, state.status_times) = (vec![], vec![(Arc::from("b"), LamportTime(20))].into());
+        let here = if here { BTreeSet::from([Arc::from("b")]) } else { BTreeSet::new() };
+        pool.serf("a").merge(now, &state, || here, false);
+        pool.status("a", "b")
+    };
+    assert_eq!(after(true), Some(MemberStatus::Failed), "until the failure detector meets it");
+    assert_eq!(after(false), Some(MemberStatus::Left));
+}
+
+#[test]
 fn between_intent_and_death_a_member_is_leaving() {
     let mut pool = Pool::of(&["a", "b"]);
     let leave = Leave { time: LamportTime(9), node: Arc::from("b"), prune: false };
@@ -64,7 +100,7 @@ fn a_leave_of_the_very_time_its_member_spoke_is_contradicted() {
     let time = LamportTime(own_time(&pool, "b") - 1);
     let mut state = pool.serfs["a"].local_state();
     (state.left, state.status_times) = (vec!["b".into()], vec![("b".into(), time)].into());
-    pool.serf("a").merge(now, &state, false);
+    pool.serf("a").merge(now, &state, BTreeSet::new, false);
     pool.settle();
     assert_eq!(pool.status("a", "b"), Some(MemberStatus::Leaving));
     pool.pass(second(31));
@@ -83,7 +119,7 @@ fn hear_of_b(pool: &mut Pool, time: u64) -> u64 {
     let mut state = pool.serfs["a"].local_state();
     state.status_times = alloc::vec![(Arc::from("b"), LamportTime(time))].into();
     let now = pool.now;
-    pool.serf("b").merge(now, &state, false);
+    pool.serf("b").merge(now, &state, BTreeSet::new, false);
     own_time(pool, "b")
 }
 
@@ -232,7 +268,7 @@ fn a_join_that_is_told_counts_against_a_leave_of_its_time() {
     assert_eq!(pool.status("c", "b"), Some(MemberStatus::Alive));
     // What "c" holds may be the leave of another life, so it does not count; the word does.
     let held = pool.serfs["c"].local_state();
-    pool.serf("a").merge(now, &held, false);
+    pool.serf("a").merge(now, &held, BTreeSet::new, false);
     assert_eq!(pool.status("a", "b"), Some(MemberStatus::Leaving));
     pool.deliver("a", &Message::Join(join).to_bytes());
     assert_eq!(pool.status("a", "b"), Some(MemberStatus::Alive));
@@ -477,7 +513,7 @@ fn founded_pools_share_their_members_and_part_when_they_differ() {
     });
     let shared = pools.iter().map(|serf| serf.member("c").unwrap()).collect::<Vec<_>>();
     assert!(Arc::ptr_eq(&shared[0], &shared[1]));
-    pools[0].on_gone(Instant::START, "c");
+    pools[0].on_gone(Instant::START, "c", false);
     let statuses = pools.each_ref().map(|serf| serf.member("c").unwrap().status);
     assert_eq!(statuses, [MemberStatus::Failed, MemberStatus::Alive]);
 }
