@@ -2,7 +2,7 @@
 
 use super::asked::QUERY_BYTES_MAX;
 use super::{QUEUE_MAX_MIN, Queue, Serf, broadcasts};
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -69,15 +69,9 @@ impl Serf {
         }
     }
 
-    /// Serf's part of another's push/pull. `here`: whom the other's failure detector holds for here.
-    /// `ignore_old`: it answers a join of our own whose caller does not want events from before.
-    pub(crate) fn merge(
-        &mut self,
-        now: Instant,
-        state: &PushPullState,
-        here: impl FnOnce() -> BTreeSet<Arc<str>>,
-        ignore_old: bool,
-    ) {
+    /// Serf's part of another's push/pull. `ignore_old`: it answers a join of our own whose caller
+    /// does not want events from before.
+    pub(crate) fn merge(&mut self, now: Instant, state: &PushPullState, ignore_old: bool) {
         for (clock, theirs) in [
             (&mut self.clocks.member, state.time),
             (&mut self.clocks.event, state.event_time),
@@ -101,17 +95,9 @@ impl Serf {
             let time = LamportTime(left.get(node).map_or(0, |time| time.0).saturating_add(1));
             self.on_leave_intent(now, &Leave { time, node: Arc::clone(node), prune: false });
         }
-        let held = || status_times.iter().filter(|(node, _)| !left.contains_key(node));
-        // Who is here by a later word than its leave has come back. Who is not may be known to have
-        // left once more.
-        let came_back = held().any(|(node, time)| self.has_left_before(node, *time));
-        let here = if came_back { here() } else { BTreeSet::new() };
-        for (node, time) in held() {
-            let join = Join { time: *time, node: Arc::clone(node) };
-            if here.contains(node) && self.has_left_before(node, *time) {
-                self.on_join_intent(now, &join);
-            } else {
-                self.on_join_held(now, &join);
+        for (node, time) in &status_times {
+            if !left.contains_key(node) {
+                self.on_join_held(now, &Join { time: *time, node: Arc::clone(node) });
             }
         }
         let own = status_times.iter().filter(|(node, _)| *node == self.name);

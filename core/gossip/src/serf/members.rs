@@ -470,33 +470,16 @@ impl Serf {
     /// Whoever holds a member for gone speaks of a leave one tick after its last word, which may be
     /// the tick at which it says that it is back. Its own word counts then, whichever came first.
     /// What others hold does not: those who know of a leave would call it back among themselves.
-    ///
-    /// Whoever speaks after its leave has not left. Until the failure detector meets it, it is
-    /// missed like one that failed: held for left still, each exchange would tell a later leave.
-    /// That is no death, and none is told.
     pub(super) fn on_join_intent(&mut self, now: Instant, join: &Join) -> bool {
         let told = self.members.get(&join.node).filter(|_| join.node != self.name);
-        let keeps_left = self.planted.is(Fault::ReturnKeepsLeft);
-        match told.map(|known| (known.status, known.time)) {
-            Some((MemberStatus::Leaving, time)) if time == join.time => {
-                self.members.change(now, &join.node, MemberStatus::Alive, join.time);
-                self.stays(&join.node);
-                true
-            }
-            Some((MemberStatus::Left, time)) if time <= join.time && !keeps_left => {
-                self.witness_member(join.time);
-                self.members.change(now, &join.node, MemberStatus::Failed, join.time);
-                self.stays(&join.node);
-                true
-            }
-            Some(_) | None => self.on_join_held(now, join),
-        }
-    }
-
-    /// Whether another left, and its last word is from before `time`.
-    pub(super) fn has_left_before(&self, node: &Arc<str>, time: LamportTime) -> bool {
-        let known = self.members.get(node).filter(|_| *node != self.name);
-        known.is_some_and(|known| known.status == MemberStatus::Left && known.time < time)
+        let same_tick = told.filter(|known| known.time == join.time);
+        let Some(status) = same_tick.and_then(|known| self.back_from(known.status)) else {
+            return self.on_join_held(now, join);
+        };
+        self.witness_member(join.time);
+        self.members.change(now, &join.node, status, join.time);
+        self.stays(&join.node);
+        true
     }
 
     /// That someone has joined, as told or as another holds it: whether it is news.
@@ -510,17 +493,30 @@ impl Serf {
             return false;
         }
         let leaves_itself = join.node == self.name && self.is_leaving();
-        let status = if known.status == MemberStatus::Leaving && !leaves_itself {
-            MemberStatus::Alive
-        } else {
-            known.status
-        };
-        let stays = status != known.status;
-        self.members.change(now, &join.node, status, join.time);
-        if stays {
+        let back = self.back_from(known.status).filter(|_| !leaves_itself);
+        self.members.change(now, &join.node, back.unwrap_or(known.status), join.time);
+        if back.is_some() {
             self.stays(&join.node);
         }
         true
+    }
+
+    /// What someone is that spoke after it began to leave, if that is something else.
+    ///
+    /// Whoever speaks after its leave has not left. Until the failure detector meets it, it is
+    /// missed like one that failed: held for left still, each exchange would tell a later leave.
+    /// That is no death, and none is told.
+    fn back_from(&self, status: MemberStatus) -> Option<MemberStatus> {
+        match status {
+            MemberStatus::Leaving => Some(MemberStatus::Alive),
+            MemberStatus::Left if !self.planted.is(Fault::ReturnKeepsLeft) => {
+                Some(MemberStatus::Failed)
+            }
+            MemberStatus::None
+            | MemberStatus::Alive
+            | MemberStatus::Left
+            | MemberStatus::Failed => None,
+        }
     }
 
     /// Others know of a word about this member that is from `time`. If that is later than its own,

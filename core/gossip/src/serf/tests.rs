@@ -166,8 +166,8 @@ impl Pool {
     fn exchange(&mut self, one: &str, other: &str) {
         let (ours, theirs) = (self.serfs[one].local_state(), self.serfs[other].local_state());
         let now = self.now;
-        self.serf(other).merge(now, &ours, BTreeSet::new, false);
-        self.serf(one).merge(now, &theirs, BTreeSet::new, false);
+        self.serf(other).merge(now, &ours, false);
+        self.serf(one).merge(now, &theirs, false);
         self.settle();
     }
 

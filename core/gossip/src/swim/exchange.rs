@@ -100,13 +100,7 @@ impl Swim {
             }
         }
         if let Some(user) = &theirs.user {
-            let here = || {
-                let nodes = theirs.nodes.iter();
-                let here = nodes
-                    .filter(|state| matches!(state.liveness, Liveness::Alive | Liveness::Suspect));
-                here.map(|state| Arc::clone(&state.alive.node)).collect()
-            };
-            turn.serf.merge(turn.now, user, here, ignore_old);
+            turn.serf.merge(turn.now, user, ignore_old);
         }
         Ok(())
     }

@@ -51,7 +51,7 @@ fn a_join_may_ignore_what_was_before() {
     let state = pool.serfs["a"].local_state();
     pool.start(config("b"));
     let now = pool.now;
-    pool.serf("b").merge(now, &state, BTreeSet::new, true);
+    pool.serf("b").merge(now, &state, true);
     pool.deliver("b", &event(3, "of that very time"));
     pool.deliver("b", &event(2, "old"));
     pool.settle();

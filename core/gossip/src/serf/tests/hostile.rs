@@ -113,7 +113,7 @@ fn state() -> impl Strategy<Value = PushPullState> {
 #[derive(Clone, Debug)]
 enum Act {
     Hear(Bytes),
-    Merge(PushPullState, Vec<Arc<str>>, bool),
+    Merge(PushPullState, bool),
     Arrive(Arc<str>, Vec<u8>),
     Go(Arc<str>, bool),
     Ack(Vec<u8>, f64),
@@ -124,8 +124,7 @@ enum Act {
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         6 => message().prop_map(Act::Hear),
-        2 => (state(), vec(name(), 0..3), any::<bool>())
-            .prop_map(|(state, here, old)| Act::Merge(state, here, old)),
+        2 => (state(), any::<bool>()).prop_map(|(state, old)| Act::Merge(state, old)),
         1 => (name(), vec(any::<u8>(), 0..20)).prop_map(|(name, meta)| Act::Arrive(name, meta)),
         1 => (name(), any::<bool>()).prop_map(|(name, own_word)| Act::Go(name, own_word)),
         1 => (vec(any::<u8>(), 0..20), any::<f64>()).prop_map(|(b, f)| Act::Ack(b, f)),
@@ -137,9 +136,7 @@ fn act() -> impl Strategy<Value = Act> {
 fn perform(serf: &mut Serf, now: &mut Instant, act: Act) {
     match act {
         Act::Hear(bytes) => serf.on_user(*now, &bytes),
-        Act::Merge(state, here, ignore_old) => {
-            serf.merge(*now, &state, || here.into_iter().collect(), ignore_old);
-        }
+        Act::Merge(state, ignore_old) => serf.merge(*now, &state, ignore_old),
         Act::Arrive(name, meta) => {
             let (mut alive, _) = is_alive(&name, &TextMap::new(), Liveness::Alive);
             alive.meta = Some(Bytes::from(meta));
@@ -275,7 +272,7 @@ fn events_and_queries_above_their_cap_are_refused() {
         query_time: LamportTime(0),
     };
     let now = pool.now;
-    pool.serf("a").merge(now, &state, BTreeSet::new, false);
+    pool.serf("a").merge(now, &state, false);
     pool.settle();
     assert_eq!(pool.user_events("a"), ["e@1"]);
     let query = |bytes: usize| Query {
