@@ -98,6 +98,17 @@ impl Frames {
         room
     }
 
+    /// Waits for whatever comes first; false if the stream ends before that.
+    pub(super) async fn begin<S>(&mut self, stream: &mut S) -> io::Result<bool>
+    where
+        S: AsyncRead + Unpin,
+    {
+        if self.reader.pending_bytes() > 0 {
+            return Ok(true);
+        }
+        Ok(stream.read_buf(self.reader.room(READ_BYTES)).await? > 0)
+    }
+
     /// The content of the next frame; `None` at the end of the stream.
     pub(super) async fn next<S>(&mut self, stream: &mut S) -> io::Result<Option<bytes::Bytes>>
     where
@@ -157,6 +168,18 @@ mod tests {
         let (one, two) = (hello_of(1, "dc1"), hello_of(2, "dc2"));
         let (heard, seen) = meet(&one, &two).await;
         assert_eq!((heard.unwrap(), seen.unwrap()), (two, one));
+    }
+
+    #[tokio::test]
+    async fn who_looked_for_another_hangs_up_without_a_word() {
+        for word in [&b""[..], b"\x01"] {
+            let (mut dialler, mut answerer) = tokio::io::duplex(1024);
+            let mut frames = Frames::new();
+            dialler.write_all(word).await.unwrap();
+            drop(dialler);
+            assert_eq!(frames.begin(&mut answerer).await.unwrap(), !word.is_empty());
+            assert_eq!(frames.reader.pending_bytes(), word.len(), "nothing is lost");
+        }
     }
 
     #[tokio::test]

@@ -69,6 +69,11 @@ async fn hear(mut stream: TcpStream, shared: &Shared, own: &Hello) -> io::Result
     let other = tokio::time::timeout(GREETING_TIME_MAX, greeted)
         .await
         .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no greeting"))??;
+    // Whoever looked for another agent here hangs up without a word, and goes on being heard on the
+    // connection that it has.
+    if !frames.begin(&mut stream).await? {
+        return Ok(());
+    }
     let (mut line, had_another) = shared.lines.listens(other.id);
     if had_another {
         // Said before anything of the new connection: what is asked on that is not forgotten.

@@ -114,9 +114,12 @@ impl World {
             let at = self.now + between(drawn, 1_000_000, late);
             let (life, unsent) = (one.life, Unsent::of(&message));
             if wire.open {
-                wire.breaking = true;
-                self.queue.push(at, Ev::Broken { between: key, epoch: wire.epoch });
-                if wire.who.is_none_or(|who| !who.contains(&to)) {
+                let is_between_them = wire.who.is_some_and(|who| who.contains(&to));
+                if !is_linked || is_between_them {
+                    wire.breaking = true;
+                    self.queue.push(at, Ev::Broken { between: key, epoch: wire.epoch });
+                }
+                if !is_between_them {
                     // Someone else answers there.
                     self.queue.push(at, Ev::Lost { machine: from, life, who: to, unsent });
                 }
