@@ -261,6 +261,7 @@ impl Store {
         if let Some(from) = batch.truncate_from {
             self.truncate(from);
         }
+        self.make_room(&batch);
         for entry in &batch.entries {
             if entry.id.index != self.last.index.next() {
                 let snapshot = self.snapshot.unwrap_or_default();
@@ -434,6 +435,16 @@ impl Store {
                 Ok(())
             }
         }
+    }
+
+    /// Most batches are written at once: their records are then gathered in memory of their size.
+    fn make_room(&mut self, batch: &Batch) {
+        let entries = batch.entries.iter().map(|entry| format::record_bytes(entry.payload.len()));
+        let states = usize::from(batch.hard_state.is_some())
+            * format::record_bytes(size_of::<HardState>())
+            + usize::from(batch.committed > self.committed) * format::record_bytes(0);
+        let mark = if self.pending.bytes.is_empty() { MARK_BYTES } else { 0 };
+        self.pending.bytes.reserve(entries.sum::<usize>() + states + mark);
     }
 
     fn put(&mut self, kind: Kind, payload_kind: u8, id: EntryId, payload: &[u8]) {
