@@ -74,9 +74,10 @@ struct PairRef<'a> {
 
 #[derive(Deserialize)]
 struct PairRecord {
+    #[serde(deserialize_with = "proconsul_types::texts::shared")]
     key: Arc<str>,
-    #[serde(deserialize_with = "crate::codec::copied")]
-    value: Bytes,
+    #[serde(deserialize_with = "crate::codec::value::deserialize")]
+    value: Arc<[u8]>,
     flags: u64,
     lock_index: u64,
     session: Option<SessionId>,
@@ -430,7 +431,7 @@ impl Restore {
                 let (pair, rest) = self.read::<PairRecord>(bytes)?;
                 self.catalog.put(KvPair {
                     key: pair.key,
-                    value: Arc::from(&*pair.value),
+                    value: pair.value,
                     flags: pair.flags,
                     lock_index: pair.lock_index,
                     session: pair.session,
