@@ -60,6 +60,9 @@ impl Serialize for Raw<'_> {
     }
 }
 
+/// What a pair takes in a frame besides its key and value, at most.
+const PAIR_BYTES: usize = 128;
+
 /// A pair as written. Read back as [`PairRecord`].
 #[derive(Serialize)]
 struct PairRef<'a> {
@@ -162,6 +165,9 @@ impl SnapshotReader {
             }
             Stage::Pairs(walk) => match walk.next() {
                 Some(WalkStep::Record(filed)) => {
+                    // A large value moves what is pending once, not at every part of its record.
+                    let bytes = filed.pair.key.len() + filed.pair.value.len();
+                    self.pending.reserve(bytes + PAIR_BYTES);
                     self.write(tag::PAIR, &pair_ref(&filed.pair));
                     None
                 }
