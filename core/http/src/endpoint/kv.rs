@@ -156,6 +156,9 @@ fn put(call: &Call<'_>) -> Result<Plan, Response> {
         verb = KvVerb::Release(session);
     }
     call.own_datacenter()?;
+    if !call.leads() {
+        return Ok(Plan::Leader); // before the value is copied
+    }
     let key: Arc<str> = key.into();
     let op = KvOp { verb, key, value: Arc::from(&*call.request.body), flags };
     Ok(propose(call, Command::Kv(op), Reply::Answer))
