@@ -220,21 +220,21 @@ impl Disk {
     }
 
     /// Performs an operation; returns the lane if it is a sync that now runs.
-    fn perform(&mut self, lane: usize, op: FileOp) -> Option<usize> {
+    fn perform(&mut self, lane: usize, mut op: FileOp) -> Option<usize> {
         if matches!(op, FileOp::Sync { .. } | FileOp::SyncDir { .. }) {
             self.lanes[lane].running = Some(op);
             return Some(lane);
         }
         if !self.lanes[lane].failures.forbid(&op)
-            && let Err(reason) = self.change(&op)
+            && let Err(reason) = self.change(&mut op)
         {
             self.failed(lane, &op, reason);
         }
         None
     }
 
-    /// Performs an operation without a completion.
-    fn change(&mut self, op: &FileOp) -> Result<(), &'static str> {
+    /// Performs an operation without a completion. What is written is taken out of it.
+    fn change(&mut self, op: &mut FileOp) -> Result<(), &'static str> {
         const NO_ROOM: &str = "no space left on device";
         const NO_FILE: &str = "no such file or directory";
         match op {
@@ -249,7 +249,7 @@ impl Disk {
                 if no_room { Err(NO_ROOM) } else { Ok(()) }
             }
             FileOp::Write { file, offset, bytes, .. } => {
-                let id = self.live.get(file).ok_or(NO_FILE)?;
+                let id = self.live.get(&**file).ok_or(NO_FILE)?;
                 let body = self.bodies.get_mut(id).expect("a named file has a body");
                 let offset = usize::try_from(*offset).unwrap_or(usize::MAX);
                 let end = offset.saturating_add(bytes.len());
@@ -257,17 +257,17 @@ impl Disk {
                     return Err(NO_ROOM);
                 }
                 body.len = body.len.max(end);
-                body.pending.push((offset, bytes.clone()));
+                body.pending.push((offset, std::mem::take(bytes)));
                 Ok(())
             }
             FileOp::Rename { from, to, .. } => {
-                let id = self.live.remove(from).ok_or(NO_FILE)?;
+                let id = self.live.remove(&**from).ok_or(NO_FILE)?;
                 self.live.insert(to.clone(), id);
                 self.changes.push(Change::Rename(from.clone(), to.clone(), id));
                 Ok(())
             }
             FileOp::Unlink { file, .. } => {
-                if self.live.remove(file).is_some() {
+                if self.live.remove(&**file).is_some() {
                     self.changes.push(Change::Unlink(file.clone()));
                 }
                 Ok(())

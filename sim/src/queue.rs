@@ -24,23 +24,38 @@ pub struct Queue<E> {
     /// The next one last. Empty only if nothing is set.
     sorted: Vec<Entry>,
     end: u64,
-    wheel: Vec<Vec<Entry>>,
+    /// The first event of each bucket; [`NOBODY`] in one that is empty.
+    wheel: Vec<u32>,
     /// A bit for each bucket that is not empty.
     filled: [u64; WORDS],
     /// How many wait in the wheel.
     waiting: usize,
     later: BinaryHeap<Reverse<Entry>>,
-    slots: Vec<Option<E>>,
+    slots: Vec<Slot<E>>,
     free: Vec<u32>,
     sequence: u64,
 }
+
+/// Where an event lies. Those of a bucket are chained: buckets then need no memory of their own,
+/// and a world fills thousands of them.
+#[derive(Debug)]
+struct Slot<E> {
+    event: Option<E>,
+    at: u64,
+    sequence: u64,
+    /// The next event of the same bucket.
+    next: u32,
+}
+
+/// No slot.
+const NOBODY: u32 = u32::MAX;
 
 impl<E> Default for Queue<E> {
     fn default() -> Self {
         Self {
             sorted: Vec::new(),
             end: 0,
-            wheel: Vec::new(),
+            wheel: vec![NOBODY; place_of(BUCKETS)],
             filled: [0; WORDS],
             waiting: 0,
             later: BinaryHeap::new(),
@@ -54,13 +69,23 @@ impl<E> Default for Queue<E> {
 impl<E> Queue<E> {
     /// Lets `event` happen at `at` nanoseconds, after everything already set for that moment.
     pub fn push(&mut self, at: u64, event: E) {
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(None);
-            u32::try_from(self.slots.len() - 1).expect("a world has fewer than 2^32 open events")
-        });
-        self.slots[place(slot)] = Some(event);
         self.sequence += 1;
-        let entry = (at, self.sequence, slot);
+        let sequence = self.sequence;
+        let filled = Slot { event: Some(event), at, sequence, next: NOBODY };
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.slots[place(slot)] = filled;
+                slot
+            }
+            None => {
+                self.slots.push(filled);
+                u32::try_from(self.slots.len() - 1)
+                    .ok()
+                    .filter(|slot| *slot != NOBODY)
+                    .expect("a world has fewer than 2^32 open events")
+            }
+        };
+        let entry = (at, sequence, slot);
         if at < self.end {
             let behind = self.sorted.partition_point(|other| *other > entry);
             self.sorted.insert(behind, entry);
@@ -72,15 +97,13 @@ impl<E> Queue<E> {
 
     /// Lets something wait that does not happen before `end`.
     fn wait(&mut self, entry: Entry) {
-        if (entry.0 >> BUCKET_BITS) - (self.end >> BUCKET_BITS) >= BUCKETS {
+        let (at, _, slot) = entry;
+        if (at >> BUCKET_BITS) - (self.end >> BUCKET_BITS) >= BUCKETS {
             self.later.push(Reverse(entry));
             return;
         }
-        if self.wheel.is_empty() {
-            self.wheel.resize_with(place_of(BUCKETS), Vec::new);
-        }
-        let bucket = place_of((entry.0 >> BUCKET_BITS) % BUCKETS);
-        self.wheel[bucket].push(entry);
+        let bucket = place_of((at >> BUCKET_BITS) % BUCKETS);
+        self.slots[place(slot)].next = std::mem::replace(&mut self.wheel[bucket], slot);
         self.filled[bucket / 64] |= 1 << (bucket % 64);
         self.waiting += 1;
     }
@@ -119,7 +142,12 @@ impl<E> Queue<E> {
                 self.wait(entry);
             }
             let bucket = place_of((self.end >> BUCKET_BITS) % BUCKETS);
-            std::mem::swap(&mut self.sorted, &mut self.wheel[bucket]);
+            let mut next = std::mem::replace(&mut self.wheel[bucket], NOBODY);
+            while next != NOBODY {
+                let slot = &self.slots[place(next)];
+                self.sorted.push((slot.at, slot.sequence, next));
+                next = slot.next;
+            }
             self.filled[bucket / 64] &= !(1 << (bucket % 64));
             self.sorted.sort_unstable_by(|one, other| other.cmp(one));
             self.waiting -= self.sorted.len();
@@ -137,7 +165,7 @@ impl<E> Queue<E> {
     pub fn pop(&mut self) -> Option<(u64, E)> {
         let (at, _, slot) = self.sorted.pop()?;
         self.advance();
-        let event = self.slots[place(slot)].take().expect("a slot in the queue is filled");
+        let event = self.slots[place(slot)].event.take().expect("a slot in the queue is filled");
         self.free.push(slot);
         Some((at, event))
     }

@@ -27,6 +27,7 @@ pub fn ops(rng: &mut Rng, options: &Options) -> Vec<Op> {
     let mut ops = setup(rng, options);
     let step = rng.between(30_000, 120_000);
     let mut at = 1_000_000;
+    ops.reserve(usize::try_from(options.safety / step).unwrap_or(0));
     while at < options.safety {
         at += rng.between(0, 2 * step);
         ops.push(op(rng, options, &mix, at));
@@ -139,7 +140,7 @@ fn op(rng: &mut Rng, options: &Options, mix: &Mix, at: u64) -> Op {
 pub fn faults(rng: &mut Rng, options: &Options) -> Vec<Fault> {
     let kinds = Kinds::draw(rng, options);
     let count = rng.between(3, 24);
-    let mut faults = Vec::new();
+    let mut faults = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
     for _ in 0..count {
         let tied = rng.chance(kinds.tied, 100);
         let when = if tied { When::On(trip(rng)) } else { When::At(moment(rng, options)) };

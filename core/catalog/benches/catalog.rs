@@ -111,7 +111,7 @@ fn commands(c: &mut Criterion) {
         Command::Kv(KvOp {
             verb: KvVerb::Set,
             key: Arc::clone(at.next().expect("the keys go round")),
-            value: bytes::Bytes::from(
+            value: Arc::from(
                 std::iter::repeat_with(|| rng.next_u64().to_le_bytes())
                     .take(13)
                     .flatten()

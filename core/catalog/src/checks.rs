@@ -3,7 +3,7 @@
 use crate::catalog::{Catalog, Effects, domain};
 use crate::command::CheckRegistration;
 use crate::services::share;
-use crate::table::{Row, fold, fold_arc, key_of};
+use crate::table::{Key, Row, fold, fold_arc, key_of};
 use crate::watch::Topic;
 use alloc::sync::Arc;
 use proconsul_types::{CatalogIndex, Check, CheckStatus, Fault};
@@ -129,12 +129,12 @@ impl Catalog {
     /// Files a check, with all that follows from it.
     pub(crate) fn put_check(&mut self, check: Arc<Check>) {
         self.count_in(domain::CHECK, &*check);
-        let row = Row::new(key_of(&[&fold(&check.node), &check.id]), Arc::clone(&check));
+        let row = Row::new(&key_of(&[&fold(&check.node), &check.id]), Arc::clone(&check));
         if let Some(old) = self.checks.insert(row) {
             self.count_out(domain::CHECK, &*old.value);
             self.by_service.remove(&service_key(&old.value), 0);
         }
-        self.by_service.insert(Row::new(service_key(&check), check));
+        self.by_service.insert(Row::new(&service_key(&check), check));
     }
 
     /// Removes a check. Nothing happens if there is none.
@@ -209,6 +209,6 @@ impl Catalog {
     }
 }
 
-fn service_key(check: &Check) -> alloc::vec::Vec<u8> {
+fn service_key(check: &Check) -> Key {
     key_of(&[&fold(&check.service_name), &fold(&check.node), &check.service_id, &check.id])
 }

@@ -5,6 +5,7 @@
 
 use crate::command::Command;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use bytes::{BufMut, Bytes};
@@ -80,7 +81,8 @@ impl core::error::Error for RestoreError {}
 /// A command as the log carries it.
 #[must_use]
 pub fn encode_command(command: &Command) -> Bytes {
-    let mut bytes = Vec::with_capacity(64);
+    let value = if let Command::Kv(op) = command { op.key.len() + op.value.len() } else { 0 };
+    let mut bytes = Vec::with_capacity(64 + value);
     if let Command::Restore(snapshot) = command {
         bytes.reserve_exact(snapshot.len());
         bytes.extend_from_slice(&[VERSION, RESTORE]);
@@ -130,6 +132,36 @@ pub(crate) fn copied<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Err
         }
     }
     from.deserialize_bytes(Copied)
+}
+
+/// A value as it is kept, written as bytes and read with a single pass over them.
+pub(crate) mod value {
+    use super::{Arc, Vec, Visitor, fmt};
+    use serde::{Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(value: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(value)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<[u8]>, D::Error> {
+        struct Kept;
+        impl Visitor<'_> for Kept {
+            type Value = Arc<[u8]>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Arc<[u8]>, E> {
+                Ok(Arc::from(bytes))
+            }
+
+            fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Arc<[u8]>, E> {
+                Ok(Arc::from(bytes))
+            }
+        }
+        from.deserialize_bytes(Kept)
+    }
 }
 
 /// Appends a record in [`FORM`].

@@ -63,10 +63,11 @@ pub struct KvOp {
     /// What to do.
     pub verb: KvVerb,
     /// Which key, or which prefix for `DeleteTree`.
+    #[serde(deserialize_with = "proconsul_types::texts::shared")]
     pub key: Arc<str>,
     /// The new value, for the verbs that write one.
-    #[serde(deserialize_with = "crate::codec::copied")]
-    pub value: Bytes,
+    #[serde(with = "crate::codec::value")]
+    pub value: Arc<[u8]>,
     /// The new flags, for the verbs that write one.
     pub flags: u64,
 }
@@ -169,10 +170,13 @@ pub struct NodeRegistration {
     /// Identity, if given. A name whose live node has another id is refused.
     pub id: Option<NodeId>,
     /// Name.
+    #[serde(deserialize_with = "proconsul_types::texts::shared")]
     pub name: Arc<str>,
     /// Address.
+    #[serde(deserialize_with = "proconsul_types::texts::shared")]
     pub address: Arc<str>,
     /// The catalog's datacenter.
+    #[serde(deserialize_with = "proconsul_types::texts::shared")]
     pub datacenter: Arc<str>,
     /// Addresses by tag.
     pub tagged_addresses: TextMap,
@@ -198,12 +202,18 @@ impl From<&Node> for NodeRegistration {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the fields are those of proconsul_types::Check")]
 pub struct CheckRegistration {
+    #[serde(deserialize_with = "proconsul_types::texts::shared")]
     pub id: Arc<str>,
+    #[serde(deserialize_with = "proconsul_types::texts::shared")]
     pub name: Arc<str>,
     pub status: CheckStatus,
+    #[serde(deserialize_with = "proconsul_types::texts::shared")]
     pub notes: Arc<str>,
+    #[serde(deserialize_with = "proconsul_types::texts::shared")]
     pub output: Arc<str>,
+    #[serde(deserialize_with = "proconsul_types::texts::shared")]
     pub service_id: Arc<str>,
+    #[serde(deserialize_with = "proconsul_types::texts::shared")]
     pub kind: Arc<str>,
     pub definition: Option<Arc<str>>,
 }
@@ -227,6 +237,7 @@ impl From<&Check> for CheckRegistration {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deregister {
     /// The node.
+    #[serde(deserialize_with = "proconsul_types::texts::shared")]
     pub node: Arc<str>,
     /// This service of it and its checks, if named.
     pub service_id: Option<Arc<str>>,
@@ -240,14 +251,17 @@ pub struct SessionCreate {
     /// Identity; never used before.
     pub id: SessionId,
     /// Text for people.
+    #[serde(deserialize_with = "proconsul_types::texts::shared")]
     pub name: Arc<str>,
     /// The node it lives with.
+    #[serde(deserialize_with = "proconsul_types::texts::shared")]
     pub node: Arc<str>,
     /// How long its keys stay unlockable after it ends.
     pub lock_delay: Duration,
     /// What becomes of its keys.
     pub behavior: SessionBehavior,
     /// TTL as the client wrote it; empty for none.
+    #[serde(deserialize_with = "proconsul_types::texts::shared")]
     pub ttl: Arc<str>,
     /// Node checks.
     pub node_checks: Box<[Arc<str>]>,

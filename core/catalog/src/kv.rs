@@ -5,7 +5,7 @@ use crate::command::{KvOp, KvVerb};
 use crate::digest;
 use crate::outcome::{Fact, Outcome};
 use crate::radix::Keyed;
-use crate::table::Row;
+use crate::table::{Key, Row};
 use crate::watch::Topic;
 use alloc::format;
 use alloc::string::String;
@@ -167,10 +167,9 @@ impl Catalog {
             }
             None => (Arc::clone(&op.key), index),
         };
-        let value = Arc::from(&*op.value);
         self.put(KvPair {
             key: Arc::clone(&key),
-            value,
+            value: Arc::clone(&op.value),
             flags: op.flags,
             lock_index,
             session,
@@ -198,7 +197,7 @@ impl Catalog {
             self.held.remove(&held_key(session, &pair.key), 0);
         }
         if let Some(session) = pair.session {
-            let row = Row::new(held_key(session, &pair.key), Arc::clone(&pair.key));
+            let row = Row::new(&held_key(session, &pair.key), Arc::clone(&pair.key));
             self.held.insert(row);
         }
     }
@@ -253,7 +252,8 @@ impl Catalog {
 
     pub(crate) fn put_delay(&mut self, delay: LockDelay) {
         self.count_in(domain::DELAY, &delay);
-        let row = Row::new(delay.key.as_bytes().to_vec(), delay);
+        let key = Arc::clone(&delay.key);
+        let row = Row::new(key.as_bytes(), delay);
         if let Some(old) = self.delays.insert(row) {
             self.count_out(domain::DELAY, &old.value);
         }
@@ -359,9 +359,9 @@ pub(crate) fn invalid_session(id: SessionId) -> String {
 }
 
 /// The key under which a held key is filed.
-pub(crate) fn held_key(session: SessionId, key: &str) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(16 + key.len());
-    bytes.extend_from_slice(&session.0.to_be_bytes());
-    bytes.extend_from_slice(key.as_bytes());
-    bytes
+pub(crate) fn held_key(session: SessionId, key: &str) -> Key {
+    let mut filed = Key::new();
+    filed.push(&session.0.to_be_bytes());
+    filed.push(key.as_bytes());
+    filed
 }

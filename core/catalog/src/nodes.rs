@@ -102,7 +102,7 @@ impl Catalog {
         let folded = fold_arc(&entry.node.name);
         self.count_in(domain::NODE, &entry);
         let id = entry.node.id;
-        let old = self.nodes.insert(Row::new(key_of(&[&folded]), entry));
+        let old = self.nodes.insert(Row::new(&key_of(&[&folded]), entry));
         if let Some(old) = &old {
             self.count_out(domain::NODE, &old.value);
             if let Some(before) = old.value.node.id
@@ -112,7 +112,7 @@ impl Catalog {
             }
         }
         if let Some(id) = id {
-            self.node_ids.insert(Row::new(id_key(id).to_vec(), folded));
+            self.node_ids.insert(Row::new(&id_key(id), folded));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::catalog::{Catalog, Effects, domain};
 use crate::services::share;
-use crate::table::{Row, fold, key_of};
+use crate::table::{Key, Row, fold, key_of};
 use crate::watch::Topic;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -72,7 +72,7 @@ impl Catalog {
         }
         place.segment = self.intern(&place.segment);
         self.count_in(domain::PLACE, &place);
-        if let Some(old) = self.places.insert(Row::new(place_key(&place), Arc::new(place))) {
+        if let Some(old) = self.places.insert(Row::new(&place_key(&place), Arc::new(place))) {
             self.count_out(domain::PLACE, &*old.value);
         }
     }
@@ -105,6 +105,6 @@ impl Catalog {
     }
 }
 
-fn place_key(place: &Place) -> Vec<u8> {
+fn place_key(place: &Place) -> Key {
     key_of(&[&fold(&place.node), &place.segment])
 }

@@ -112,10 +112,11 @@ impl Catalog {
         let node = fold_arc(&service.node);
         let name = fold_arc(&service.registration.name);
         self.count_in(domain::SERVICE, &*service);
-        let row = Row::new(key_of(&[&name, &node, &service.registration.id]), Arc::clone(&service));
+        let row =
+            Row::new(&key_of(&[&name, &node, &service.registration.id]), Arc::clone(&service));
         self.by_name.insert(row);
         let exact = Arc::clone(&service.registration.name);
-        let row = Row::new(key_of(&[&node, &service.registration.id]), service);
+        let row = Row::new(&key_of(&[&node, &service.registration.id]), service);
         let old = self.services.insert(row);
         if let Some(old) = old {
             self.count_out(domain::SERVICE, &*old.value);
@@ -135,7 +136,7 @@ impl Catalog {
 
     pub(crate) fn put_name(&mut self, entry: NameEntry) {
         self.count_in(domain::NAME, &entry);
-        let row = Row::new(key_of(&[&fold(&entry.name)]), entry);
+        let row = Row::new(&key_of(&[&fold(&entry.name)]), entry);
         if let Some(old) = self.names.insert(row) {
             self.count_out(domain::NAME, &old.value);
         }

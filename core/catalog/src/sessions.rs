@@ -3,7 +3,7 @@
 use crate::catalog::{Catalog, Effects, domain, reject};
 use crate::command::SessionCreate;
 use crate::outcome::{Fact, Outcome};
-use crate::table::{Row, fold, key_of};
+use crate::table::{Key, Row, fold, key_of};
 use crate::ttl;
 use crate::watch::Topic;
 use alloc::format;
@@ -62,11 +62,11 @@ impl Catalog {
     pub(crate) fn put_session(&mut self, session: Session) {
         self.count_in(domain::SESSION, &session);
         let id = session.id;
-        self.node_sessions.insert(Row::new(node_key(&session), id));
+        self.node_sessions.insert(Row::new(&node_key(&session), id));
         for key in watched_keys(&session) {
-            self.watched.insert(Row::new(key, id));
+            self.watched.insert(Row::new(&key, id));
         }
-        self.sessions.insert(Row::new(id.0.to_be_bytes().to_vec(), Arc::new(session)));
+        self.sessions.insert(Row::new(&id.0.to_be_bytes(), Arc::new(session)));
     }
 
     /// Ends a session. Nothing happens if there is none.
@@ -157,16 +157,16 @@ impl Catalog {
     }
 }
 
-fn node_key(session: &Session) -> Vec<u8> {
+fn node_key(session: &Session) -> Key {
     let mut key = key_of(&[&fold(&session.node)]);
-    key.extend_from_slice(&session.id.0.to_be_bytes());
+    key.push(&session.id.0.to_be_bytes());
     key
 }
 
-fn watched_keys(session: &Session) -> impl Iterator<Item = Vec<u8>> {
+fn watched_keys(session: &Session) -> impl Iterator<Item = Key> {
     session.node_checks.iter().chain(&session.service_checks).map(|check| {
         let mut key = key_of(&[&fold(&session.node), check]);
-        key.extend_from_slice(&session.id.0.to_be_bytes());
+        key.push(&session.id.0.to_be_bytes());
         key
     })
 }

@@ -60,6 +60,9 @@ impl Serialize for Raw<'_> {
     }
 }
 
+/// What a pair takes in a frame besides its key and value, at most.
+const PAIR_BYTES: usize = 128;
+
 /// A pair as written. Read back as [`PairRecord`].
 #[derive(Serialize)]
 struct PairRef<'a> {
@@ -74,9 +77,10 @@ struct PairRef<'a> {
 
 #[derive(Deserialize)]
 struct PairRecord {
+    #[serde(deserialize_with = "proconsul_types::texts::shared")]
     key: Arc<str>,
-    #[serde(deserialize_with = "crate::codec::copied")]
-    value: Bytes,
+    #[serde(deserialize_with = "crate::codec::value::deserialize")]
+    value: Arc<[u8]>,
     flags: u64,
     lock_index: u64,
     session: Option<SessionId>,
@@ -161,6 +165,9 @@ impl SnapshotReader {
             }
             Stage::Pairs(walk) => match walk.next() {
                 Some(WalkStep::Record(filed)) => {
+                    // A large value moves what is pending once, not at every part of its record.
+                    let bytes = filed.pair.key.len() + filed.pair.value.len();
+                    self.pending.reserve(bytes + PAIR_BYTES);
                     self.write(tag::PAIR, &pair_ref(&filed.pair));
                     None
                 }
@@ -430,7 +437,7 @@ impl Restore {
                 let (pair, rest) = self.read::<PairRecord>(bytes)?;
                 self.catalog.put(KvPair {
                     key: pair.key,
-                    value: Arc::from(&*pair.value),
+                    value: pair.value,
                     flags: pair.flags,
                     lock_index: pair.lock_index,
                     session: pair.session,

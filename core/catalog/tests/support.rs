@@ -1,6 +1,5 @@
 //! Short ways to say commands, and a strategy that draws them.
 
-use bytes::Bytes;
 use proconsul_catalog::{
     Applied, AutopilotChange, AutopilotConfig, Catalog, CheckRegistration, Command, Deregister,
     KvOp, KvVerb, NodeRegistration, Outcome, Place, RecordVerb, Register, SessionCreate, TxnOp,
@@ -53,7 +52,7 @@ impl World {
 }
 
 pub(crate) fn kv_op(verb: KvVerb, key: &str, value: &str) -> KvOp {
-    KvOp { verb, key: key.into(), value: Bytes::copy_from_slice(value.as_bytes()), flags: 0 }
+    KvOp { verb, key: key.into(), value: value.as_bytes().into(), flags: 0 }
 }
 
 pub(crate) fn kv(verb: KvVerb, key: &str, value: &str) -> Command {
@@ -142,7 +141,7 @@ fn any_kv() -> impl Strategy<Value = KvOp> {
     (verb, any_key(), "[xy]{0,2}", 0_u64..2).prop_map(|(verb, key, value, flags)| KvOp {
         verb,
         key: key.into(),
-        value: value.into(),
+        value: value.as_bytes().into(),
         flags,
     })
 }

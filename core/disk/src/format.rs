@@ -133,19 +133,35 @@ pub(crate) fn padded(bytes: usize) -> usize {
     bytes.next_multiple_of(ALIGN)
 }
 
+/// How many bytes [`put`] appends for a payload of so many.
+pub(crate) fn record_bytes(payload_bytes: usize) -> usize {
+    padded(RECORD_HEAD_BYTES + payload_bytes)
+}
+
 /// Appends a record whose CRC is still open; see [`seal`].
 pub(crate) fn put(out: &mut Vec<u8>, kind: Kind, payload_kind: u8, id: EntryId, payload: &[u8]) {
-    let start = out.len();
-    let length = u32::try_from(payload.len()).expect("a payload is far below 4 GiB");
-    out.reserve(padded(RECORD_HEAD_BYTES + payload.len()));
-    out.extend_from_slice(&length.to_le_bytes());
-    out.extend_from_slice(&[0; 4]);
-    out.extend_from_slice(&id.index.0.to_le_bytes());
-    out.extend_from_slice(&id.term.0.to_le_bytes());
-    out.push(kind.byte());
-    out.push(payload_kind);
+    let end = out.len() + record_bytes(payload.len());
+    out.reserve(end - out.len());
+    out.extend_from_slice(&record_head(kind, payload_kind, id, payload.len()));
     out.extend_from_slice(payload);
-    out.resize(start + padded(out.len() - start), 0);
+    out.resize(end, 0);
+}
+
+/// What stands before a payload of so many bytes, its CRC still open.
+fn record_head(
+    kind: Kind,
+    payload_kind: u8,
+    id: EntryId,
+    payload_bytes: usize,
+) -> [u8; RECORD_HEAD_BYTES] {
+    let length = u32::try_from(payload_bytes).expect("a payload is far below 4 GiB");
+    let mut head = [0; RECORD_HEAD_BYTES];
+    head[..4].copy_from_slice(&length.to_le_bytes());
+    head[8..16].copy_from_slice(&id.index.0.to_le_bytes());
+    head[16..24].copy_from_slice(&id.term.0.to_le_bytes());
+    head[24] = kind.byte();
+    head[25] = payload_kind;
+    head
 }
 
 /// Fills in the CRCs of records that [`put`] made, from the first byte to the last.
@@ -165,14 +181,14 @@ fn checksum(seed: u32, length: &[u8], rest: &[u8]) -> u32 {
 }
 
 /// The batch mark that precedes `content_bytes` bytes of records.
-pub(crate) fn mark(segment: u64, sequence: u64, content_bytes: usize) -> Vec<u8> {
-    let mut payload = Vec::with_capacity(16);
-    payload.extend_from_slice(&segment.to_le_bytes());
+pub(crate) fn mark(segment: u64, sequence: u64, content_bytes: usize) -> [u8; MARK_BYTES] {
+    const PAYLOAD: usize = RECORD_HEAD_BYTES;
     let bytes = u64::try_from(content_bytes).expect("usize has at most 64 bits");
-    payload.extend_from_slice(&bytes.to_le_bytes());
-    let mut out = Vec::with_capacity(MARK_BYTES);
     let id = EntryId { index: LogIndex(sequence), ..EntryId::default() };
-    put(&mut out, Kind::Batch, 0, id, &payload);
+    let mut out = [0; MARK_BYTES];
+    out[..PAYLOAD].copy_from_slice(&record_head(Kind::Batch, 0, id, 16));
+    out[PAYLOAD..PAYLOAD + 8].copy_from_slice(&segment.to_le_bytes());
+    out[PAYLOAD + 8..PAYLOAD + 16].copy_from_slice(&bytes.to_le_bytes());
     seal(&mut out, 0);
     out
 }

@@ -16,6 +16,7 @@ mod json;
 mod message;
 mod near;
 mod params;
+mod path;
 mod plan;
 mod pools;
 mod render;

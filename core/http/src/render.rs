@@ -186,7 +186,7 @@ pub fn forward(view: &View, request: &Request) -> Request {
     if !request.headers.iter().any(|(name, _)| name == ORIGIN) {
         translate =
             facts.translate_wan_addrs && !facts.is_in(Params::parse(&request.query).text("dc"));
-        request.headers.push((ORIGIN.into(), facts.name.to_string()));
+        request.headers.push((ORIGIN.into(), String::from(&*facts.name)));
     }
     for word in [pretty.then_some("pretty"), translate.then_some(wan::WISH)].into_iter().flatten() {
         let separator = if request.query.is_empty() { "" } else { "&" };

@@ -1,6 +1,7 @@
 //! Paths and methods: which endpoint a request is for, or the answer that needs none.
 
 use crate::params::{decode, percent_is_sound};
+use crate::path::{clean, is_plain, is_unprintable, needs_cleaning};
 use crate::{Method, Request, Response, View, error, respond};
 use alloc::borrow::Cow;
 use alloc::format;
@@ -113,7 +114,8 @@ pub(crate) fn family(path: &str) -> Family {
 }
 
 fn family_below(rest: &str) -> Family {
-    match rest.split('/').next().unwrap_or("") {
+    let end = rest.bytes().position(|byte| byte == b'/').unwrap_or(rest.len());
+    match &rest[..end] {
         "agent" => Family::Agent,
         "catalog" => Family::Catalog,
         "coordinate" => Family::Coordinate,
@@ -221,19 +223,8 @@ pub(crate) fn find<'a>(
     view: &View,
     request: &'a Request,
 ) -> Result<(Endpoint, Family, Cow<'a, str>), Response> {
-    if !percent_is_sound(&request.path) {
-        return Err(bad_request());
-    }
-    let Some(path) = decode(&request.path, false) else {
-        // Keys and names are UTF-8 here; Go would take any bytes.
-        return Err(bad_request());
-    };
-    if path.chars().any(is_unprintable) {
-        return Err(Response { status: 400, headers: Vec::new(), body: Bytes::new() });
-    }
-    if needs_cleaning(&path) {
-        return Err(moved(request, &clean(&path)));
-    }
+    let path =
+        if is_plain(&request.path) { Cow::Borrowed(&*request.path) } else { examined(request)? };
     if path == "/" {
         return Err(root(view, request));
     }
@@ -265,6 +256,24 @@ pub(crate) fn find<'a>(
         Cow::Owned(path) => Cow::Owned(path[start..].to_string()),
     };
     Ok((hit.endpoint, family_below(hit.pattern), tail))
+}
+
+/// The decoded path, if it is one that can be asked for.
+fn examined(request: &Request) -> Result<Cow<'_, str>, Response> {
+    if !percent_is_sound(&request.path) {
+        return Err(bad_request());
+    }
+    let Some(path) = decode(&request.path, false) else {
+        // Keys and names are UTF-8 here; Go would take any bytes.
+        return Err(bad_request());
+    };
+    if path.chars().any(is_unprintable) {
+        return Err(Response { status: 400, headers: Vec::new(), body: Bytes::new() });
+    }
+    if needs_cleaning(&path) {
+        return Err(moved(request, &clean(&path)));
+    }
+    Ok(path)
 }
 
 /// Whether a path, percent-encoded as sent, is where snapshots come and go.
@@ -325,37 +334,6 @@ fn moved(request: &Request, path: &str) -> Response {
     Response { status: 301, headers, body }
 }
 
-/// Whether a path holds empty or dotted segments.
-fn needs_cleaning(path: &str) -> bool {
-    !path.starts_with('/')
-        || path.contains("//")
-        || path.split('/').any(|segment| segment == "." || segment == "..")
-}
-
-/// The path without empty or dotted segments; a slash at the end stays.
-fn clean(path: &str) -> String {
-    let mut kept: Vec<&str> = Vec::new();
-    for segment in path.split('/') {
-        match segment {
-            "" | "." => {}
-            ".." => {
-                kept.pop();
-            }
-            other => kept.push(other),
-        }
-    }
-    let mut out = String::from("/");
-    out.push_str(&kept.join("/"));
-    if path.ends_with('/') && !out.ends_with('/') {
-        out.push('/');
-    }
-    out
-}
-
-fn is_unprintable(letter: char) -> bool {
-    letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffd}')
-}
-
 fn escape_path(path: &str) -> String {
     let mut out = String::with_capacity(path.len());
     for byte in path.bytes() {
@@ -380,21 +358,6 @@ fn escape_html(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn cleaning_is_that_of_a_file_path() {
-        for (path, wanted) in [
-            ("/v1//kv/x", "/v1/kv/x"),
-            ("/v1/kv/a/../b", "/v1/kv/b"),
-            ("/v1/kv/a/./b/", "/v1/kv/a/b/"),
-            ("/../..", "/"),
-            ("", "/"),
-        ] {
-            assert!(needs_cleaning(path), "{path}");
-            assert_eq!(clean(path), wanted);
-        }
-        assert!(!needs_cleaning("/v1/kv/..a/b."));
-    }
 
     #[test]
     fn a_snapshot_is_one_however_its_path_is_written() {

@@ -56,10 +56,10 @@ impl Raft {
             return;
         };
         let own = is_voter.then_some(leading.round);
-        let confirmed = leading.quorum_value(quorum, own, |peer| peer.acked_round);
-        if confirmed <= leading.confirmed {
+        if !leading.has_quorum_above(leading.confirmed, quorum, own, |peer| peer.acked_round) {
             return;
         }
+        let confirmed = leading.quorum_value(quorum, own, |peer| peer.acked_round);
         leading.confirmed = confirmed;
         while leading.rounds.front().is_some_and(|round| round.number < confirmed) {
             leading.rounds.pop_front();

@@ -220,6 +220,9 @@ impl Raft {
         let Some(leading) = self.role.leader_mut() else {
             return;
         };
+        if !leading.has_quorum_above(self.commit_target.0, quorum, own, |peer| peer.matched.0) {
+            return;
+        }
         let reached = LogIndex(leading.quorum_value(quorum, own, |peer| peer.matched.0));
         let is_own_term = reached >= leading.first;
         if reached > self.commit_target && (is_own_term || planted.is(Fault::CommitOldTerm)) {

@@ -141,6 +141,20 @@ impl Leading {
         Some(self.rounds[found].begun_at)
     }
 
+    /// Whether the value that `quorum` voters have reached is above `bound`: most answers of
+    /// followers change nothing about that, and counting is cheaper than sorting.
+    pub(crate) fn has_quorum_above(
+        &self,
+        bound: u64,
+        quorum: usize,
+        own: Option<u64>,
+        value: impl Fn(&Progress) -> u64,
+    ) -> bool {
+        let peers = self.peers.iter().filter(|peer| peer.voter && value(peer) > bound).count();
+        let reached = peers + usize::from(own.is_some_and(|own| own > bound));
+        quorum > 0 && reached >= quorum
+    }
+
     /// The largest value that `quorum` voters have reached. `own` is this server's value, if it has
     /// a vote.
     pub(crate) fn quorum_value(
@@ -181,5 +195,12 @@ mod tests {
         assert_eq!(leading.quorum_value(2, Some(1), matched), 5);
         assert_eq!(leading.quorum_value(2, None, matched), 5, "a leader without a vote");
         assert_eq!(leading.quorum_value(3, None, matched), 0);
+        for (quorum, own) in [(2, Some(9)), (2, Some(1)), (2, None), (3, None), (0, None)] {
+            let reached = leading.quorum_value(quorum, own, matched);
+            for bound in 0..10 {
+                let is_above = leading.has_quorum_above(bound, quorum, own, matched);
+                assert_eq!(is_above, reached > bound, "{quorum} {own:?} {bound}");
+            }
+        }
     }
 }

@@ -17,6 +17,7 @@ mod planted;
 pub mod radix;
 mod records;
 mod rng;
+pub mod texts;
 mod time;
 mod timers;
 

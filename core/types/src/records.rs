@@ -17,10 +17,13 @@ pub struct Node {
     /// Stable identity, if the registration named one.
     pub id: Option<NodeId>,
     /// Unique name, compared without case.
+    #[serde(deserialize_with = "crate::texts::shared")]
     pub name: Arc<str>,
     /// Address that services inherit.
+    #[serde(deserialize_with = "crate::texts::shared")]
     pub address: Arc<str>,
     /// Where it is; always the datacenter of this catalog.
+    #[serde(deserialize_with = "crate::texts::shared")]
     pub datacenter: Arc<str>,
     /// Addresses by tag (`lan`, `wan`, ..).
     pub tagged_addresses: TextMap,
@@ -54,6 +57,7 @@ pub enum ServiceKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceAddress {
     /// Host or IP.
+    #[serde(deserialize_with = "crate::texts::shared")]
     pub address: Arc<str>,
     /// Port; 0 when unset.
     pub port: i32,
@@ -78,14 +82,17 @@ impl Default for Weights {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceRegistration {
     /// Unique on its node, case-sensitive.
+    #[serde(deserialize_with = "crate::texts::shared")]
     pub id: Arc<str>,
     /// What clients look for, compared without case.
+    #[serde(deserialize_with = "crate::texts::shared")]
     pub name: Arc<str>,
     /// What kind it is.
     pub kind: ServiceKind,
     /// Tags, in the order given.
     pub tags: Box<[Arc<str>]>,
     /// Own address; empty means the node's.
+    #[serde(deserialize_with = "crate::texts::shared")]
     pub address: Arc<str>,
     /// Addresses by tag.
     pub tagged_addresses: BTreeMap<Arc<str>, ServiceAddress>,
@@ -107,6 +114,7 @@ pub struct ServiceRegistration {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
     /// The node that offers it (its catalog name).
+    #[serde(deserialize_with = "crate::texts::shared")]
     pub node: Arc<str>,
     /// What was registered.
     pub registration: ServiceRegistration,
@@ -120,24 +128,32 @@ pub struct Service {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
     /// The node it is about.
+    #[serde(deserialize_with = "crate::texts::shared")]
     pub node: Arc<str>,
     /// Unique on its node, case-sensitive.
+    #[serde(deserialize_with = "crate::texts::shared")]
     pub id: Arc<str>,
     /// Text for people.
+    #[serde(deserialize_with = "crate::texts::shared")]
     pub name: Arc<str>,
     /// What it last said.
     pub status: CheckStatus,
     /// Text for people.
+    #[serde(deserialize_with = "crate::texts::shared")]
     pub notes: Arc<str>,
     /// What the probe printed.
+    #[serde(deserialize_with = "crate::texts::shared")]
     pub output: Arc<str>,
     /// The service it is about; empty for a check of the whole node.
+    #[serde(deserialize_with = "crate::texts::shared")]
     pub service_id: Arc<str>,
     /// That service's name; empty for a check of the whole node.
+    #[serde(deserialize_with = "crate::texts::shared")]
     pub service_name: Arc<str>,
     /// That service's tags.
     pub service_tags: Box<[Arc<str>]>,
     /// `ttl`, `http`, `tcp`, ..; empty when registered straight into the catalog.
+    #[serde(deserialize_with = "crate::texts::shared")]
     pub kind: Arc<str>,
     /// The `Definition` object as canonical JSON, kept verbatim; `None` when it was empty.
     pub definition: Option<Arc<str>>,
@@ -184,14 +200,17 @@ pub struct Session {
     /// Its identity.
     pub id: SessionId,
     /// Text for people.
+    #[serde(deserialize_with = "crate::texts::shared")]
     pub name: Arc<str>,
     /// The node it lives and dies with.
+    #[serde(deserialize_with = "crate::texts::shared")]
     pub node: Arc<str>,
     /// How long its keys stay unlockable after it ends.
     pub lock_delay: Duration,
     /// What becomes of its keys.
     pub behavior: SessionBehavior,
     /// TTL as the client wrote it; empty for none.
+    #[serde(deserialize_with = "crate::texts::shared")]
     pub ttl: Arc<str>,
     /// Node checks that end it when critical.
     pub node_checks: Box<[Arc<str>]>,

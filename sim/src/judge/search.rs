@@ -49,14 +49,16 @@ pub fn search(operations: &[Operation], budget: usize) -> Opinion {
     let mut seen: BTreeSet<(Vec<u64>, Option<u64>)> = BTreeSet::new();
     let mut open = vec![(vec![0_u64; words], None)];
     let mut steps = 0;
+    let mut pending = Vec::with_capacity(operations.len());
     while let Some((done, state)) = open.pop() {
         let is_done = |place: usize| done[place / 64] >> (place % 64) & 1 == 1;
-        let pending = || (0..operations.len()).filter(|place| !is_done(*place));
-        if pending().all(|place| operations[place].answered == u64::MAX) {
+        pending.clear();
+        pending.extend((0..operations.len()).filter(|place| !is_done(*place)));
+        let first_answer = pending.iter().map(|place| operations[*place].answered).min();
+        if first_answer.is_none_or(|first| first == u64::MAX) {
             return Opinion::Explained;
         }
-        let first_answer = pending().map(|place| operations[place].answered).min();
-        for place in pending().collect::<Vec<_>>().into_iter().rev() {
+        for place in pending.iter().copied().rev() {
             steps += 1;
             if steps > budget {
                 return Opinion::Unknown;

@@ -276,10 +276,9 @@ fn text_of(number: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
 
     fn op(verb: KvVerb, key: &str, flags: u64) -> Command {
-        Command::Kv(KvOp { verb, key: key.into(), value: Bytes::new(), flags })
+        Command::Kv(KvOp { verb, key: key.into(), value: Arc::default(), flags })
     }
 
     #[test]
@@ -300,7 +299,12 @@ mod tests {
     fn a_failed_transaction_leaves_nothing() {
         let mut model = Model::default();
         let set = |key: &str| {
-            TxnOp::Write(KvOp { verb: KvVerb::Set, key: key.into(), value: Bytes::new(), flags: 7 })
+            TxnOp::Write(KvOp {
+                verb: KvVerb::Set,
+                key: key.into(),
+                value: Arc::default(),
+                flags: 7,
+            })
         };
         let ops = vec![set("k/0"), set("k/1"), TxnOp::CheckIndex("k/2".into(), 9)];
         model.apply(4, 0, &Command::Txn(ops));

@@ -456,7 +456,6 @@ impl Engine {
         let (sender, receiver) = (small(from), small(to));
         match fate {
             Fate::Arrives { at, again, epoch, opened } => {
-                let message = Box::new(message);
                 if let Some(at) = again {
                     let message = message.clone();
                     let (from, to) = (sender, receiver);

@@ -41,7 +41,7 @@ const EVENTS_AT_ONCE: u64 = 50_000;
 /// Everything that can happen in a world.
 #[derive(Debug)]
 pub(crate) enum Ev {
-    Message { from: u8, to: u8, epoch: u32, opened: bool, message: Box<PeerMessage> },
+    Message { from: u8, to: u8, epoch: u32, opened: bool, message: PeerMessage },
     Broken { one: u8, other: u8, epoch: u32 },
     Wake { host: u8, life: u32, at: u64 },
     Synced { host: u8, life: u32, lane: u8 },
@@ -147,6 +147,8 @@ impl Engine {
 
     /// Puts everything a schedule says into the queue, and the end of its faults.
     pub fn load(&mut self, schedule: &Schedule) {
+        self.runs.reserve(schedule.ops.len());
+        self.planned.reserve(schedule.ops.len());
         for fault in &schedule.faults {
             self.arm(fault.clone());
         }
@@ -229,7 +231,7 @@ impl Engine {
         }
         match event {
             Ev::Message { from, to, epoch, opened, message } => {
-                self.deliver(usize::from(from), usize::from(to), epoch, opened, *message);
+                self.deliver(usize::from(from), usize::from(to), epoch, opened, message);
             }
             Ev::Broken { one, other, epoch } => self.broken(one.into(), other.into(), epoch),
             Ev::Wake { host, life, at } => self.wake(host.into(), life, at),

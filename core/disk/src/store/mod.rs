@@ -3,7 +3,7 @@
 mod segments;
 mod snapshots;
 
-use crate::format::{self, Kind, MARK_BYTES};
+use crate::format::{self, HEAD_BYTES_MAX, Kind, MARK_BYTES};
 use crate::recover::Recovered;
 use crate::snapshot::Writer;
 use crate::{Batch, FileOp, HardState, IoError, IoToken, Lane, Progress, SnapshotProgress, names};
@@ -76,10 +76,14 @@ enum Wait {
     SnapshotName(EntryId),
 }
 
+/// Room before the records of a batch: for its mark, and before that for what a segment begins
+/// with, so that no large batch is moved to make it.
+const ROOM_BYTES: usize = HEAD_BYTES_MAX + MARK_BYTES;
+
 /// Batches that came while the disk was busy, or that nobody waits for.
 #[derive(Clone, Debug, Default)]
 struct Pending {
-    /// Records of batch `sequence`, in order, behind room for its mark; empty before the first.
+    /// Records of batch `sequence`, in order, behind [`ROOM_BYTES`]; empty before the first.
     bytes: Vec<u8>,
     /// Number of the newest batch in it.
     number: Option<u64>,
@@ -89,7 +93,7 @@ struct Pending {
 impl Pending {
     /// How many bytes of records there are.
     fn content(&self) -> usize {
-        self.bytes.len().saturating_sub(MARK_BYTES)
+        self.bytes.len().saturating_sub(ROOM_BYTES)
     }
 }
 
@@ -261,6 +265,7 @@ impl Store {
         if let Some(from) = batch.truncate_from {
             self.truncate(from);
         }
+        self.make_room(&batch);
         for entry in &batch.entries {
             if entry.id.index != self.last.index.next() {
                 let snapshot = self.snapshot.unwrap_or_default();
@@ -436,11 +441,21 @@ impl Store {
         }
     }
 
+    /// Most batches are written at once: their records are then gathered in memory of their size.
+    fn make_room(&mut self, batch: &Batch) {
+        let entries = batch.entries.iter().map(|entry| format::record_bytes(entry.payload.len()));
+        let states = usize::from(batch.hard_state.is_some())
+            * format::record_bytes(size_of::<HardState>())
+            + usize::from(batch.committed > self.committed) * format::record_bytes(0);
+        let room = if self.pending.bytes.is_empty() { ROOM_BYTES } else { 0 };
+        self.pending.bytes.reserve(entries.sum::<usize>() + states + room);
+    }
+
     fn put(&mut self, kind: Kind, payload_kind: u8, id: EntryId, payload: &[u8]) {
         // CRCs depend on the segment, which is known when the batch is written; see `seal`.
         let bytes = &mut self.pending.bytes;
         if bytes.is_empty() {
-            bytes.resize(MARK_BYTES, 0);
+            bytes.resize(ROOM_BYTES, 0);
         }
         format::put(bytes, kind, payload_kind, id, payload);
     }

@@ -1,12 +1,12 @@
 //! Where batches are written: the segment in use, the one prepared ahead, the ones no longer
 //! needed.
 
-use super::{Pending, Segment, Spare, Store, Wait, Written, u64_of};
-use crate::format::{self, Checkpoint, Link, MARK_BYTES};
+use super::{Pending, ROOM_BYTES, Segment, Spare, Store, Wait, Written, u64_of};
+use crate::format::{self, Checkpoint, HEAD_BYTES_MAX, Link, MARK_BYTES};
 use crate::{FileOp, Lane, names};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use proconsul_types::{Fault, LogIndex};
 
 impl Store {
@@ -39,14 +39,14 @@ impl Store {
         let active = self.segments.back_mut().expect("a segment was just begun if none was there");
         let mark = format::mark(active.id, self.sequence, self.pending.content());
         let mut bytes = core::mem::take(&mut self.pending.bytes);
-        bytes.resize(bytes.len().max(MARK_BYTES), 0);
-        bytes[..MARK_BYTES].copy_from_slice(&mark);
+        bytes.resize(bytes.len().max(ROOM_BYTES), 0);
+        let begin = HEAD_BYTES_MAX - head.len();
+        bytes[begin..HEAD_BYTES_MAX].copy_from_slice(&head);
+        bytes[HEAD_BYTES_MAX..ROOM_BYTES].copy_from_slice(&mark);
         let seed = format::batch_seed(active.id, self.sequence);
-        format::seal(&mut bytes[MARK_BYTES..], seed);
-        if !head.is_empty() {
-            head.append(&mut bytes);
-            bytes = head;
-        }
+        format::seal(&mut bytes[ROOM_BYTES..], seed);
+        let mut bytes = Bytes::from(bytes);
+        bytes.advance(begin);
         let (file, offset, lane) = (active.file.clone(), active.end, Lane::Log);
         active.end += u64_of(bytes.len());
         active.size = active.size.max(active.end);
@@ -55,7 +55,7 @@ impl Store {
         self.written =
             Written { last: self.last, hard_state: self.hard_state, committed: self.committed };
         self.in_flight = true;
-        out.push(FileOp::Write { lane, file: file.clone(), offset, bytes: Bytes::from(bytes) });
+        out.push(FileOp::Write { lane, file: file.clone(), offset, bytes });
         let token = self.token(Wait::Batch(number));
         out.push(FileOp::Sync { lane, file, token });
         if self.spare.is_none() && self.spare_error.is_none() {

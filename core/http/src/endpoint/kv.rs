@@ -156,8 +156,11 @@ fn put(call: &Call<'_>) -> Result<Plan, Response> {
         verb = KvVerb::Release(session);
     }
     call.own_datacenter()?;
+    if !call.leads() {
+        return Ok(Plan::Leader); // before the value is copied
+    }
     let key: Arc<str> = key.into();
-    let op = KvOp { verb, key, value: call.request.body.clone(), flags };
+    let op = KvOp { verb, key, value: Arc::from(&*call.request.body), flags };
     Ok(propose(call, Command::Kv(op), Reply::Answer))
 }
 
@@ -187,7 +190,7 @@ fn delete(call: &Call<'_>) -> Result<Plan, Response> {
     }
     call.own_datacenter()?;
     let key: Arc<str> = (*call.tail).into();
-    let op = KvOp { verb, key, value: Bytes::new(), flags: 0 };
+    let op = KvOp { verb, key, value: Arc::default(), flags: 0 };
     Ok(propose(call, Command::Kv(op), Reply::Answer))
 }
 

@@ -77,7 +77,7 @@ impl AskedKey {
         let key = self.key.clone();
         let session = self.session.parse::<SessionId>();
         let write = |verb| {
-            let (key, value) = (self.key.clone(), self.value.clone());
+            let (key, value) = (self.key.clone(), Arc::from(&*self.value));
             Ok(TxnOp::Write(KvOp { verb, key, value, flags: self.flags }))
         };
         match &*self.verb {
