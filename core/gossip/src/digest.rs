@@ -46,7 +46,7 @@ pub(crate) trait Named {
 
 /// The half of a digest by which entries are sorted. The other half of the number says where the
 /// entry lies, so that one read tells both.
-const HIGH: u64 = 0xffff_ffff_0000_0000;
+pub(crate) const HIGH: u64 = 0xffff_ffff_0000_0000;
 
 /// A few entries of a large pool by name, found by its digest.
 #[derive(Clone, Debug)]
@@ -65,11 +65,12 @@ impl<T> Default for ByName<T> {
 }
 
 /// Where the entry of a number lies.
-fn place_of(number: u64) -> usize {
+pub(crate) fn place_of(number: u64) -> usize {
     usize::try_from(number & !HIGH).unwrap_or(usize::MAX)
 }
 
-fn number(digest: u64, place: usize) -> u64 {
+/// The number of an entry.
+pub(crate) fn number(digest: u64, place: usize) -> u64 {
     let place = u32::try_from(place).expect("fewer than 2^32 entries");
     (digest & HIGH) | u64::from(place)
 }

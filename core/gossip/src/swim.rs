@@ -13,6 +13,7 @@ mod formula;
 mod join;
 mod leave;
 mod members;
+mod names;
 mod news;
 mod order;
 mod probe;
