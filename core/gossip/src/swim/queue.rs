@@ -18,6 +18,9 @@ const LENGTH_BITS: u64 = 0xffff;
 /// News are dropped after this many times, whatever the limit.
 const TOLD_MAX: u32 = (1 << (64 - LOT_BITS)) - 1;
 
+/// About so many pieces go into a datagram.
+const LIKELY: usize = 32;
+
 /// The lowest rank of news that were told so often and are not longer than this.
 fn rank(told: u32, bytes: usize, number: u64) -> Rank {
     let shorter = u64::try_from(LENGTH_MAX.saturating_sub(bytes)).unwrap_or(0);
@@ -34,54 +37,43 @@ fn bytes(rank: Rank) -> usize {
     LENGTH_MAX - shorter
 }
 
-/// What waits, and with which rank.
-#[derive(Clone, Debug)]
-struct Waiting<T> {
-    rank: Rank,
-    news: T,
+/// What does not change with each telling. No two that wait have the same.
+type Lot = u64;
+
+fn lot(rank: Rank) -> Lot {
+    rank & ((1 << LOT_BITS) - 1)
 }
-
-/// Where something waits.
-type Slot = u32;
-
-/// In place of the slot of what a round has taken out of the order.
-const TAKEN: Slot = Slot::MAX;
 
 /// A queue of news. Those about the same name ([`Named`]) replace one another.
 ///
-/// News stay in their slots; what a round sorts anew are ranks and numbers of slots. It takes from
-/// the front and puts back behind, both in order, so it is one merge of two sorted lists.
+/// What waits lies in its order, so that a round reads it from the front. It takes from there and
+/// puts back behind, both in order, so it is one merge of two sorted lists.
 #[derive(Clone, Debug)]
 pub(crate) struct Queue<T> {
-    slots: Vec<Option<Waiting<T>>>,
-    free: Vec<Slot>,
-    /// All that waits, in order.
-    ranked: Vec<(Rank, Slot)>,
-    /// The digest of each name under which something is queued, sorted, and where that is which
-    /// was queued last under it.
+    /// The rank of all that waits, in order.
+    ranks: Vec<Rank>,
+    /// What has these ranks. `None` while a round has taken it out.
+    news: Vec<Option<T>>,
+    /// The digest of each name under which something is queued, sorted, and the lot of what was
+    /// queued last under it.
     digests: Vec<u64>,
-    named: Vec<Slot>,
+    lots: Vec<Lot>,
     next: u64,
     /// What a round has taken and will put back.
-    again: Vec<(Rank, Slot)>,
+    again: Vec<(Rank, T)>,
 }
 
 impl<T> Default for Queue<T> {
     fn default() -> Self {
         Self {
-            slots: Vec::new(),
-            free: Vec::new(),
-            ranked: Vec::new(),
+            ranks: Vec::new(),
+            news: Vec::new(),
             digests: Vec::new(),
-            named: Vec::new(),
+            lots: Vec::new(),
             next: 0,
             again: Vec::new(),
         }
     }
-}
-
-fn place(slot: Slot) -> usize {
-    usize::try_from(slot).expect("32 bits fit an index")
 }
 
 impl<T: Named> Queue<T> {
@@ -102,40 +94,46 @@ impl<T: Named> Queue<T> {
         }
         let rank = rank(0, bytes, self.next);
         self.next += 1;
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(None);
-            Slot::try_from(self.slots.len() - 1).expect("fewer than 2^32 news wait")
-        });
         match self.find_named(news.name()) {
-            Ok(at) => self.named[at] = slot,
+            Ok(at) => self.lots[at] = lot(rank),
             Err((at, digest)) => {
                 self.digests.insert(at, digest);
-                self.named.insert(at, slot);
+                self.lots.insert(at, lot(rank));
             }
         }
-        self.slots[place(slot)] = Some(Waiting { rank, news });
-        let at = self.ranked.partition_point(|(other, _)| *other < rank);
-        self.ranked.insert(at, (rank, slot));
+        let at = self.ranks.partition_point(|other| *other < rank);
+        self.ranks.insert(at, rank);
+        self.news.insert(at, Some(news));
     }
 
     /// Numbers what waits anew, from 0 in the order in which it came.
     fn renumber(&mut self) {
         let number = |rank: Rank| NUMBER_MAX - (rank & NUMBER_MAX);
-        self.ranked.sort_unstable_by_key(|(rank, _)| number(*rank));
+        let mut all: Vec<(Rank, Option<T>)> =
+            self.ranks.drain(..).zip(self.news.drain(..)).collect();
+        all.sort_unstable_by_key(|(rank, _)| number(*rank));
         self.next = 0;
-        for (old, slot) in &mut self.ranked {
-            *old = rank(told(*old), bytes(*old), self.next);
-            if let Some(waiting) = &mut self.slots[place(*slot)] {
-                waiting.rank = *old;
+        for (old, _) in &mut all {
+            let new = rank(told(*old), bytes(*old), self.next);
+            if let Some(named) = self.lots.iter_mut().find(|named| **named == lot(*old)) {
+                *named = lot(new);
             }
+            *old = new;
             self.next += 1;
         }
-        self.ranked.sort_unstable();
+        all.sort_unstable_by_key(|(rank, _)| *rank);
+        (self.ranks, self.news) = all.into_iter().unzip();
     }
 
-    /// The name of what waits in a slot.
-    fn name_in(&self, slot: Slot) -> Option<&str> {
-        self.slots.get(place(slot))?.as_ref().map(|waiting| waiting.news.name())
+    /// Where the order has what is of this lot.
+    fn lies(&self, wanted: Lot) -> Option<usize> {
+        self.ranks.iter().position(|rank| lot(*rank) == wanted)
+    }
+
+    /// The name of what is of this lot.
+    fn name_of(&self, lot: Lot) -> Option<&str> {
+        let news = self.news.get(self.lies(lot)?)?;
+        news.as_ref().map(Named::name)
     }
 
     /// Where the name is filed under which something is queued, or where it belongs, and its
@@ -144,7 +142,7 @@ impl<T: Named> Queue<T> {
         let digest = digest(name);
         let mut at = find(&self.digests, digest);
         while self.digests.get(at) == Some(&digest) {
-            if self.name_in(self.named[at]) == Some(name) {
+            if self.name_of(self.lots[at]) == Some(name) {
                 return Ok(at);
             }
             at += 1;
@@ -159,24 +157,12 @@ impl<T: Named> Queue<T> {
         }
         if let Ok(at) = self.find_named(name) {
             self.digests.remove(at);
-            let slot = self.named.remove(at);
-            let gone = self.vacate(slot);
-            let rank = gone.map(|waiting| waiting.rank);
-            if let Some(lies) = rank.and_then(|rank| self.lies(rank)) {
-                self.ranked.remove(lies);
+            let lot = self.lots.remove(at);
+            if let Some(lies) = self.lies(lot) {
+                self.ranks.remove(lies);
+                self.news.remove(lies);
             }
         }
-    }
-
-    /// Where the order has what has this rank.
-    fn lies(&self, rank: Rank) -> Option<usize> {
-        self.ranked.binary_search_by_key(&rank, |(rank, _)| *rank).ok()
-    }
-
-    fn vacate(&mut self, slot: Slot) -> Option<Waiting<T>> {
-        let gone = self.slots[place(slot)].take();
-        self.free.push(slot);
-        gone
     }
 
     /// Whether something is queued under `name`.
@@ -185,11 +171,18 @@ impl<T: Named> Queue<T> {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.ranked.len()
+        self.ranks.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.ranked.is_empty()
+        self.ranks.is_empty()
+    }
+
+    /// See [`crate::Gossip::read_ahead`].
+    pub(crate) fn read_ahead(&self) -> u64 {
+        let ranks = self.ranks.iter().step_by(8).fold(0, |sum, rank| sum ^ rank);
+        let filled = self.news.iter().step_by(4).filter(|news| news.is_some());
+        ranks ^ u64::try_from(filled.count()).unwrap_or(0)
     }
 
     /// Hands what goes into `room` bytes to `tell`, each with `overhead` more bytes and at most
@@ -202,35 +195,36 @@ impl<T: Named> Queue<T> {
         count: usize,
         mut tell: impl FnMut(&T),
     ) -> usize {
+        // Each piece lies elsewhere, and the processor waits at each count of its references: a
+        // look at all at first lets it wait once.
+        let likely = self.news.iter().take(count.min(LIKELY)).flatten();
+        core::hint::black_box(likely.fold(0, |sum, news| sum ^ news.name().len()));
         let (mut used, mut number, mut at) = (0, 0, 0);
         let limit = limit.min(TOLD_MAX);
         while number < count {
             let Some(free) = room.checked_sub(used + overhead).filter(|free| *free > 0) else {
                 break;
             };
-            let Some((was, slot)) = self.ranked.get(at).copied() else {
+            let Some(was) = self.ranks.get(at).copied() else {
                 break;
             };
             if bytes(was) > free {
                 // on to the first that is short enough, or else was told once more
                 let fits = rank(told(was), free, NUMBER_MAX);
-                at += self.ranked[at..].partition_point(|(other, _)| *other < fits);
+                at += self.ranks[at..].partition_point(|other| *other < fits);
                 continue;
             }
-            let Some(waiting) = &mut self.slots[place(slot)] else {
+            let Some(news) = self.news[at].take() else {
                 break;
             };
-            tell(&waiting.news);
+            tell(&news);
             number += 1;
             used += overhead + bytes(was);
-            self.ranked[at].1 = TAKEN;
             at += 1;
             if told(was) + 1 < limit {
-                waiting.rank = was + (1 << LOT_BITS);
-                self.again.push((waiting.rank, slot));
+                self.again.push((was + (1 << LOT_BITS), news));
             } else {
-                self.drop_name_of(slot);
-                self.vacate(slot);
+                self.drop_name_of(lot(was), news.name());
             }
         }
         if number > 0 {
@@ -245,45 +239,49 @@ impl<T: Named> Queue<T> {
     /// Closes the gaps that a round left, with what it puts back in its places. What is put back
     /// comes later than it was, so there are always enough gaps before it.
     fn put_back(&mut self, mut gaps: usize) {
-        let (mut to, mut from, mut back) = (0, 0, 0);
-        while let Some(entry) = self.ranked.get(from).copied() {
-            if entry.1 == TAKEN {
+        let mut again = core::mem::take(&mut self.again);
+        let mut back = again.drain(..).peekable();
+        let (mut to, mut from) = (0, 0);
+        while let Some(rank) = self.ranks.get(from).copied() {
+            if self.news[from].is_none() {
                 from += 1;
                 gaps -= 1;
                 continue;
             }
-            match self.again.get(back) {
-                Some(again) if again.0 < entry.0 => {
-                    self.ranked[to] = *again;
-                    back += 1;
-                }
-                // nothing was dropped, and the rest lies where it lay
-                None if gaps == 0 && to == from => break,
-                Some(_) | None => {
-                    self.ranked[to] = entry;
-                    from += 1;
-                }
+            if let Some((rank, news)) = back.next_if(|again| again.0 < rank) {
+                self.ranks[to] = rank;
+                self.news[to] = Some(news);
+            } else if gaps == 0 && to == from && back.peek().is_none() {
+                break; // nothing was dropped, and the rest lies where it lay
+            } else {
+                self.ranks[to] = rank;
+                self.news.swap(to, from);
+                from += 1;
             }
             to += 1;
         }
-        if from == self.ranked.len() {
-            self.ranked.truncate(to);
-            self.ranked.extend_from_slice(&self.again[back..]);
+        if from == self.ranks.len() {
+            self.ranks.truncate(to);
+            self.news.truncate(to);
+            for (rank, news) in back {
+                self.ranks.push(rank);
+                self.news.push(Some(news));
+            }
+        } else {
+            drop(back);
         }
-        self.again.clear();
+        self.again = again;
     }
 
     /// News were told often enough: nothing is queued under their name any more, unless it is
     /// something newer.
-    fn drop_name_of(&mut self, slot: Slot) {
-        let Some(digest) = self.name_in(slot).map(digest) else {
-            return;
-        };
+    fn drop_name_of(&mut self, gone: Lot, name: &str) {
+        let digest = digest(name);
         let mut at = find(&self.digests, digest);
         while self.digests.get(at) == Some(&digest) {
-            if self.named[at] == slot {
+            if self.lots[at] == gone {
                 self.digests.remove(at);
-                self.named.remove(at);
+                self.lots.remove(at);
                 return;
             }
             at += 1;
@@ -293,20 +291,15 @@ impl<T: Named> Queue<T> {
     /// Panics unless names and ranks agree.
     pub(crate) fn check_invariants(&self, one_each: bool) {
         assert!(self.again.is_empty(), "a round puts back what it took");
-        let sorted = self.ranked.is_sorted_by(|one, other| one.0 < other.0);
-        assert!(sorted, "what waits is in its order");
-        assert!(self.ranked.len() + self.free.len() == self.slots.len(), "a slot is in one list");
-        for (rank, slot) in &self.ranked {
-            let waiting = self.slots.get(place(*slot)).and_then(Option::as_ref);
-            let same = waiting.is_some_and(|waiting| waiting.rank == *rank);
-            assert!(same, "what waits lies in its slot");
-        }
-        assert!(self.digests.is_sorted() && self.digests.len() == self.named.len(), "names too");
-        for (digest, slot) in self.digests.iter().zip(&self.named) {
-            let same = self.name_in(*slot).is_some_and(|name| self::digest(name) == *digest);
+        assert!(self.ranks.is_sorted_by(|one, other| one < other), "what waits is in its order");
+        assert!(self.ranks.len() == self.news.len(), "each rank is of some news");
+        assert!(self.news.iter().all(Option::is_some), "there are no gaps");
+        assert!(self.digests.is_sorted() && self.digests.len() == self.lots.len(), "names too");
+        for (digest, lot) in self.digests.iter().zip(&self.lots) {
+            let same = self.name_of(*lot).is_some_and(|name| self::digest(name) == *digest);
             assert!(same, "queued news are found under their name");
         }
-        let one = self.ranked.len() == self.digests.len();
+        let one = self.ranks.len() == self.digests.len();
         assert!(!one_each || one, "one piece of news is queued per name");
     }
 }
