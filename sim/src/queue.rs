@@ -165,7 +165,7 @@ impl<E> Queue<E> {
     #[must_use]
     pub fn upcoming(&self, behind: usize) -> Option<&E> {
         let (_, _, slot) = self.sorted.get(self.sorted.len().checked_sub(behind + 1)?)?;
-        self.slots[place(*slot)].as_ref()
+        self.slots[place(*slot)].event.as_ref()
     }
 
     /// Removes and returns the next event.

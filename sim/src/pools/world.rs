@@ -237,7 +237,8 @@ impl World {
         while read < AHEAD
             && let Some(event) = self.queue.upcoming(read)
         {
-            let news = matches!(event, Ev::Datagram { datagram, .. } if datagram.messages.len() > 2);
+            let news =
+                matches!(event, Ev::Datagram { datagram, .. } if datagram.messages.len() > 2);
             pools[read] = self.pool_of(event).map(|pool| (pool, news));
             read += 1;
         }
