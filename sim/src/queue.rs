@@ -161,13 +161,6 @@ impl<E> Queue<E> {
         self.sorted.last().map(|(at, _, _)| *at)
     }
 
-    /// The event that comes so many after the next one, as far as events are sorted.
-    #[must_use]
-    pub fn upcoming(&self, behind: usize) -> Option<&E> {
-        let (_, _, slot) = self.sorted.get(self.sorted.len().checked_sub(behind + 1)?)?;
-        self.slots[place(*slot)].event.as_ref()
-    }
-
     /// Removes and returns the next event.
     pub fn pop(&mut self) -> Option<(u64, E)> {
         let (at, _, slot) = self.sorted.pop()?;
@@ -218,7 +211,6 @@ mod tests {
         assert_eq!(order, [(1, "a"), (1, "b"), (5, "c"), (5, "d")]);
         queue.push(2, "again");
         assert_eq!(queue.next_at(), Some(2));
-        assert_eq!((queue.upcoming(0), queue.upcoming(1)), (Some(&"again"), None));
         assert_eq!(queue.len(), 1);
     }
 

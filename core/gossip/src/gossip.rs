@@ -156,17 +156,6 @@ impl Gossip {
         }
     }
 
-    /// A number of no meaning, for which all is read that most steps read first.
-    ///
-    /// For hosts of thousands of pools, which no cache holds: a step waits for one word after
-    /// another to come from memory, and all of them come in the time of one when they are asked for
-    /// together, for several pools that are about to step. With `news`, it is about to hear of many
-    /// members.
-    #[must_use]
-    pub fn read_ahead(&self, news: bool) -> u64 {
-        self.swim.read_ahead(news) ^ self.serf.read_ahead() ^ u64::from(self.stopped)
-    }
-
     /// When it wants to be woken, if nothing else happens.
     #[must_use]
     pub fn next_wakeup(&self) -> Option<Instant> {

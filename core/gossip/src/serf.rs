@@ -328,25 +328,6 @@ impl Serf {
         self.timers.next_at()
     }
 
-    /// See [`crate::Gossip::read_ahead`].
-    pub(crate) fn read_ahead(&self) -> u64 {
-        let lengths = self.queue_lengths();
-        let counts = [
-            self.asks.len(),
-            lengths.intents,
-            lengths.events,
-            lengths.queries,
-            self.members.failed_count(),
-            usize::from(self.rejoin.is_pending()),
-            self.ack.as_ref().map_or(0, Bytes::len),
-            self.name.len(),
-        ];
-        let counts = counts.into_iter().fold(0, |sum, count| sum ^ count);
-        let timer = self.timers.next().map_or(0, |(at, _)| at.0);
-        let place = self.vivaldi.own().error.to_bits();
-        timer ^ place ^ self.clocks.member.0 ^ u64::try_from(counts).unwrap_or(0)
-    }
-
     /// The next thing asked for, oldest first.
     pub(crate) fn take_ask(&mut self) -> Option<Ask> {
         self.asks.pop_front()

@@ -223,41 +223,6 @@ impl Swim {
         self.members.get(name).map(|record| (record.liveness, record.incarnation()))
     }
 
-    /// See [`crate::Gossip::read_ahead`].
-    pub(crate) fn read_ahead(&self, news: bool) -> u64 {
-        let config = &self.config;
-        let instants = [
-            self.timers.next_at(),
-            self.refutations.next().map(|(at, _)| at),
-            self.timers.next().map(|(at, _)| at),
-            self.probe.as_ref().map(|probe| probe.sent()),
-            Some(self.first_round),
-        ];
-        let counts = [
-            self.streams.len(),
-            self.relays.len(),
-            self.doubted.len(),
-            self.members.len(),
-            self.drawn.capacity(),
-            self.keyring.keys().len(),
-            usize::from(self.silent),
-            usize::from(config.bind_port),
-            usize::from(config.advertised.port()),
-            config.label.len(),
-            config.name.len(),
-            usize::from(config.timing.probe_interval.is_zero()),
-            usize::from(config.timing.gossip_interval.is_zero()),
-            usize::from(config.planted.is(Fault::ProbeSkipsSuspect)),
-        ];
-        let instants = instants.into_iter().flatten().fold(0, |sum, at| sum ^ at.0);
-        let counts = counts.into_iter().fold(0, |sum, count| sum ^ count);
-        instants
-            ^ u64::try_from(counts).unwrap_or(0)
-            ^ u64::from(self.sequence)
-            ^ if news { self.members.read_ahead() } else { 0 }
-            ^ self.queue.read_ahead()
-    }
-
     pub(crate) fn health(&self) -> u32 {
         self.health
     }

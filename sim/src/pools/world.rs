@@ -12,9 +12,8 @@ use crate::queue::Queue;
 use crate::run::{Outcome, Telling};
 use crate::trace::Trace;
 use bytes::Bytes;
-use proconsul_core::gossip::{Effect, Founding, Gossip, Input, QueryId, StreamEvent, StreamId};
+use proconsul_core::gossip::{Effect, Founding, Input, QueryId, StreamEvent, StreamId};
 use proconsul_core::types::{Planted, Rng, Seed};
-use proconsul_core::wire::memberlist::Message;
 use proconsul_core::wire::packet::Datagram;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -22,8 +21,6 @@ use std::net::SocketAddr;
 /// Datagrams and stream events that wait for a process that stands still; more datagrams are lost,
 /// as they are in a socket's buffer.
 const BACKLOG_MAX: usize = 500;
-/// So many events are read ahead in a world of many machines.
-const AHEAD: usize = 8;
 
 /// What will happen.
 #[derive(Debug)]
@@ -210,14 +207,7 @@ impl World {
 
     /// Runs until the end of the plan or the first broken rule.
     fn run(&mut self) {
-        let mut ahead = 0;
         while self.judge.violation.is_none() {
-            if !self.judge.closely {
-                if ahead == 0 {
-                    ahead = self.read_ahead();
-                }
-                ahead = ahead.saturating_sub(1);
-            }
             let Some((at, event)) = self.queue.pop() else { break };
             if at > self.judge.end {
                 break;
@@ -225,55 +215,6 @@ impl World {
             self.now = at;
             self.handle(event);
         }
-    }
-
-    /// Reads what the next events will need, of a world that no cache holds: how many they are.
-    ///
-    /// First where each pool lies, then what each needs: the processor has room for a few hundred
-    /// instructions beyond the oldest that waits for memory, and so many words are fetched at once.
-    fn read_ahead(&self) -> usize {
-        let mut pools: [Option<(&Gossip, bool)>; AHEAD] = [None; AHEAD];
-        let mut read = 0;
-        while read < AHEAD
-            && let Some(event) = self.queue.upcoming(read)
-        {
-            let news =
-                matches!(event, Ev::Datagram { datagram, .. } if datagram.messages.len() > 2);
-            pools[read] = self.pool_of(event).map(|pool| (pool, news));
-            read += 1;
-        }
-        let pools = || pools.iter().flatten();
-        std::hint::black_box(pools().filter(|(pool, _)| pool.is_stopped()).count());
-        std::hint::black_box(pools().fold(0, |sum, (pool, news)| sum ^ pool.read_ahead(*news)));
-        for behind in 0..read {
-            if let Some(Ev::Datagram { datagram, .. }) = self.queue.upcoming(behind) {
-                std::hint::black_box(said(datagram));
-            }
-        }
-        read
-    }
-
-    /// The pool that an event is mostly about.
-    fn pool_of(&self, event: &Ev) -> Option<&Gossip> {
-        let seat = match event {
-            Ev::Wake { seat, .. } | Ev::Stream { seat, .. } => *seat,
-            Ev::Datagram { to, .. } => self.seat_at(*to)?,
-            Ev::Packet { .. }
-            | Ev::Act(_)
-            | Ev::Over(_)
-            | Ev::Restart { .. }
-            | Ev::Rejoin { .. }
-            | Ev::Answer { .. }
-            | Ev::Gone(_)
-            | Ev::Known { .. }
-            | Ev::Resume(_)
-            | Ev::Look
-            | Ev::Compare
-            | Ev::Rest
-            | Ev::Heal
-            | Ev::Help => return None,
-        };
-        self.seats[place(seat)].gossip.as_deref()
     }
 
     fn handle(&mut self, event: Ev) {
@@ -522,17 +463,6 @@ fn ways(options: &Options) -> Ways {
         between_loss_ppm: Vec::new(),
         duplicate_ppm: options.duplicate_ppm,
     }
-}
-
-/// A number of no meaning, for which all is read that a datagram says of members.
-fn said(datagram: &Datagram) -> u32 {
-    let said = |message: &Message| match message {
-        Message::Suspect(said) | Message::Dead(said) => said.incarnation.0,
-        Message::Alive(alive) => alive.incarnation.0,
-        Message::Ping(ping) => ping.sequence,
-        Message::IndirectPing(_) | Message::Ack(_) | Message::User(_) | Message::Nack { .. } => 0,
-    };
-    datagram.messages.iter().fold(0, |sum, message| sum ^ said(message))
 }
 
 fn kind_of(input: &Input) -> u64 {

@@ -94,11 +94,6 @@ impl Beside {
         core::mem::replace(held, record).liveness
     }
 
-    /// See [`crate::Gossip::read_ahead`].
-    pub(super) fn read_ahead(&self) -> u64 {
-        self.names.iter().step_by(8).fold(0, |sum, name| sum ^ name)
-    }
-
     /// The record at a place of a table of this size.
     pub(super) fn at(&self, place: usize, len: usize) -> Option<&Record> {
         let wanted = u32::try_from(place).ok()?;

@@ -258,11 +258,6 @@ impl Members {
         })
     }
 
-    /// See [`crate::Gossip::read_ahead`].
-    pub(crate) fn read_ahead(&self) -> u64 {
-        self.beside.read_ahead()
-    }
-
     /// Everyone, by place.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Record> {
         (0..self.len()).filter_map(|place| self.at(place))

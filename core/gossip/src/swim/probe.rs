@@ -35,12 +35,6 @@ pub(super) struct Probe {
     reached: bool,
 }
 
-impl Probe {
-    pub(super) fn sent(&self) -> Instant {
-        self.sent
-    }
-}
-
 /// A ping made for another.
 #[derive(Clone, Debug)]
 pub(super) struct Relay {

@@ -18,9 +18,6 @@ const LENGTH_BITS: u64 = 0xffff;
 /// News are dropped after this many times, whatever the limit.
 const TOLD_MAX: u32 = (1 << (64 - LOT_BITS)) - 1;
 
-/// About so many pieces go into a datagram.
-const LIKELY: usize = 32;
-
 /// The lowest rank of news that were told so often and are not longer than this.
 fn rank(told: u32, bytes: usize, number: u64) -> Rank {
     let shorter = u64::try_from(LENGTH_MAX.saturating_sub(bytes)).unwrap_or(0);
@@ -178,13 +175,6 @@ impl<T: Named> Queue<T> {
         self.ranks.is_empty()
     }
 
-    /// See [`crate::Gossip::read_ahead`].
-    pub(crate) fn read_ahead(&self) -> u64 {
-        let ranks = self.ranks.iter().step_by(8).fold(0, |sum, rank| sum ^ rank);
-        let filled = self.news.iter().step_by(4).filter(|news| news.is_some());
-        ranks ^ u64::try_from(filled.count()).unwrap_or(0)
-    }
-
     /// Hands what goes into `room` bytes to `tell`, each with `overhead` more bytes and at most
     /// `count` of them; what was told `limit` times is dropped. Returns the bytes used.
     pub(crate) fn take(
@@ -195,10 +185,6 @@ impl<T: Named> Queue<T> {
         count: usize,
         mut tell: impl FnMut(&T),
     ) -> usize {
-        // Each piece lies elsewhere, and the processor waits at each count of its references: a
-        // look at all at first lets it wait once.
-        let likely = self.news.iter().take(count.min(LIKELY)).flatten();
-        core::hint::black_box(likely.fold(0, |sum, news| sum ^ news.name().len()));
         let (mut used, mut number, mut at) = (0, 0, 0);
         let limit = limit.min(TOLD_MAX);
         while number < count {

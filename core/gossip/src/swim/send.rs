@@ -16,7 +16,7 @@ use proconsul_wire::packet::{self, Datagram, MESSAGES_MAX};
 /// Bytes around a user message in a compound: its length and its type.
 const USER_BYTES: usize = 3;
 /// About so many pieces of news fit into a datagram.
-const NEWS_USUAL: usize = 40;
+const NEWS_USUAL: usize = 32;
 
 /// Numbers used once: a prefix that is random for each pool and start, and a counter. Two starts
 /// with one key would have to draw the same 64 bits.
