@@ -46,7 +46,7 @@ pub(crate) trait Named {
 
 /// The half of a digest by which entries are sorted. The other half of the number says where the
 /// entry lies, so that one read tells both.
-pub(crate) const HIGH: u64 = 0xffff_ffff_0000_0000;
+const HIGH: u64 = 0xffff_ffff_0000_0000;
 
 /// A few entries of a large pool by name, found by its digest.
 #[derive(Clone, Debug)]
@@ -65,12 +65,11 @@ impl<T> Default for ByName<T> {
 }
 
 /// Where the entry of a number lies.
-pub(crate) fn place_of(number: u64) -> usize {
+fn place_of(number: u64) -> usize {
     usize::try_from(number & !HIGH).unwrap_or(usize::MAX)
 }
 
-/// The number of an entry.
-pub(crate) fn number(digest: u64, place: usize) -> u64 {
+fn number(digest: u64, place: usize) -> u64 {
     let place = u32::try_from(place).expect("fewer than 2^32 entries");
     (digest & HIGH) | u64::from(place)
 }
@@ -96,8 +95,8 @@ impl<T: Named> ByName<T> {
         Err(at)
     }
 
-    /// Where the entry of `name` lies.
-    fn place(&self, name: &str) -> Option<usize> {
+    /// Where the entry of `name` lies, until one is removed.
+    pub(crate) fn place(&self, name: &str) -> Option<usize> {
         if self.numbers.is_empty() {
             return None;
         }
@@ -105,9 +104,20 @@ impl<T: Named> ByName<T> {
         Some(place_of(self.numbers[at]))
     }
 
+    /// The entry at a place.
+    pub(crate) fn at(&self, place: usize) -> Option<&T> {
+        self.entries.get(place)
+    }
+
     /// The entry of `name`.
     pub(crate) fn get(&self, name: &str) -> Option<&T> {
         self.entries.get(self.place(name)?)
+    }
+
+    /// The entry of `name`, to be changed; not its name.
+    pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut T> {
+        let place = self.place(name)?;
+        self.entries.get_mut(place)
     }
 
     /// The entry of `name`, or the `first` one.
@@ -163,6 +173,12 @@ impl<T: Named> ByName<T> {
     /// All entries, by digest.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.numbers.iter().filter_map(|number| self.entries.get(place_of(*number)))
+    }
+
+    /// Takes all out.
+    pub(crate) fn take(&mut self) -> Vec<T> {
+        self.numbers.clear();
+        core::mem::take(&mut self.entries)
     }
 
     /// Panics unless entries are filed under their names.
@@ -221,9 +237,14 @@ mod tests {
             prop_assert_eq!(table.len(), model.len());
             for (name, value) in &model {
                 prop_assert_eq!(table.get(name), Some(&(name.clone(), *value)));
+                let place = table.place(name).and_then(|place| table.at(place));
+                prop_assert_eq!(place, table.get(name));
+                prop_assert_eq!(table.get_mut(name).map(|entry| entry.1), Some(*value));
             }
             let sorted = table.iter().map(|entry| digest(&entry.0)).is_sorted();
             prop_assert!(sorted, "by digest");
+            prop_assert_eq!(table.take().len(), model.len());
+            prop_assert!(table.get("n1").is_none());
         }
 
         #[test]

@@ -13,7 +13,6 @@ mod formula;
 mod join;
 mod leave;
 mod members;
-mod names;
 mod news;
 mod order;
 mod probe;

@@ -4,15 +4,14 @@
 //! few counts. Who holds it alone changes it in place; who shares it keeps what it learned beside
 //! it, until that is so much that a copy is better. So ten thousand simulated pools that were
 //! founded with the same members hold them once, and each pays only for what it learned since.
-//! Places make random draws and probe orders cheap; digests of names find them.
+//! Places make random draws and probe orders cheap; a tree finds them by name.
 
 use super::beside::Beside;
 use super::exchange::Spoken;
-use super::names::Names;
-use crate::digest::digest;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use proconsul_types::radix::{Keyed, Tree};
 use proconsul_types::{Duration, Incarnation, Instant, Liveness, Rng};
 use proconsul_wire::memberlist::{Alive, NodeState, Versions};
 use proconsul_wire::shared::SharedList;
@@ -107,12 +106,23 @@ pub(crate) fn versions_of(alive: &Alive) -> Versions {
     }
 }
 
+/// Where a name's record lies.
+#[derive(Clone, Debug)]
+struct Place {
+    name: Arc<str>,
+    at: usize,
+}
+
+impl Keyed for Place {
+    fn key(&self) -> &[u8] {
+        self.name.as_bytes()
+    }
+}
+
 /// What pools may hold in common.
 #[derive(Clone, Debug, Default)]
 struct Common {
     records: Vec<Record>,
-    /// Where the records of names lie.
-    names: Names,
     /// What full exchanges ask of them, made once for those who were founded together.
     exchanged: Option<Exchanged>,
 }
@@ -124,45 +134,13 @@ struct Exchanged {
     spoken: Spoken,
 }
 
-impl Common {
-    /// Where the record of `name` lies.
-    fn place(&self, name: &str, digest: u64) -> Option<usize> {
-        self.names.place(digest, |place| is_of(&self.records[place], name))
-    }
-
-    /// Lets this record be at this place, where there was one of the same name or none.
-    fn put(&mut self, place: usize, record: Record) {
-        match self.records.get_mut(place) {
-            Some(slot) => *slot = record,
-            None => {
-                self.names.add(digest(record.name()), place);
-                self.records.push(record);
-            }
-        }
-    }
-}
-
-/// Whether a record is of this name. Most names are shared, and those need not be read.
-fn is_of(record: &Record, name: &str) -> bool {
-    core::ptr::eq(&**record.name(), name) || **record.name() == *name
-}
-
-/// Where a record was found, until anything changes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Found {
-    /// At this place of the common table.
-    Common(usize),
-    /// Beside it.
-    Beside(usize),
-}
-
 /// Members by place and by name.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Members {
     common: Arc<Common>,
     /// What is held in place of common records, or behind them.
     beside: Beside,
-    len: usize,
+    places: Tree<Place>,
     alive: usize,
 }
 
@@ -187,12 +165,12 @@ impl Members {
 
     /// How many are known, of every liveness.
     pub(crate) fn len(&self) -> usize {
-        self.len
+        self.places.len()
     }
 
     /// Whether nobody is known.
     pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
+        self.places.is_empty()
     }
 
     /// How many are alive and not suspected.
@@ -200,62 +178,20 @@ impl Members {
         self.alive
     }
 
-    /// Where the record of `name` is.
-    pub(crate) fn find(&self, name: &str) -> Option<Found> {
-        let digest = digest(name);
-        let common = || self.common.place(name, digest).map(Found::Common);
-        self.find_beside(name, digest).map_or_else(|_| common(), |at| Some(Found::Beside(at)))
-    }
-
-    /// Where the record of `name` is beside the common table, or belongs.
-    fn find_beside(&self, name: &str, digest: u64) -> Result<usize, usize> {
-        self.beside.find(digest, |place, beside, at| {
-            // what is common has mostly just been read for another pool
-            let record = self.common.records.get(place);
-            is_of(record.unwrap_or_else(|| beside.filed(at)), name)
-        })
-    }
-
-    /// The record that was found.
-    pub(crate) fn found(&self, found: Found) -> &Record {
-        match found {
-            Found::Common(place) => &self.common.records[place],
-            Found::Beside(at) => self.beside.filed(at),
-        }
-    }
-
-    /// Whether it is of someone dead or left.
-    pub(crate) fn is_gone(&self, found: Found) -> bool {
-        match found {
-            Found::Common(place) => self.common.records[place].is_gone(),
-            Found::Beside(at) => self.beside.is_gone(at),
-        }
-    }
-
-    /// Whether it is of someone whom no more accusers can do harm.
-    pub(crate) fn is_confirmed(&self, found: Found) -> bool {
-        match found {
-            Found::Common(place) => self.common.records[place].confirmed,
-            Found::Beside(at) => self.beside.is_confirmed(at),
-        }
-    }
-
     /// The record of `name`.
     pub(crate) fn get(&self, name: &str) -> Option<&Record> {
-        self.find(name).map(|found| self.found(found))
+        let beside = self.beside.of(name).map(|(_, record)| record);
+        beside.or_else(|| self.common.records.get(self.places.get(name.as_bytes())?.at))
     }
 
     /// The record at a place below [`Self::len`].
     pub(crate) fn at(&self, place: usize) -> Option<&Record> {
-        let beside = self.beside.at(place, self.len);
-        beside.or_else(|| self.common.records.get(place))
+        self.beside.at(place).or_else(|| self.common.records.get(place))
     }
 
     pub(crate) fn place(&self, name: &str) -> Option<usize> {
-        self.find(name).map(|found| match found {
-            Found::Common(place) => place,
-            Found::Beside(at) => self.beside.place(at),
-        })
+        let beside = self.beside.of(name).map(|(place, _)| place);
+        beside.or_else(|| self.places.get(name.as_bytes()).map(|place| place.at))
     }
 
     /// Everyone, by place.
@@ -299,39 +235,42 @@ impl Members {
 
     /// Adds someone new at the end.
     pub(crate) fn add(&mut self, record: Record) {
-        assert!(self.find(record.name()).is_none(), "a member is added once");
-        let at = self.len;
-        self.len += 1;
+        let at = self.len();
         self.alive += usize::from(record.liveness == Liveness::Alive);
+        let old = self.places.insert(Arc::new(Place { name: Arc::clone(record.name()), at }));
+        assert!(old.is_none(), "a member is added once");
         self.put(at, record);
     }
 
     /// Replaces what is held of someone known.
     pub(crate) fn set(&mut self, record: Record) {
-        let is_alive = record.liveness == Liveness::Alive;
-        let before = match self.find(record.name()) {
-            Some(Found::Beside(at)) => self.beside.set(at, record),
-            Some(Found::Common(place)) => {
-                let before = self.common.records[place].liveness;
-                self.put(place, record);
-                before
-            }
-            None => return,
-        };
-        self.alive -= usize::from(before == Liveness::Alive);
-        self.alive += usize::from(is_alive);
-    }
-
-    /// Lets this record be at this place. None of its name lies beside the common table.
-    fn put(&mut self, place: usize, record: Record) {
-        let shared = Arc::get_mut(&mut self.common).is_none();
-        if !shared || self.beside.len() >= BESIDE_MAX_MIN.max(self.len / BESIDE_SHARE) {
-            self.own().put(place, record);
+        if let Some(held) = self.beside.of_mut(record.name()) {
+            self.alive -= usize::from(held.liveness == Liveness::Alive);
+            self.alive += usize::from(record.liveness == Liveness::Alive);
+            *held = record;
             return;
         }
-        let digest = digest(record.name());
-        if let Err(gap) = self.find_beside(record.name(), digest) {
-            self.beside.put(gap, digest, place, record);
+        let place = self.places.get(record.name().as_bytes()).map(|place| place.at);
+        let Some((place, before)) = place.and_then(|at| Some((at, self.common.records.get(at)?)))
+        else {
+            return;
+        };
+        self.alive -= usize::from(before.liveness == Liveness::Alive);
+        self.alive += usize::from(record.liveness == Liveness::Alive);
+        self.put(place, record);
+    }
+
+    /// Lets this record be at this place.
+    fn put(&mut self, place: usize, record: Record) {
+        let shared = Arc::get_mut(&mut self.common).is_none();
+        if !shared || self.beside.len() >= BESIDE_MAX_MIN.max(self.len() / BESIDE_SHARE) {
+            let records = &mut self.own().records;
+            match records.get_mut(place) {
+                Some(slot) => *slot = record,
+                None => records.push(record),
+            }
+        } else {
+            self.beside.put(place, record);
         }
     }
 
@@ -340,7 +279,10 @@ impl Members {
         let common = Arc::make_mut(&mut self.common);
         common.exchanged = None;
         for (place, record) in self.beside.take() {
-            common.put(place, record);
+            match common.records.get_mut(place) {
+                Some(slot) => *slot = record,
+                None => common.records.push(record),
+            }
         }
         common
     }
@@ -359,14 +301,14 @@ impl Members {
     }
 
     fn remove_at(&mut self, place: usize) {
-        let common = self.own();
-        let gone = common.records.swap_remove(place);
-        common.names.remove(digest(gone.name()), place);
-        if let Some(moved) = common.records.get(place) {
-            common.names.shift(digest(moved.name()), common.records.len(), place);
-        }
-        self.len -= 1;
+        let records = &mut self.own().records;
+        let gone = records.swap_remove(place);
+        let moved = records.get(place).map(|moved| Arc::clone(moved.name()));
         self.alive -= usize::from(gone.liveness == Liveness::Alive);
+        if let Some(name) = moved {
+            self.places.insert(Arc::new(Place { name, at: place }));
+        }
+        self.places.remove(gone.name().as_bytes(), 0);
     }
 
     /// Appends the places of `count` random members that `pass`, without repeats. In a small pool
@@ -421,10 +363,7 @@ impl Members {
         }
         assert!(self.at(self.len()).is_none(), "there is no record beyond the last place");
         assert!(alive == self.alive, "the count of the alive is kept");
-        self.beside.check_invariants(|record| digest(record.name()));
-        self.common.names.check_invariants();
-        let named = self.common.names.len() == self.common.records.len();
-        assert!(named, "each common record is filed under its name");
+        self.beside.check_invariants();
         if let Some(Exchanged { states, .. }) = &self.common.exchanged {
             let same = states.iter().zip(&self.common.records).all(|(state, record)| {
                 Arc::ptr_eq(&state.alive, &record.alive) && state.liveness == record.liveness

@@ -34,43 +34,54 @@ fn bytes(rank: Rank) -> usize {
     LENGTH_MAX - shorter
 }
 
-/// What does not change with each telling. No two that wait have the same.
-type Lot = u64;
-
-fn lot(rank: Rank) -> Lot {
-    rank & ((1 << LOT_BITS) - 1)
+/// What waits, and with which rank.
+#[derive(Clone, Debug)]
+struct Waiting<T> {
+    rank: Rank,
+    news: T,
 }
+
+/// Where something waits.
+type Slot = u32;
+
+/// In place of the slot of what a round has taken out of the order.
+const TAKEN: Slot = Slot::MAX;
 
 /// A queue of news. Those about the same name ([`Named`]) replace one another.
 ///
-/// What waits lies in its order, so that a round reads it from the front. It takes from there and
-/// puts back behind, both in order, so it is one merge of two sorted lists.
+/// News stay in their slots; what a round sorts anew are ranks and numbers of slots. It takes from
+/// the front and puts back behind, both in order, so it is one merge of two sorted lists.
 #[derive(Clone, Debug)]
 pub(crate) struct Queue<T> {
-    /// The rank of all that waits, in order.
-    ranks: Vec<Rank>,
-    /// What has these ranks. `None` while a round has taken it out.
-    news: Vec<Option<T>>,
-    /// The digest of each name under which something is queued, sorted, and the lot of what was
-    /// queued last under it.
+    slots: Vec<Option<Waiting<T>>>,
+    free: Vec<Slot>,
+    /// All that waits, in order.
+    ranked: Vec<(Rank, Slot)>,
+    /// The digest of each name under which something is queued, sorted, and where that is which
+    /// was queued last under it.
     digests: Vec<u64>,
-    lots: Vec<Lot>,
+    named: Vec<Slot>,
     next: u64,
     /// What a round has taken and will put back.
-    again: Vec<(Rank, T)>,
+    again: Vec<(Rank, Slot)>,
 }
 
 impl<T> Default for Queue<T> {
     fn default() -> Self {
         Self {
-            ranks: Vec::new(),
-            news: Vec::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            ranked: Vec::new(),
             digests: Vec::new(),
-            lots: Vec::new(),
+            named: Vec::new(),
             next: 0,
             again: Vec::new(),
         }
     }
+}
+
+fn place(slot: Slot) -> usize {
+    usize::try_from(slot).expect("32 bits fit an index")
 }
 
 impl<T: Named> Queue<T> {
@@ -91,46 +102,40 @@ impl<T: Named> Queue<T> {
         }
         let rank = rank(0, bytes, self.next);
         self.next += 1;
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            Slot::try_from(self.slots.len() - 1).expect("fewer than 2^32 news wait")
+        });
         match self.find_named(news.name()) {
-            Ok(at) => self.lots[at] = lot(rank),
+            Ok(at) => self.named[at] = slot,
             Err((at, digest)) => {
                 self.digests.insert(at, digest);
-                self.lots.insert(at, lot(rank));
+                self.named.insert(at, slot);
             }
         }
-        let at = self.ranks.partition_point(|other| *other < rank);
-        self.ranks.insert(at, rank);
-        self.news.insert(at, Some(news));
+        self.slots[place(slot)] = Some(Waiting { rank, news });
+        let at = self.ranked.partition_point(|(other, _)| *other < rank);
+        self.ranked.insert(at, (rank, slot));
     }
 
     /// Numbers what waits anew, from 0 in the order in which it came.
     fn renumber(&mut self) {
         let number = |rank: Rank| NUMBER_MAX - (rank & NUMBER_MAX);
-        let mut all: Vec<(Rank, Option<T>)> =
-            self.ranks.drain(..).zip(self.news.drain(..)).collect();
-        all.sort_unstable_by_key(|(rank, _)| number(*rank));
+        self.ranked.sort_unstable_by_key(|(rank, _)| number(*rank));
         self.next = 0;
-        for (old, _) in &mut all {
-            let new = rank(told(*old), bytes(*old), self.next);
-            if let Some(named) = self.lots.iter_mut().find(|named| **named == lot(*old)) {
-                *named = lot(new);
+        for (old, slot) in &mut self.ranked {
+            *old = rank(told(*old), bytes(*old), self.next);
+            if let Some(waiting) = &mut self.slots[place(*slot)] {
+                waiting.rank = *old;
             }
-            *old = new;
             self.next += 1;
         }
-        all.sort_unstable_by_key(|(rank, _)| *rank);
-        (self.ranks, self.news) = all.into_iter().unzip();
+        self.ranked.sort_unstable();
     }
 
-    /// Where the order has what is of this lot.
-    fn lies(&self, wanted: Lot) -> Option<usize> {
-        self.ranks.iter().position(|rank| lot(*rank) == wanted)
-    }
-
-    /// The name of what is of this lot.
-    fn name_of(&self, lot: Lot) -> Option<&str> {
-        let news = self.news.get(self.lies(lot)?)?;
-        news.as_ref().map(Named::name)
+    /// The name of what waits in a slot.
+    fn name_in(&self, slot: Slot) -> Option<&str> {
+        self.slots.get(place(slot))?.as_ref().map(|waiting| waiting.news.name())
     }
 
     /// Where the name is filed under which something is queued, or where it belongs, and its
@@ -139,7 +144,7 @@ impl<T: Named> Queue<T> {
         let digest = digest(name);
         let mut at = find(&self.digests, digest);
         while self.digests.get(at) == Some(&digest) {
-            if self.name_of(self.lots[at]) == Some(name) {
+            if self.name_in(self.named[at]) == Some(name) {
                 return Ok(at);
             }
             at += 1;
@@ -154,12 +159,24 @@ impl<T: Named> Queue<T> {
         }
         if let Ok(at) = self.find_named(name) {
             self.digests.remove(at);
-            let lot = self.lots.remove(at);
-            if let Some(lies) = self.lies(lot) {
-                self.ranks.remove(lies);
-                self.news.remove(lies);
+            let slot = self.named.remove(at);
+            let gone = self.vacate(slot);
+            let rank = gone.map(|waiting| waiting.rank);
+            if let Some(lies) = rank.and_then(|rank| self.lies(rank)) {
+                self.ranked.remove(lies);
             }
         }
+    }
+
+    /// Where the order has what has this rank.
+    fn lies(&self, rank: Rank) -> Option<usize> {
+        self.ranked.binary_search_by_key(&rank, |(rank, _)| *rank).ok()
+    }
+
+    fn vacate(&mut self, slot: Slot) -> Option<Waiting<T>> {
+        let gone = self.slots[place(slot)].take();
+        self.free.push(slot);
+        gone
     }
 
     /// Whether something is queued under `name`.
@@ -168,11 +185,11 @@ impl<T: Named> Queue<T> {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.ranks.len()
+        self.ranked.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.ranks.is_empty()
+        self.ranked.is_empty()
     }
 
     /// Hands what goes into `room` bytes to `tell`, each with `overhead` more bytes and at most
@@ -191,26 +208,29 @@ impl<T: Named> Queue<T> {
             let Some(free) = room.checked_sub(used + overhead).filter(|free| *free > 0) else {
                 break;
             };
-            let Some(was) = self.ranks.get(at).copied() else {
+            let Some((was, slot)) = self.ranked.get(at).copied() else {
                 break;
             };
             if bytes(was) > free {
                 // on to the first that is short enough, or else was told once more
                 let fits = rank(told(was), free, NUMBER_MAX);
-                at += self.ranks[at..].partition_point(|other| *other < fits);
+                at += self.ranked[at..].partition_point(|(other, _)| *other < fits);
                 continue;
             }
-            let Some(news) = self.news[at].take() else {
+            let Some(waiting) = &mut self.slots[place(slot)] else {
                 break;
             };
-            tell(&news);
+            tell(&waiting.news);
             number += 1;
             used += overhead + bytes(was);
+            self.ranked[at].1 = TAKEN;
             at += 1;
             if told(was) + 1 < limit {
-                self.again.push((was + (1 << LOT_BITS), news));
+                waiting.rank = was + (1 << LOT_BITS);
+                self.again.push((waiting.rank, slot));
             } else {
-                self.drop_name_of(lot(was), news.name());
+                self.drop_name_of(slot);
+                self.vacate(slot);
             }
         }
         if number > 0 {
@@ -225,49 +245,45 @@ impl<T: Named> Queue<T> {
     /// Closes the gaps that a round left, with what it puts back in its places. What is put back
     /// comes later than it was, so there are always enough gaps before it.
     fn put_back(&mut self, mut gaps: usize) {
-        let mut again = core::mem::take(&mut self.again);
-        let mut back = again.drain(..).peekable();
-        let (mut to, mut from) = (0, 0);
-        while let Some(rank) = self.ranks.get(from).copied() {
-            if self.news[from].is_none() {
+        let (mut to, mut from, mut back) = (0, 0, 0);
+        while let Some(entry) = self.ranked.get(from).copied() {
+            if entry.1 == TAKEN {
                 from += 1;
                 gaps -= 1;
                 continue;
             }
-            if let Some((rank, news)) = back.next_if(|again| again.0 < rank) {
-                self.ranks[to] = rank;
-                self.news[to] = Some(news);
-            } else if gaps == 0 && to == from && back.peek().is_none() {
-                break; // nothing was dropped, and the rest lies where it lay
-            } else {
-                self.ranks[to] = rank;
-                self.news.swap(to, from);
-                from += 1;
+            match self.again.get(back) {
+                Some(again) if again.0 < entry.0 => {
+                    self.ranked[to] = *again;
+                    back += 1;
+                }
+                // nothing was dropped, and the rest lies where it lay
+                None if gaps == 0 && to == from => break,
+                Some(_) | None => {
+                    self.ranked[to] = entry;
+                    from += 1;
+                }
             }
             to += 1;
         }
-        if from == self.ranks.len() {
-            self.ranks.truncate(to);
-            self.news.truncate(to);
-            for (rank, news) in back {
-                self.ranks.push(rank);
-                self.news.push(Some(news));
-            }
-        } else {
-            drop(back);
+        if from == self.ranked.len() {
+            self.ranked.truncate(to);
+            self.ranked.extend_from_slice(&self.again[back..]);
         }
-        self.again = again;
+        self.again.clear();
     }
 
     /// News were told often enough: nothing is queued under their name any more, unless it is
     /// something newer.
-    fn drop_name_of(&mut self, gone: Lot, name: &str) {
-        let digest = digest(name);
+    fn drop_name_of(&mut self, slot: Slot) {
+        let Some(digest) = self.name_in(slot).map(digest) else {
+            return;
+        };
         let mut at = find(&self.digests, digest);
         while self.digests.get(at) == Some(&digest) {
-            if self.lots[at] == gone {
+            if self.named[at] == slot {
                 self.digests.remove(at);
-                self.lots.remove(at);
+                self.named.remove(at);
                 return;
             }
             at += 1;
@@ -277,15 +293,20 @@ impl<T: Named> Queue<T> {
     /// Panics unless names and ranks agree.
     pub(crate) fn check_invariants(&self, one_each: bool) {
         assert!(self.again.is_empty(), "a round puts back what it took");
-        assert!(self.ranks.is_sorted_by(|one, other| one < other), "what waits is in its order");
-        assert!(self.ranks.len() == self.news.len(), "each rank is of some news");
-        assert!(self.news.iter().all(Option::is_some), "there are no gaps");
-        assert!(self.digests.is_sorted() && self.digests.len() == self.lots.len(), "names too");
-        for (digest, lot) in self.digests.iter().zip(&self.lots) {
-            let same = self.name_of(*lot).is_some_and(|name| self::digest(name) == *digest);
+        let sorted = self.ranked.is_sorted_by(|one, other| one.0 < other.0);
+        assert!(sorted, "what waits is in its order");
+        assert!(self.ranked.len() + self.free.len() == self.slots.len(), "a slot is in one list");
+        for (rank, slot) in &self.ranked {
+            let waiting = self.slots.get(place(*slot)).and_then(Option::as_ref);
+            let same = waiting.is_some_and(|waiting| waiting.rank == *rank);
+            assert!(same, "what waits lies in its slot");
+        }
+        assert!(self.digests.is_sorted() && self.digests.len() == self.named.len(), "names too");
+        for (digest, slot) in self.digests.iter().zip(&self.named) {
+            let same = self.name_in(*slot).is_some_and(|name| self::digest(name) == *digest);
             assert!(same, "queued news are found under their name");
         }
-        let one = self.ranks.len() == self.digests.len();
+        let one = self.ranked.len() == self.digests.len();
         assert!(!one_each || one, "one piece of news is queued per name");
     }
 }

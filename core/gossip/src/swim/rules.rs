@@ -240,13 +240,10 @@ impl Swim {
     /// Someone says that a member did not answer.
     pub(super) fn suspect(&mut self, turn: &mut Turn<'_>, said: &Arc<Accusation>) {
         // Most of what is heard in a large pool is known: that is found out first.
-        let known = self.members.find(&said.node);
-        let Some(found) = known
-            .filter(|found| !self.members.is_gone(*found) && !self.members.is_confirmed(*found))
-        else {
+        let known = self.members.get(&said.node);
+        let Some(held) = known.filter(|held| !held.is_gone() && !held.confirmed) else {
             return;
         };
-        let held = self.members.found(found);
         if said.incarnation < held.incarnation() {
             return;
         }
@@ -267,11 +264,10 @@ impl Swim {
 
     /// Someone says that a member is dead, or a member that it goes.
     pub(super) fn dead(&mut self, turn: &mut Turn<'_>, said: &Arc<Accusation>) {
-        let known = self.members.find(&said.node);
-        let Some(found) = known.filter(|found| !self.members.is_gone(*found)) else {
+        let known = self.members.get(&said.node);
+        let Some(held) = known.filter(|held| !held.is_gone()).cloned() else {
             return;
         };
-        let held = self.members.found(found).clone();
         let old = said.incarnation < held.incarnation();
         if old && !self.config.planted.is(Fault::DeadBeatsNewerAlive) {
             return;
