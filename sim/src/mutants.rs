@@ -81,6 +81,7 @@ pub const GOSSIP: &[Fault] = &[
     Fault::KeyUsedBeforeInstalled,
     Fault::PushPullForgetsLeft,
     Fault::GuardLetsOtherPoolIn,
+    Fault::DeadKeepTheirId,
     Fault::AnswersCountedTwice,
 ];
 
@@ -131,6 +132,11 @@ pub const BY_HAND: &[(Fault, &str)] = &[
     (
         Fault::VoteAtOnceAfterRestart,
         "a restart within a lease, beside a candidate; regressions/vote_after_restart",
+    ),
+    (
+        Fault::DeadKeepTheirId,
+        "a machine set up anew, and then everyone but one who forgot all; \
+         regressions/set_up_anew",
     ),
     (
         Fault::AutopilotCountsFailedOnly,

@@ -164,6 +164,9 @@ pub enum Fault {
     PushPullForgetsLeft,
     /// A pool lets in whoever comes: a stray join mixes the LAN and the WAN, or two datacenters.
     GuardLetsOtherPoolIn,
+    /// Who is dead keeps its id from others: of two pools that know an old name of a machine set up
+    /// anew, neither takes what the other holds.
+    DeadKeepTheirId,
     /// A leave counts for who heard its intent, and that is told before the death only: who hears
     /// of the death alone takes it for a failure.
     LeaveToldBefore,

@@ -7,10 +7,14 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use proconsul_types::{Fault, Liveness, NodeId, TextMap};
 
 /// How many bytes of versions a member must show.
 const VERSION_BYTES: usize = 6;
+
+/// The names under each id among those that come together, and whether each is dead.
+type Ids = BTreeMap<Arc<str>, Vec<(Arc<str>, bool)>>;
 
 impl Serf {
     /// Whether all of these may come in; otherwise the reason, for the log.
@@ -26,7 +30,7 @@ impl Serf {
                 candidates.iter().try_for_each(check_form)
             }
             Admission::Datacenter { datacenter, segment, id } => {
-                let mut ids = BTreeMap::new();
+                let mut ids = Ids::new();
                 for candidate in candidates {
                     check_form(candidate)?;
                     if candidate.liveness == Liveness::Left {
@@ -34,7 +38,9 @@ impl Serf {
                     }
                     let tags = self.tags_of(candidate);
                     let name = &candidate.alive.node;
-                    self.check_id(name, &tags, *id, &mut ids)?;
+                    let gone = candidate.liveness == Liveness::Dead
+                        && !self.planted.is(Fault::DeadKeepTheirId);
+                    self.check_id((name, gone), &tags, *id, &mut ids)?;
                     self.check_place(name, &tags, datacenter, segment)?;
                 }
                 Ok(())
@@ -55,25 +61,36 @@ impl Serf {
     }
 
     /// An id belongs to one name: to this member's own, and to one of those that come together.
+    ///
+    /// Who is dead bars nobody from its id: a machine that was set up anew under another name could
+    /// otherwise not exchange with anyone who knows its old one, for as long as that is remembered
+    /// (three days). Only a name of the other pool is kept out, dead or not.
     fn check_id(
         &self,
-        name: &Arc<str>,
+        (name, gone): (&Arc<str>, bool),
         tags: &TextMap,
         own: NodeId,
-        ids: &mut BTreeMap<Arc<str>, Arc<str>>,
+        ids: &mut Ids,
     ) -> Result<(), String> {
         let Some(id) = tags.get("id").filter(|id| !id.is_empty()) else { return Ok(()) };
         let conflict =
             |with: &str| format!("Member '{name}' has conflicting node ID '{id}' with {with}");
-        if **id == *own.to_string() && *name != self.name {
+        let place = text(tags, "dc");
+        let bars = |other: &str, other_gone: bool| {
+            let leaked = without_datacenter(name, place) == Some(other)
+                || without_datacenter(other, place) == Some(name);
+            leaked || !gone && !other_gone
+        };
+        if **id == *own.to_string() && *name != self.name && bars(&self.name, false) {
             return Err(conflict("this agent's ID"));
         }
-        if let Some(other) = ids.get(id) {
+        let holders = ids.entry(Arc::clone(id)).or_default();
+        if let Some((other, _)) = holders.iter().find(|(other, gone)| bars(other, *gone)) {
             return Err(conflict(&format!("member '{other}'")));
         }
         let build = tags.get("build").and_then(|build| Build::find(build));
         if build.is_some_and(|build| build >= Build::UNIQUE_NODE_IDS) {
-            ids.insert(Arc::clone(id), Arc::clone(name));
+            holders.push((Arc::clone(name), gone));
         }
         Ok(())
     }

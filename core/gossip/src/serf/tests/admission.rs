@@ -50,7 +50,7 @@ fn a_datacenter_takes_its_own() {
 #[test]
 fn a_datacenter_refuses_in_consuls_words() {
     let pool = lan();
-    let refusal = |pairs: &[(&str, &str)]| one(&pool, "n", pairs, Liveness::Dead).unwrap_err();
+    let refusal = |pairs: &[(&str, &str)]| one(&pool, "n", pairs, Liveness::Suspect).unwrap_err();
     assert_eq!(refusal(&client(OTHER, "dc9")), "Member 'n' part of wrong datacenter 'dc9'");
     assert_eq!(refusal(&server(OTHER, "dc9")), "Member 'n' part of wrong datacenter 'dc9'");
     assert_eq!(refusal(&[("role", "node")]), "Member 'n' part of wrong datacenter ''");
@@ -72,7 +72,7 @@ fn one_id_twice_in_a_batch_keeps_all_out() {
         pairs[4] = ("build", build);
         [
             is_alive("n", &tags(&pairs), Liveness::Alive),
-            is_alive("m", &tags(&pairs), Liveness::Dead),
+            is_alive("m", &tags(&pairs), Liveness::Suspect),
         ]
     };
     assert_eq!(
@@ -80,6 +80,26 @@ fn one_id_twice_in_a_batch_keeps_all_out() {
         alloc::format!("Member 'm' has conflicting node ID '{OTHER}' with member 'n'")
     );
     assert_eq!(admit(&pool.serfs["a"], &twin("0.8.4:x")), Ok(()), "ids were not unique then");
+}
+
+#[test]
+fn who_is_dead_bars_nobody_from_its_id() {
+    let pool = lan();
+    let batch = |states: &[(&str, Liveness)]| -> Vec<_> {
+        let tags = tags(&server(OTHER, "dc1"));
+        states.iter().map(|(name, liveness)| is_alive(name, &tags, *liveness)).collect()
+    };
+    let asked = |states: &[(&str, Liveness)]| admit(&pool.serfs["a"], &batch(states));
+    let (up, dead) = (Liveness::Alive, Liveness::Dead);
+    assert_eq!(one(&pool, "n", &client(OURS, "dc1"), dead), Ok(()));
+    assert_eq!(asked(&[("old", dead), ("new", up)]), Ok(()));
+    assert_eq!(asked(&[("new", up), ("old", dead), ("older", dead)]), Ok(()));
+    assert!(asked(&[("old", dead), ("new", up), ("twin", up)]).is_err());
+    // A name of the other pool does not come in behind a dead one, nor dead itself.
+    assert!(asked(&[("s", dead), ("s.dc1", up)]).is_err());
+    assert!(asked(&[("s.dc1", dead), ("s", up)]).is_err());
+    assert!(one(&pool, "a.dc1", &server(OURS, "dc1"), dead).is_err());
+    assert!(one(&pool, "n", &client(OTHER, "dc9"), dead).is_err(), "places are looked at");
 }
 
 #[test]

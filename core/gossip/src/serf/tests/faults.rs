@@ -1,7 +1,7 @@
 //! Every planted fault does what its name says, and the sound code does not.
 
 use super::*;
-use proconsul_types::Fault;
+use proconsul_types::{Fault, NodeId};
 use proconsul_wire::serf::{Join, Message};
 
 /// A pool of which every member may carry a fault.
@@ -133,6 +133,22 @@ fn who_came_back_is_told_to_leave_later() {
         pool.deliver("c", &Message::Join(join).to_bytes());
         pool.exchange("a", "c");
         pool.status("c", "b") == Some(MemberStatus::Leaving)
+    });
+}
+
+#[test]
+fn a_dead_member_keeps_its_id() {
+    tells_apart(Fault::DeadKeepTheirId, |planted| {
+        let pool = Pool::with(&["a"], |config| {
+            let (datacenter, segment) = (Arc::from("dc1"), Arc::from(""));
+            config.admission =
+                Admission::Datacenter { datacenter, segment, id: NodeId::from_bits(7) };
+            config.planted = planted;
+        });
+        let id = NodeId::from_bits(1).to_string();
+        let client = tags(&[("role", "node"), ("dc", "dc1"), ("build", "1.8.7:"), ("id", &id)]);
+        let old = is_alive("old", &client, Liveness::Dead);
+        admit(&pool.serfs["a"], &[old, is_alive("new", &client, Liveness::Alive)]).is_err()
     });
 }
 
