@@ -23,6 +23,8 @@ pub struct Checked {
     pub skipped: u32,
 }
 
+/// The build of the agent that people run.
+const SHIPPED: [&str; 5] = ["build", "--release", "--locked", "--bin", "proconsul"];
 /// Seeds of each scenario whose traces are compared between processes and profiles.
 const DETERMINISM_SEEDS: usize = 3;
 /// The seed of the long story that a verification tells.
@@ -70,9 +72,7 @@ pub fn verify(fresh_seed: u64) -> Vec<Step> {
         let arguments = ["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"];
         cargo_with(&arguments, &[("RUSTDOCFLAGS", "-D warnings")])
     }));
-    steps.push(step("release build from Cargo.lock", || {
-        cargo(&["build", "--release", "--bin", "proconsul", "--locked"])
-    }));
+    steps.push(step("release build from Cargo.lock", || cargo(&SHIPPED)));
     steps.push(step("determinism: two processes, two profiles", determinism));
     steps.push(peers());
     steps.push(swarm(FRESH_SEEDS, fresh_seed));
@@ -100,17 +100,23 @@ pub fn verify(fresh_seed: u64) -> Vec<Step> {
 /// the path, `consul` there or where the example's own page says) is skipped, and counted.
 #[must_use]
 pub fn peers() -> Step {
-    Step { name: "real agents as peers", check: Box::new(|| peers_of("proconsul")) }
+    Step { name: "real agents as peers", check: Box::new(peers_shown) }
 }
 
-fn peers_of(package: &str) -> Checked {
-    let built = ["--quiet", "--locked", "--package", package];
-    let findings = cargo(&[&["build"], &built[..], &["--bin", "proconsul"]].concat());
+/// The example is built as `cargo test` builds it: for one package alone its libraries would be
+/// built once more.
+fn peers_shown() -> Checked {
+    let mut findings = cargo(&SHIPPED);
+    let agent = match arrows::metadata() {
+        Ok(metadata) => metadata.target_directory.join("release").join("proconsul"),
+        Err(error) => return Checked { findings: vec![error], skipped: 0 },
+    };
     if !findings.is_empty() {
         return Checked { findings, skipped: 0 };
     }
-    let arguments = [&["run"], &built[..], &["--example", "peers"]].concat();
-    let (mut findings, printed) = cargo_shown(&arguments);
+    let arguments = ["run", "--quiet", "--locked", "--example", "peers"];
+    let (found, printed) = cargo_shown(&arguments, &[("PROCONSUL_PEER_AGENT", agent.as_str())]);
+    findings.extend(found);
     let skipped = printed.iter().rev().find_map(|line| skipped_in(line));
     if skipped.is_none() {
         findings.push("the peers do not say how many rows were skipped".to_string());
@@ -215,19 +221,8 @@ fn stories() -> Result<usize, String> {
     if told == 0 { Err("`cargo sim list` lists no story".into()) } else { Ok(told) }
 }
 
-/// The same tool as `cargo sim`, under the profile with every arithmetic and debug check on.
-const CHECKED_SIM: [&str; 10] = [
-    "run",
-    "--quiet",
-    "--profile",
-    "sim",
-    "--package",
-    "proconsul-scenarios",
-    "--features",
-    "planted",
-    "--bin=proconsul-sim",
-    "--",
-];
+/// The same tool as `cargo sim`, with every arithmetic and debug check on, as `cargo test` built it.
+const CHECKED_SIM: [&str; 6] = ["run", "--quiet", "--locked", "--example", "checked_sim", "--"];
 
 /// Scenario, seed and trace, a line each; in the end the trace of drawn worlds of all kinds.
 fn traces(tool: &[&str]) -> Result<Vec<String>, String> {
@@ -263,10 +258,11 @@ fn cargo_with(arguments: &[&str], variables: &[(&str, &str)]) -> Findings {
 
 /// Runs cargo, passing on what it prints as it comes; the lines of it.
 #[expect(clippy::print_stdout, reason = "it is for whoever reads this run")]
-fn cargo_shown(arguments: &[&str]) -> (Findings, Vec<String>) {
+fn cargo_shown(arguments: &[&str], variables: &[(&str, &str)]) -> (Findings, Vec<String>) {
     let what = arguments.join(" ");
     let started = Command::new(cargo_path())
         .args(arguments)
+        .envs(variables.iter().copied())
         .current_dir(root())
         .stdout(Stdio::piped())
         .spawn();

@@ -5,8 +5,8 @@
 //! (`serf` and `consul` on the path, or where `PROCONSUL_PEER_SERF` and `PROCONSUL_PEER_CONSUL`
 //! say; a Consul unpacked in `~/.cache/proconsul-peers/consul` is found too) is skipped, and said
 //! to be. Rows 1 to 5, which need no process, are in `cargo test`; what nobody has built is listed.
-//! Rows with the shipped agent want it beside this program: `cargo build -p proconsul --bin
-//! proconsul`.
+//! Rows with the shipped agent want it beside this program (`cargo build -p proconsul --bin
+//! proconsul`) or where `PROCONSUL_PEER_AGENT` says.
 //!
 //! The real programs draw their peers by chance and the machine is busy, so a row that fails is run
 //! once more, alone, after all others. Both verdicts are printed; one that passes then is counted

@@ -72,8 +72,14 @@ impl Shipped {
     }
 }
 
-/// `proconsul` of the same build: this program is one of its examples.
+/// `proconsul`, where the environment says or of the same build: this program is one of its
+/// examples.
 fn program() -> Outcome<PathBuf> {
+    if let Some(named) = std::env::var_os("PROCONSUL_PEER_AGENT") {
+        let named = PathBuf::from(named);
+        let missing = format!("PROCONSUL_PEER_AGENT: there is no {}", named.display());
+        return Some(named).filter(|path| path.is_file()).ok_or(missing);
+    }
     let own = std::env::current_exe().map_err(text)?;
     let folder = own.parent().and_then(|examples| examples.parent());
     let found = folder.map(|folder| folder.join("proconsul")).filter(|path| path.is_file());
