@@ -21,7 +21,7 @@ use crate::links::Fate;
 use crate::machine::{View, catalog_index, state_hash};
 use proconsul_core::Event;
 use proconsul_core::raft;
-use proconsul_core::types::{LogIndex, MemberStatus, NodeId, Pool, Term};
+use proconsul_core::types::{MemberStatus, NodeId, Pool, Term};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -382,10 +382,12 @@ impl World {
         let mut voters: Vec<NodeId> =
             members.filter(|(_, (_, voter))| *voter).map(|(id, _)| *id).collect();
         if voters.is_empty() {
-            // It may have come and gone between two looks: those who keep it know.
+            // It may have come and gone between two looks, or was founded and never led: those who
+            // keep it know.
             let here = self.machines.iter().filter(|machine| machine.place.dc == dc);
-            let mut kept = here.filter_map(|machine| machine.node.as_ref());
-            let kept = kept.find(|node| node.raft().membership_index() > LogIndex(0));
+            let kept = here.filter_map(|machine| machine.node.as_ref());
+            let kept = kept.filter(|node| !node.raft().membership().members.is_empty());
+            let kept = kept.max_by_key(|node| node.raft().membership_index());
             voters.extend(kept.iter().flat_map(|node| node.raft().membership().voters()));
         }
         let is_there = |id: &&NodeId| {
