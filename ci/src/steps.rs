@@ -35,8 +35,7 @@ const DETERMINISM_SWARM: [&str; 5] = ["swarm", "--seeds", "200", "--from", "0"];
 const FRESH_SEEDS: u64 = 1_000;
 /// Drawn worlds of pools that must hold: so many from seed 0, and so many fresh ones.
 const POOLS: [u64; 2] = [1_000, 400];
-/// Drawn worlds of whole agents: so many from seed 0 must hold, and so many fresh ones are told.
-/// 100,000 fresh ones in a row have not been run since the last were mended (CHANGELOG, "Known").
+/// Drawn worlds of whole agents that must hold: so many from seed 0, and so many fresh ones.
 const CLUSTERS: [u64; 2] = [1_000, 400];
 /// Seeds and trials for each planted fault in one verification; `cargo ci mutants` is full size.
 const MUTANT_SEEDS: u64 = 300;
@@ -79,19 +78,8 @@ pub fn verify(fresh_seed: u64) -> Vec<Step> {
     steps.push(step("sync of 300 agents while leaders die", || {
         cargo(&["sim", "run", "sync_of_many", "--seed", LONG_SEED])
     }));
-    steps.push(step("swarm of pools", move || {
-        let [held, tried] = POOLS;
-        let mut findings = swarm_of(tried, fresh_seed, &["--only", "pools"]);
-        findings.extend(swarm_of(held, 0, &["--only", "pools"]));
-        findings
-    }));
-    steps.push(step("swarm of clusters (fresh ones are told and do not gate)", move || {
-        let [held, tried] = CLUSTERS;
-        for finding in swarm_of(tried, fresh_seed, &["--only", "clusters"]) {
-            told(&finding);
-        }
-        swarm_of(held, 0, &["--only", "clusters"])
-    }));
+    steps.push(step("swarm of pools", move || kept_and_fresh("pools", POOLS, fresh_seed)));
+    steps.push(step("swarm of clusters", move || kept_and_fresh("clusters", CLUSTERS, fresh_seed)));
     steps.push(mutants(MUTANT_SEEDS, MUTANT_TRIALS));
     steps
 }
@@ -156,9 +144,11 @@ pub fn clusters(seeds: u64, first: u64) -> Step {
     step("swarm of clusters", move || swarm_of(seeds, first, &["--only", "clusters"]))
 }
 
-#[expect(clippy::print_stdout, reason = "a finding that does not gate is still told")]
-fn told(finding: &str) {
-    println!("   told: {finding}");
+/// Fresh worlds of a kind, and those from seed 0.
+fn kept_and_fresh(kind: &str, [kept, fresh]: [u64; 2], fresh_seed: u64) -> Findings {
+    let mut findings = swarm_of(fresh, fresh_seed, &["--only", kind]);
+    findings.extend(swarm_of(kept, 0, &["--only", kind]));
+    findings
 }
 
 fn swarm_of(seeds: u64, first: u64, kind: &[&str]) -> Findings {
@@ -221,7 +211,7 @@ fn stories() -> Result<usize, String> {
     if told == 0 { Err("`cargo sim list` lists no story".into()) } else { Ok(told) }
 }
 
-/// The same tool as `cargo sim`, with every arithmetic and debug check on, as `cargo test` built it.
+/// The same tool as `cargo sim`, with every arithmetic and debug check on. `cargo test` built it.
 const CHECKED_SIM: [&str; 6] = ["run", "--quiet", "--locked", "--example", "checked_sim", "--"];
 
 /// Scenario, seed and trace, a line each; in the end the trace of drawn worlds of all kinds.
